@@ -1,0 +1,59 @@
+"""Every error that Autoclave raises on purpose.
+
+    AutoclaveError
+    ├── RecipeError              the request was wrong: a recipe, an option, a setting        (exit 2)
+    ├── InputError               a named input is missing or is not what it was said to be    (exit 2)
+    ├── MissingDependencyError   an optional package is needed and absent                     (exit 2)
+    ├── SchemaError              two outputs do not fit together: schema, parameters, tokenizer
+    ├── ShardError               one shard cannot be processed; the run goes on without it
+    ├── CheckpointError          a checkpoint is incomplete, corrupt or of another model
+    └── RunError                 the work as a whole failed                                   (exit 1)
+
+Messages are one line and name the file, the record or the key, and the remedy. Anything else that is raised is a
+bug in Autoclave or a fault of the machine, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class AutoclaveError(Exception):
+    """Base of all errors with a message meant for the person at the terminal."""
+
+    exit_code = 1
+
+
+class RecipeError(AutoclaveError):
+    """A recipe, an option or a setting is wrong."""
+
+    exit_code = 2
+
+
+class InputError(AutoclaveError):
+    """A named input does not exist or is not what it was said to be."""
+
+    exit_code = 2
+
+
+class MissingDependencyError(AutoclaveError):
+    """An optional package is needed for what was asked."""
+
+    exit_code = 2
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}': pip install 'autoclave[{extra}]'")
+
+
+class SchemaError(AutoclaveError):
+    """Two outputs that must agree (schema version, shared parameters, tokenizer) do not."""
+
+
+class ShardError(AutoclaveError):
+    """One shard cannot be processed; it is quarantined and the run goes on."""
+
+
+class CheckpointError(AutoclaveError):
+    """A checkpoint is incomplete, corrupt, or belongs to another model."""
+
+
+class RunError(AutoclaveError):
+    """The work as a whole failed."""

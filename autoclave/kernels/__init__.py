@@ -1,0 +1,1 @@
+"""The hot loops: Lightning Attention and friends, text statistics and MinHash."""

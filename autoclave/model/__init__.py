@@ -1,0 +1,1 @@
+"""TransNormerLLM: architecture, training, scoring, generation, checkpoints."""

@@ -1,0 +1,1 @@
+"""Stages, recipes and engines: how the parts run over a thousand shards."""
