@@ -1,0 +1,111 @@
+"""What a document is: the Arrow schema that every stage reads and writes, and how documents are read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from autoclave.corpus.storage import open_read
+from autoclave.errors import SchemaError, ShardError
+
+SCHEMA_VERSION = 1
+"""Raised whenever stored shards of an older version must not be mixed with new ones; part of every fingerprint."""
+
+BATCH_ROWS = 2048
+"""Most documents of a batch: enough to amortise a call into native code, small enough to stay in cache."""
+
+BATCH_BYTES = 32 << 20
+"""Most bytes of text of a batch; a single longer document is a batch of its own. Offsets fit in int32."""
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        pa.field("doc_id", pa.binary(16), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("host", pa.string()),
+        pa.field("crawled_at", pa.timestamp("s", "UTC")),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("content_type", pa.string()),
+        pa.field("language", pa.string()),
+        pa.field("language_score", pa.float32()),
+        pa.field("metadata", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+def make_doc_id(source: str, offset: int) -> bytes:
+    """Return the 16 bytes that name the record at `offset` of `source` (xxh3-128).
+
+    `source` is the input file's name relative to the folder that was named as input, so that a corpus that moves to
+    another disk keeps its ids; `offset` is the record's place in it (byte offset, line number or row).
+    """
+    return xxhash.xxh3_128_digest(f"{source}\x00{offset}".encode())
+
+
+def text_bytes(batch: pa.RecordBatch) -> int:
+    """Return the UTF-8 bytes of the batch's `text` column."""
+    return pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+
+
+def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone)."""
+    lengths = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
+    start, size = 0, 0
+    for row, length in enumerate(lengths):
+        if row > start and (row - start >= BATCH_ROWS or size + length > BATCH_BYTES):
+            yield batch.slice(start, row - start)
+            start, size = row, 0
+        size += int(length)
+    if batch.num_rows > start:
+        yield batch.slice(start)
+
+
+def open_documents(path: str) -> tuple[pq.ParquetFile, BinaryIO]:
+    """Open a documents shard and check its schema; the caller closes the file.
+
+    Raises ShardError where the file is not Parquet, SchemaError where it has other columns.
+    """
+    file = open_read(path)
+    try:
+        parquet = pq.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        file.close()
+        raise ShardError(
+            f"{path}: not a readable Parquet file ({error}); delete it and its commit, then run again"
+        ) from error
+    missing = [name for name in DOCUMENT_SCHEMA.names if name not in parquet.schema_arrow.names]
+    if missing:
+        file.close()
+        raise SchemaError(
+            f"{path}: columns {missing} are missing; give the output folder of a stage, not other Parquet files"
+        )
+    return parquet, file
+
+
+def read_documents(path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of one shard in order, in batches of DOCUMENT_SCHEMA (or `columns` of it).
+
+    Memory is bounded by a row group. Raises ShardError and SchemaError as `open_documents` does.
+    """
+    names = DOCUMENT_SCHEMA.names if columns is None else columns
+    parquet, file = open_documents(path)
+    with file:
+        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=names):
+            batch = batch.select(names)
+            if "text" in names:
+                yield from split_batch(batch)
+            else:
+                yield batch
+
+
+def count_documents(path: str) -> int:
+    """Return the number of documents of one shard, from its footer."""
+    parquet, file = open_documents(path)
+    with file:
+        return parquet.metadata.num_rows

@@ -1,0 +1,196 @@
+"""One filesystem layer: local paths and object stores alike, atomic writes, names that cannot leave their folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import posixpath
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import fsspec
+import xxhash
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from autoclave.errors import InputError, MissingDependencyError
+
+PARTIAL = ".partial"
+"""Marks a file that is still being written; a name that holds it is never listed, and a new run removes it."""
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the filesystem of `url` and the path on it; MissingDependencyError names the extra of an absent one."""
+    try:
+        return url_to_fs(url)
+    except ImportError as error:
+        scheme = url.split("://", 1)[0]
+        raise MissingDependencyError(f"{scheme} filesystem", scheme, f"reading {url}") from error
+
+
+def open_read(url: str) -> BinaryIO:
+    """Open a file for reading; InputError where there is none."""
+    fs, path = filesystem(url)
+    try:
+        return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url}: no such file") from error
+
+
+class HashingFile:
+    """A binary file being written that knows its size and checksum; what Arrow's writers and zstd need of a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = xxhash.xxh3_128()
+        self.size = 0
+        self.mode = "wb"
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._file.write(view)
+        self._hash.update(view)
+        self.size += view.nbytes
+        return view.nbytes
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def close(self) -> None:
+        """Left to the context manager that made it, so that a writer's close does not publish the file early."""
+
+    @property
+    def checksum(self) -> str:
+        """xxh3-128 of everything written so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+
+class Folder:
+    """A directory, local or on an object store, whose files appear whole or not at all."""
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        self.url = str(url).rstrip("/") or "/"
+        self.fs, self.root = filesystem(self.url)
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+
+    def __repr__(self) -> str:
+        return f"Folder({self.url!r})"
+
+    def child(self, name: str) -> Folder:
+        """Return the sub-folder `name`."""
+        self.path(name)
+        return Folder(f"{self.url}/{name}")
+
+    def path(self, name: str) -> str:
+        """Return the full URL of `name`; ValueError where the name would leave the folder."""
+        clean = posixpath.normpath(name)
+        if clean.startswith(("/", "..")) or clean == ".":
+            raise ValueError(f"'{name}' is not a name inside {self.url}")
+        return f"{self.url}/{clean}"
+
+    def _inner(self, name: str) -> str:
+        self.path(name)
+        return f"{self.root}/{posixpath.normpath(name)}"
+
+    def exists(self, name: str) -> bool:
+        return bool(self.fs.exists(self._inner(name)))
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, None where there is none."""
+        try:
+            return int(self.fs.info(self._inner(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def files(self, pattern: str) -> list[str]:
+        """Return the sorted names of finished files that match a pattern such as "commits/*.json"."""
+        parent, _, leaf = pattern.rpartition("/")
+        base = self._inner(parent) if parent else self.root
+        try:
+            entries = self.fs.ls(base, detail=False, refresh=True) if not self.is_local else os.listdir(base)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = sorted(posixpath.basename(str(entry).rstrip("/")) for entry in entries)
+        prefix = f"{parent}/" if parent else ""
+        return [prefix + name for name in names if fnmatch.fnmatchcase(name, leaf) and PARTIAL not in name]
+
+    def open_read(self, name: str) -> BinaryIO:
+        return open_read(self.path(name))
+
+    @contextlib.contextmanager
+    def open_write(self, name: str) -> Iterator[HashingFile]:
+        """Write a file that appears, whole, when the block ends without an error (rename, or one object put)."""
+        target = self._inner(name)
+        if not self.is_local:
+            file = self.fs.open(target, "wb")
+            try:
+                yield HashingFile(file)
+            except BaseException:
+                file.discard()
+                raise
+            file.close()
+            return
+        os.makedirs(posixpath.dirname(target), exist_ok=True)
+        partial = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}{PARTIAL}-{os.getpid()}")
+        try:
+            with open(partial, "wb") as local:
+                yield HashingFile(local)
+                local.flush()
+                os.fsync(local.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
+            raise
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.open_read(name) as file:
+            return file.read()
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a small file atomically."""
+        with self.open_write(name) as file:
+            file.write(data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with all it holds; nothing happens where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm(self._inner(name), recursive=True)
+
+    def remove_partials(self) -> None:
+        """Remove what killed writers left below this folder (an object store keeps none)."""
+        if not self.is_local:
+            return
+        for parent, _, names in os.walk(self.root):
+            for name in names:
+                if PARTIAL in name:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(posixpath.join(parent, name))
+
+
+def input_fingerprint(url: str) -> str:
+    """Return what tells one version of an input file from another: its size and ETag, or size and modification time."""
+    fs, path = filesystem(url)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{url}: no such file") from error
+    version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return f"{info['size']}:{version}"
