@@ -1,1 +1,1 @@
-"""The hot loops: Lightning Attention and friends, text statistics and MinHash."""
+"""The hot loops: Lightning Attention, norms, linear cross-entropy and decode steps (Triton and PyTorch), text statistics (CPU)."""

@@ -1,0 +1,115 @@
+"""Lightning Attention: causal linear attention with one scalar decay a head, in time linear in the length.
+
+`naive.py` is the definition, `chunk.py` the PyTorch path, `triton_*.py` the GPU kernels; README.md has the mathematics.
+"""
+
+import torch
+from torch import Tensor
+
+from autoclave.kernels.lightning_attention.chunk import lightning_attention_chunk
+from autoclave.kernels.lightning_attention.naive import lightning_attention_naive
+
+__all__ = ["lightning_attention", "lightning_attention_chunk", "lightning_attention_naive"]
+
+MAX_HEAD_DIM = 256
+
+
+def lightning_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    *,
+    scale: float = 1.0,
+    lrpe_theta: Tensor | None = None,
+    position_offset: Tensor | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    chunk_size: int | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """S_t = exp(decay) S_{t-1} + k_t v_t^T;  o_t = scale * q_t S_t, for every head, in time linear in T.
+
+    Args:
+        q, k: [B, T, H, K], float32, float16, bfloat16 (float64 on the PyTorch path). Last axis contiguous for speed.
+        v: [B, T, H, V].
+        decay: [H] float32, the logarithm of lambda, <= 0. It gets no gradient: learnt decay gave NaN in the paper.
+        scale: factor on the output.
+        lrpe_theta: [H, K] float32. When given, the operator works on `[x cos(phi), x sin(phi)]` of width 2K for
+            x = q, k with phi = theta * position in float32; theta gets a gradient.
+        position_offset: [B] (or [N] with `cu_seqlens`) int64, the absolute position of each sequence's first token.
+        initial_state: [N, H, K (2K with LRPE), V] float32, N = B or the number of packed sequences. Differentiable.
+        output_final_state: also return the state after each sequence's last token, float32, differentiable.
+        cu_seqlens: [N + 1] int32 or int64, the bounds of sequences packed in one row (B must be 1). State and positions
+            start afresh in each; empty sequences are allowed.
+        chunk_size: tokens a chunk, a power of two; the default is tuned per device.
+
+    Returns:
+        o [B, T, H, V] in v's dtype, and the final state [N, H, K or 2K, V] or None.
+
+    On the PyTorch path, and among packed calls on a GPU, a sequence's rows of `o` do not depend on the other sequences
+    of the call, bit for bit.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit together.
+    """
+    _check(q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, chunk_size)
+    return lightning_attention_chunk(
+        q,
+        k,
+        v,
+        decay,
+        scale=scale,
+        lrpe_theta=lrpe_theta,
+        position_offset=position_offset,
+        initial_state=initial_state,
+        output_final_state=output_final_state,
+        cu_seqlens=cu_seqlens,
+        chunk_size=chunk_size,
+    )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(f"lightning_attention: {message}")
+
+
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    lrpe_theta: Tensor | None,
+    position_offset: Tensor | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    chunk_size: int | None,
+) -> None:
+    _require(q.dim() == 4 and q.shape == k.shape, f"q {tuple(q.shape)} and k {tuple(k.shape)} must be [B, T, H, K]")
+    _require(v.dim() == 4 and v.shape[:3] == q.shape[:3], f"v {tuple(v.shape)} must be [B, T, H, V] like q")
+    _require(q.dtype == k.dtype == v.dtype, f"q, k, v must share a dtype, got {q.dtype}, {k.dtype}, {v.dtype}")
+    _require(q.dtype.is_floating_point, f"q, k, v must be floating point, got {q.dtype}")
+    batch, _, heads, width = q.shape
+    _require(decay.shape == (heads,), f"decay {tuple(decay.shape)} must be [H] = [{heads}]")
+    expanded = width
+    if lrpe_theta is not None:
+        _require(lrpe_theta.shape == (heads, width), f"lrpe_theta {tuple(lrpe_theta.shape)} must be [H, K]")
+        expanded = 2 * width
+    sequences = batch
+    if cu_seqlens is not None:
+        _require(batch == 1, f"cu_seqlens packs sequences into one row: B must be 1, got {batch}")
+        _require(cu_seqlens.dim() == 1 and cu_seqlens.numel() >= 1, "cu_seqlens must be [N + 1]")
+        sequences = cu_seqlens.numel() - 1
+        if cu_seqlens.device.type == "cpu":
+            cuts_fit = cu_seqlens[0] == 0 and cu_seqlens[-1] == q.shape[1] and bool((cu_seqlens.diff() >= 0).all())
+            _require(
+                bool(cuts_fit), f"cu_seqlens must rise from 0 to T = {q.shape[1]}, got {cu_seqlens.tolist()[:8]}..."
+            )
+    if position_offset is not None:
+        _require(position_offset.shape == (sequences,), f"position_offset must be [{sequences}]")
+    if initial_state is not None:
+        want = (sequences, heads, expanded, v.shape[-1])
+        _require(initial_state.shape == want, f"initial_state {tuple(initial_state.shape)} must be {want}")
+    if chunk_size is not None:
+        power_of_two = chunk_size > 0 and chunk_size & (chunk_size - 1) == 0
+        _require(power_of_two, f"chunk_size must be a power of two, got {chunk_size}")

@@ -1,0 +1,52 @@
+"""SimpleRMSNorm, alone, fused with the residual add, and fused with the output gate of the token mixer.
+
+y = x * rsqrt(mean(x^2) + eps) over the last axis, in float32, no weight, no bias (TransNormerLLM, arXiv 2307.14995).
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["add_simple_rms_norm", "simple_rms_norm", "simple_rms_norm_gate"]
+
+EPSILON = 1e-6
+
+
+def _normalise(x: Tensor, eps: float) -> Tensor:
+    """In float32 (float64 stays), not yet cast back."""
+    wide = x if x.dtype == torch.float64 else x.float()
+    return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+
+
+def simple_rms_norm(x: Tensor, eps: float = EPSILON) -> Tensor:
+    """SimpleRMSNorm over the last axis of `x` [..., D]; statistics in float32, result in x's dtype. Differentiable."""
+    if x.is_cuda:
+        from autoclave.kernels.norm.triton_norm import gpu_norm
+
+        return gpu_norm(x, eps)
+    return _normalise(x, eps).to(x.dtype)
+
+
+def add_simple_rms_norm(x: Tensor, residual: Tensor, eps: float = EPSILON) -> tuple[Tensor, Tensor]:
+    """(norm(x + residual), x + residual), both [..., D]; one pass over memory on a GPU. Differentiable in both.
+
+    The sum keeps the residual's dtype and is rounded to it before it is normalised, as if it had been written and read.
+    """
+    if x.shape != residual.shape:
+        raise ValueError(f"add_simple_rms_norm: x {tuple(x.shape)} and residual {tuple(residual.shape)} must agree")
+    if x.is_cuda:
+        from autoclave.kernels.norm.triton_norm import gpu_add_norm
+
+        return gpu_add_norm(x, residual, eps)
+    total = residual + x.to(residual.dtype)
+    return _normalise(total, eps).to(x.dtype), total
+
+
+def simple_rms_norm_gate(o: Tensor, u: Tensor, eps: float = EPSILON) -> Tensor:
+    """u * SimpleRMSNorm(o) over the last axis of o, u [..., D] (all heads together), in u's dtype. Differentiable in both."""
+    if o.shape != u.shape:
+        raise ValueError(f"simple_rms_norm_gate: o {tuple(o.shape)} and u {tuple(u.shape)} must agree")
+    if o.is_cuda:
+        from autoclave.kernels.norm.triton_norm import gpu_norm_gate
+
+        return gpu_norm_gate(o, u, eps)
+    return (_normalise(o, eps) * u).to(u.dtype)
