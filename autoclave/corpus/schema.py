@@ -28,7 +28,7 @@ DOCUMENT_SCHEMA = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("url", pa.string()),
         pa.field("host", pa.string()),
-        pa.field("crawled_at", pa.timestamp("s", "UTC")),
+        pa.field("crawled_at", pa.timestamp("ms", "UTC")),
         pa.field("source", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
         pa.field("content_type", pa.string()),

@@ -128,6 +128,8 @@ class StageContext(Generic[SettingsType]):
     failures: list[Failure] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     """Commits of the stage itself (not of its phases), set by `map_shards`."""
+    results: dict[str, float] = field(default_factory=dict)
+    """Figures for the run's summary (final loss, tokens)."""
 
     def phase_folder(self, phase: str | None) -> Folder:
         """Return the directory of a phase: the stage's own for None."""

@@ -1,0 +1,128 @@
+"""The funnel: commits of a run folded into one row a stage, with alarms. Summaries, `inspect` and the report use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from autoclave.corpus.commits import Commit, merge_counts, read_commits
+from autoclave.corpus.storage import Folder
+from autoclave.errors import InputError
+
+ALARM_SHARE = 0.9
+"""A filter that drops a larger share of what came into its stage is reported: more often a mistake than a wish."""
+
+
+class StageRow(msgspec.Struct, kw_only=True):
+    """What one stage did, over all of its shards. Bytes are UTF-8 bytes of text (of payloads for extract's input)."""
+
+    label: str
+    folder: str
+    shards: int = 0
+    documents_in: int = 0
+    kept: int = 0
+    dropped: int = 0
+    errors: int = 0
+    dropped_by: dict[str, dict[str, int]] = {}
+    bytes_in: int = 0
+    bytes_kept: int = 0
+    counts: dict[str, int] = {}
+    seconds: float = 0.0
+    """Summed over shards: core seconds, not wall time."""
+    quarantined: dict[str, str] = {}
+    """Shard -> message of what made it fail."""
+
+    @property
+    def accounted(self) -> bool:
+        """Whether documents in = kept + dropped + errors."""
+        return self.documents_in == self.kept + self.dropped + self.errors
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What a run did: `summary.json` of the run directory."""
+
+    name: str
+    stages: list[StageRow]
+    alarms: list[str] = []
+    results: dict[str, float] = {}
+    """Figures of stages that make no documents: tokens, losses."""
+
+
+def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
+    """Return the row of a stage whose commits are given."""
+    row = StageRow(label=label, folder=folder.url.rsplit("/", 1)[-1])
+    counts: list[dict[str, int]] = []
+    dropped_by: dict[str, list[dict[str, int]]] = {}
+    for commit in commits:
+        row.shards += 1
+        row.documents_in += commit.documents_in
+        row.kept += commit.kept
+        row.dropped += commit.dropped
+        row.errors += commit.errors
+        row.bytes_in += commit.bytes_in
+        row.bytes_kept += commit.bytes_kept
+        row.seconds += commit.seconds
+        counts.append(commit.counts)
+        for name, reasons in commit.dropped_by.items():
+            dropped_by.setdefault(name, []).append(reasons)
+    row.seconds = round(row.seconds, 2)
+    row.counts = merge_counts(counts)
+    row.dropped_by = {name: merge_counts(reasons) for name, reasons in sorted(dropped_by.items())}
+    for name in folder.files("quarantine/*.json"):
+        failure = msgspec.json.decode(folder.read_bytes(name))
+        row.quarantined[failure["shard"]] = failure["message"]
+    return row
+
+
+def stage_folders(run: Folder) -> list[Folder]:
+    """Return the stage directories of a run in order; InputError where the folder is not a run."""
+    _, root = run.fs, run.root
+    try:
+        names = sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in run.fs.ls(root, detail=False))
+    except (FileNotFoundError, NotADirectoryError):
+        names = []
+    labels = [name for name in names if name[:2].isdigit() and name[2:3] == "-"]
+    if not labels:
+        raise InputError(f"{run.url}: not a run directory (no stage folders such as 01-extract)")
+    return [run.child(name) for name in labels]
+
+
+def read_funnel(run: Folder) -> list[StageRow]:
+    """Return one row for each stage of a run, from its commits as they stand."""
+    return [fold(folder.url.rsplit("/", 1)[-1][3:], folder, read_commits(folder)) for folder in stage_folders(run)]
+
+
+def find_alarms(rows: Iterable[StageRow]) -> list[str]:
+    """Return what a person should look at: filters that drop nearly everything, quarantined shards, lost documents."""
+    alarms: list[str] = []
+    before: StageRow | None = None
+    for row in rows:
+        for name, reasons in row.dropped_by.items():
+            dropped = sum(reasons.values())
+            if row.documents_in >= 20 and dropped > ALARM_SHARE * row.documents_in:
+                alarms.append(
+                    f"{row.label}: the filter {name} dropped {dropped} of {row.documents_in} documents;"
+                    " check its settings and the language of the corpus"
+                )
+        for shard, message in row.quarantined.items():
+            alarms.append(f"{row.label}: shard {shard} was given up: {message}")
+        if not row.accounted:
+            alarms.append(
+                f"{row.label}: {row.documents_in} documents in, but kept + dropped + errors is another number"
+            )
+        if before is not None and not row.quarantined and row.documents_in not in (0, before.kept):
+            alarms.append(f"{row.label}: {row.documents_in} documents in, but {before.label} kept {before.kept}")
+        before = row if row.documents_in else before
+    return alarms
+
+
+def read_summary(run: Folder) -> Summary:
+    """Return the summary of a run; InputError where it has none."""
+    if not run.exists("summary.json"):
+        raise InputError(f"{run.url}: no summary.json here; give the folder of a finished run")
+    return msgspec.json.decode(run.read_bytes("summary.json"), type=Summary)
+
+
+def write_summary(run: Folder, summary: Summary) -> None:
+    run.write_bytes("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
