@@ -1,0 +1,400 @@
+"""A file as one run of uncompressed bytes that survives damage.
+
+WARC files are usually written as one gzip member (or zstd frame) a record. `ByteStream` shows the file as a single
+uncompressed stream, remembers where each frame began in the compressed file, stops at damage instead of raising,
+and can go on behind it: the next frame that inflates is looked for from just after the beginning of the bad one,
+because a broken frame may have eaten the start of its neighbour before the decoder noticed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+import zstandard
+
+READ_BYTES = 1 << 18
+INFLATE_BYTES = 1 << 20
+PROBE_BYTES = 1 << 16
+# Set on the offset of a record that does not begin a frame of its own; the low bits are then its position in the
+# uncompressed stream. It keeps offsets unique: frame starts are counted in compressed bytes.
+INSIDE_FRAME = 1 << 62
+
+GZIP_MAGIC = b"\x1f\x8b\x08"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+LZ4_MAGIC = b"\x04\x22\x4d\x18"
+
+
+class _Inflater(Protocol):
+    """What `zlib.decompressobj` and `zstandard.decompressobj` have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class _Codec:
+    """One compressed container: its magic number and a decoder of one frame at a time."""
+
+    def __init__(self, name: str, magic: bytes) -> None:
+        self.name = name
+        self.magic = magic
+        self.errors = (zlib.error, zstandard.ZstdError)
+        self._dictionary: zstandard.ZstdCompressionDict | None = None
+
+    def set_dictionary(self, data: bytes) -> None:
+        """Take the dictionary of a `.warc.zst` (itself zstd-compressed or not)."""
+        if data[:4] == ZSTD_MAGIC:
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        self._dictionary = zstandard.ZstdCompressionDict(data)
+
+    def new(self) -> _Inflater:
+        if self.name == "gzip":
+            return zlib.decompressobj(wbits=31)
+        return zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
+
+    def step(self, inflater: _Inflater, data: bytes) -> tuple[bytes, bytes]:
+        """Feed `data`; return (uncompressed bytes, input not yet consumed)."""
+        if self.name == "gzip":
+            out = inflater.decompress(data, INFLATE_BYTES)  # type: ignore[attr-defined]
+            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail  # type: ignore[attr-defined]
+            return out, rest
+        out = inflater.decompress(data)  # type: ignore[attr-defined]
+        return out, inflater.unused_data if inflater.eof else b""
+
+
+class ByteStream:
+    """Uncompressed view of `file` (plain, gzip, zstd or lz4, told by its first bytes).
+
+    `damage` is None, or says why no more bytes come; `truncated` tells a clean early end of file from corruption.
+    `recover()` clears the damage and goes on behind it when that is possible. `plausible` is asked whether the
+    uncompressed beginning of a frame found behind damage can be real.
+    """
+
+    def __init__(self, file: BinaryIO, plausible: Callable[[bytes], bool] | None = None) -> None:
+        self._file = file
+        self._plausible = plausible
+        self._buffer = bytearray()
+        self._raw = file.read(READ_BYTES)
+        self._raw_start = 0
+        self._frame_start = 0
+        self._inflater: _Inflater | None = None
+        self._fed = 0
+        self._frame_out = 0
+        self._marks: deque[tuple[int, int]] = deque()
+        self._end = False
+        self._lz4: pa.CompressedInputStream | None = None
+        self._lz4_rest: bytes = b""
+        self.position = 0
+        self.damage: str | None = None
+        self.truncated = False
+        self._codec: _Codec | None = None
+        if self._raw[:3] == GZIP_MAGIC:
+            self._codec = _Codec("gzip", GZIP_MAGIC)
+        elif self._raw[:4] == ZSTD_MAGIC or self._raw[:4] == b"\x5d\x2a\x4d\x18":
+            self._codec = _Codec("zstd", ZSTD_MAGIC)
+        elif self._raw[:4] == LZ4_MAGIC:
+            self._lz4 = pa.CompressedInputStream(pa.PythonFile(_Prefixed(self._raw, file), mode="r"), "lz4")
+            self._raw = b""
+
+    @property
+    def compression(self) -> str:
+        """Name of the container: plain, gzip, zstd or lz4."""
+        return "lz4" if self._lz4 is not None else self._codec.name if self._codec else "plain"
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def ensure(self, count: int) -> int:
+        """Try to have `count` bytes at hand; return how many there are (fewer only at the end or at damage)."""
+        while len(self._buffer) < count and self._fill():
+            pass
+        return len(self._buffer)
+
+    def peek(self, count: int) -> bytes:
+        """Return the next `count` bytes (fewer at the end) without consuming them."""
+        self.ensure(count)
+        return bytes(memoryview(self._buffer)[:count])
+
+    def skip(self, count: int) -> int:
+        """Consume up to `count` bytes without keeping them; return how many were there."""
+        left = count
+        while left:
+            if not self._buffer and not self._fill():
+                break
+            taken = min(left, len(self._buffer))
+            del self._buffer[:taken]
+            self.position += taken
+            left -= taken
+        return count - left
+
+    def read(self, count: int) -> bytes:
+        """Consume and return the next `count` bytes (fewer at the end)."""
+        data = self.peek(count)
+        del self._buffer[: len(data)]
+        self.position += len(data)
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """Put back bytes that were consumed last."""
+        self._buffer[:0] = data
+        self.position -= len(data)
+
+    def readline(self, limit: int) -> bytes:
+        """Consume one line with its end, or `limit` bytes of a longer one; empty at the end."""
+        searched = 0
+        while True:
+            at = self._buffer.find(b"\n", searched, limit)
+            if at >= 0:
+                return self.read(at + 1)
+            searched = len(self._buffer)
+            if searched >= limit or not self._fill():
+                return self.read(min(limit, len(self._buffer)))
+
+    def skip_blank(self) -> None:
+        """Consume line ends and NUL padding between records."""
+        while self.ensure(1):
+            kept = self._buffer.lstrip(b"\r\n\x00")
+            dropped = len(self._buffer) - len(kept)
+            if dropped:
+                del self._buffer[:dropped]
+                self.position += dropped
+            if kept:
+                return
+
+    @property
+    def buffered(self) -> bytearray:
+        """The bytes at hand, for searching; do not change it."""
+        return self._buffer
+
+    # -- positions ----------------------------------------------------------------------------------------------
+
+    def frame_offset(self) -> int | None:
+        """Compressed offset of the frame that begins exactly at the cursor; None when none does (or plain file)."""
+        while self._marks and self._marks[0][0] < self.position:
+            self._marks.popleft()
+        if self._marks and self._marks[0][0] == self.position:
+            return self._marks[0][1]
+        return None
+
+    def offset(self) -> int:
+        """A unique address of the record that begins at the cursor (see INSIDE_FRAME)."""
+        if self._codec is None:
+            return self.position
+        at_frame = self.frame_offset()
+        return at_frame if at_frame is not None else self.position | INSIDE_FRAME
+
+    def frame_begins_at(self, position: int) -> bool:
+        """Whether a frame begins at this uncompressed position (at or after the cursor)."""
+        return any(mark == position for mark, _ in self._marks)
+
+    def next_frame(self) -> int | None:
+        """Uncompressed position of the next known frame behind the cursor; None where none is known yet."""
+        return next((mark for mark, _ in self._marks if mark > self.position), None)
+
+    def rewind(self, position: int) -> bool:
+        """Go back to `position` in a plain seekable file; False where that cannot be done."""
+        if self._codec is not None or self._lz4 is not None or not self._file.seekable():
+            return False
+        self._file.seek(position)
+        self._buffer.clear()
+        self._raw = b""
+        self.position = position
+        self._end = False
+        return True
+
+    # -- filling ------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> bool:
+        if self.damage is not None or self._end:
+            return False
+        if self._lz4 is not None:
+            return self._fill_lz4()
+        if self._codec is None:
+            data = self._raw or self._file.read(READ_BYTES)
+            self._raw = b""
+            self._buffer += data
+            self._end = not data
+            return bool(data)
+        return self._fill_frame(self._codec)
+
+    def _fill_lz4(self) -> bool:
+        assert self._lz4 is not None
+        try:
+            data = self._lz4.read(READ_BYTES)
+        except OSError as error:
+            self.damage = f"lz4: {error}"
+            return False
+        self._buffer += data
+        self._end = not data
+        return bool(data)
+
+    def _more_raw(self) -> bool:
+        data = self._file.read(READ_BYTES)
+        self._raw += data
+        return bool(data)
+
+    def _consume_raw(self, rest: bytes) -> None:
+        self._raw_start += len(self._raw) - len(rest)
+        self._raw = rest
+
+    def _fill_frame(self, codec: _Codec) -> bool:
+        """Inflate one more piece of the current frame, opening the next one where needed."""
+        if self._inflater is None and not self._open_frame(codec):
+            return False
+        if not self._raw and not self._more_raw():
+            self.damage, self.truncated = f"{codec.name} data end in the middle of a frame", True
+            return False
+        assert self._inflater is not None
+        raw = self._raw
+        try:
+            data, rest = codec.step(self._inflater, raw)
+        except codec.errors as error:
+            self._buffer += self._salvage(codec, raw)
+            self.damage = f"{codec.name}: {error}"
+            return True
+        self._consume_raw(rest)
+        self._fed += len(raw) - len(rest)
+        self._buffer += data
+        self._frame_out += len(data)
+        if self._inflater.eof:
+            self._inflater = None
+        return True
+
+    def _open_frame(self, codec: _Codec) -> bool:
+        while True:
+            while len(self._raw) < 8 and self._more_raw():
+                pass
+            if not self._raw.strip(b"\x00\r\n"):
+                self._consume_raw(b"")
+                if not self._more_raw():
+                    self._end = True
+                    return False
+                continue
+            if self._raw[0] in b"\x00\r\n":
+                self._consume_raw(self._raw.lstrip(b"\x00\r\n"))
+                continue
+            self._frame_start = self._raw_start
+            if codec.name == "zstd" and self._raw[1:4] == b"\x2a\x4d\x18" and self._raw[0] & 0xF0 == 0x50:
+                if not self._skippable_frame(codec):
+                    return False
+                continue
+            if not self._raw.startswith(codec.magic):
+                self.damage = f"bytes at {self._raw_start} are not {codec.name}"
+                return False
+            self._inflater = codec.new()
+            self._fed = self._frame_out = 0
+            self._marks.append((self.position + len(self._buffer), self._frame_start))
+            return True
+
+    def _skippable_frame(self, codec: _Codec) -> bool:
+        """Pass over a zstd skippable frame; the one that `.warc.zst` begins with holds the dictionary."""
+        size = int.from_bytes(self._raw[4:8], "little")
+        while len(self._raw) < 8 + size:
+            if not self._more_raw():
+                self.damage, self.truncated = "zstd data end in a skippable frame", True
+                return False
+        if self._raw[0] == 0x5D:
+            try:
+                codec.set_dictionary(self._raw[8 : 8 + size])
+            except zstandard.ZstdError as error:
+                self.damage = f"zstd dictionary: {error}"
+                return False
+        self._consume_raw(self._raw[8 + size :])
+        return True
+
+    def _salvage(self, codec: _Codec, failing: bytes) -> bytes:
+        """The bytes that the failing piece still gives: inflate the frame again, that piece byte by byte."""
+        if not self._file.seekable():
+            return b""
+        here = self._file.tell()
+        self._file.seek(self._frame_start)
+        again = codec.new()
+        left = self._fed
+        try:
+            while left:
+                piece = self._file.read(min(left, READ_BYTES))
+                left -= len(piece)
+                while piece:
+                    _, piece = codec.step(again, piece)
+            saved = bytearray()
+            for byte in failing:
+                saved += codec.step(again, bytes([byte]))[0]
+        except codec.errors:
+            pass
+        finally:
+            self._file.seek(here)
+        return bytes(saved)
+
+    # -- behind damage ------------------------------------------------------------------------------------------
+
+    def recover(self) -> bool:
+        """Drop what is left before the damage and go on at the next frame that inflates; False when none is left."""
+        self.position += len(self._buffer)
+        self._buffer.clear()
+        codec = self._codec
+        self.damage, self.truncated, self._inflater = None, False, None
+        if codec is None or not self._file.seekable():
+            self._end = True
+            return False
+        start = self._frame_start + 1
+        self._file.seek(start)
+        window = b""
+        while True:
+            at = window.find(codec.magic)
+            if at < 0:
+                keep = window[-(len(codec.magic) - 1) :]
+                data = self._file.read(READ_BYTES)
+                if not data:
+                    self._end = True
+                    return False
+                start += len(window) - len(keep)
+                window = keep + data
+                continue
+            start += at
+            window = window[at:]
+            if self._try_frame(codec, start):
+                self._file.seek(start)
+                self._raw, self._raw_start = b"", start
+                return True
+            self._file.seek(start + len(window))
+            start += 1
+            window = window[1:]
+
+    def _try_frame(self, codec: _Codec, start: int) -> bool:
+        self._file.seek(start)
+        try:
+            out, _ = codec.step(codec.new(), self._file.read(PROBE_BYTES))
+        except codec.errors:
+            return False
+        return self._plausible(out) if self._plausible else len(out) > 0
+
+
+class _Prefixed:
+    """A file object that gives back bytes already read before going on with the file (for pyarrow)."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = head
+        self._file = file
+        self.closed = False
+
+    def read(self, count: int = -1) -> bytes:
+        if self._head:
+            data, self._head = self._head[:count], self._head[count:]
+            return data
+        return self._file.read(count)
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,299 @@
+"""WARC and WET files (plain, gzip or zstd a record, lz4), read so that damage costs the damaged record only.
+
+The usual readers stop at the first bad record, or skip what follows silently. Here a record whose end is not followed
+by another record, or whose frame does not inflate, is reported with its place, and reading goes on at the next thing
+that begins like a record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response
+from autoclave.corpus.readers.raw import (
+    MAX_PAYLOAD_BYTES,
+    ErrorReport,
+    RawBatchBuilder,
+    SkipReport,
+    ignore_skipped,
+    parse_content_type,
+    parse_date,
+)
+from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.storage import open_read
+
+HEADER_LIMIT = 1 << 20
+_VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
+_RECORD = re.compile(rb"WARC/\d+\.\d+[^\S\n]*\n[^\S\n]*[A-Za-z][\w-]*[^\S\n]*:", re.IGNORECASE)
+_ARC_FIRST = re.compile(rb"filedesc:|[A-Za-z][A-Za-z0-9+.-]*:[^\n]* \d{12,18} [^\n]*-?\d+\r?\n")
+# Kinds that hold a document; the rest (warcinfo, request, metadata, revisit, continuation) only describe one.
+_DOCUMENT_TYPES = frozenset({"response", "resource", "conversion"})
+
+
+def plausible_record(head: bytes) -> bool:
+    """Whether uncompressed bytes begin like a WARC or ARC record."""
+    return bool(_VERSION.match(head)) or bool(_ARC_FIRST.match(head))
+
+
+@dataclass
+class WarcRecord:
+    """One record as stored. `content` is None where it was longer than the limit; `length` counts it all the same."""
+
+    offset: int
+    headers: dict[str, str]
+    content: bytes | None
+    length: int
+
+    @property
+    def kind(self) -> str:
+        return self.headers.get("warc-type", "").lower()
+
+
+class WarcParser:
+    """Iterates over the records of one file; see the module's docstring for what happens at damage."""
+
+    def __init__(self, file: BinaryIO, source: str, errors: ErrorReport, max_payload_bytes: int) -> None:
+        self.stream = ByteStream(file, plausible_record)
+        self._source = source
+        self._errors = errors
+        self._limit = max_payload_bytes
+
+    def _report(self, offset: int, cause: str) -> None:
+        self._errors(f"{self._source}:{offset & ~(1 << 62)}", cause)
+
+    def __iter__(self) -> Iterator[WarcRecord]:
+        stream = self.stream
+        while True:
+            stream.skip_blank()
+            if stream.ensure(1) == 0:
+                if stream.damage is None:
+                    return
+                self._report(stream.offset(), stream.damage)
+                if not stream.recover():
+                    return
+                continue
+            offset = stream.offset()
+            if not _VERSION.match(stream.peek(16)):
+                self._report(offset, "bytes that belong to no record")
+                self._resynchronise()
+                continue
+            record = self._record(offset)
+            if record is not None:
+                yield record
+
+    def _record(self, offset: int) -> WarcRecord | None:
+        """Read the record at the cursor; None where nothing of it can be used (already reported)."""
+        stream = self.stream
+        stream.readline(HEADER_LIMIT)
+        lines: list[bytes] = []
+        size = 0
+        while True:
+            line = stream.readline(HEADER_LIMIT)
+            size += len(line)
+            if not line.strip(b"\r\n"):
+                ended = line != b""
+                break
+            if size > HEADER_LIMIT or _VERSION.match(line):
+                self._report(offset, "record header without end")
+                if size <= HEADER_LIMIT:
+                    stream.unread(line)
+                else:
+                    self._resynchronise()
+                return None
+            lines.append(line)
+        headers = parse_header_lines(b"".join(lines))
+        if not ended and stream.damage is not None:
+            return None  # reported by the main loop, with the cause
+        declared = headers.get("content-length", "")
+        if not declared.isascii() or not declared.isdigit():
+            self._report(offset, f"record without a Content-Length ({declared[:40]!r})")
+            return self._content_to_next(offset, headers)
+        return self._content(offset, headers, int(declared))
+
+    def _content(self, offset: int, headers: dict[str, str], length: int) -> WarcRecord | None:
+        stream = self.stream
+        if length > self._limit:
+            return self._large(offset, headers, length)
+        content = stream.peek(length)
+        if len(content) == length and self._ends_well(length):
+            stream.skip(length)
+            return WarcRecord(offset, headers, content, length)
+        if stream.damage is not None and not stream.truncated and len(stream.buffered) <= length + 4:
+            # The frame of this record is corrupt; what was inflated before the fault cannot be trusted.
+            return None
+        cut = self._find_record(length)
+        if cut is not None:
+            self._report(offset, f"Content-Length {length} runs into the next record")
+            content = stream.read(cut).rstrip(b"\r\n")
+            return WarcRecord(offset, headers, content, len(content))
+        if len(content) < length:
+            if stream.damage is None:
+                self._report(offset, f"record cut off after {len(content)} of {length} bytes")
+            stream.skip(len(content))
+            return WarcRecord(offset, headers, content, len(content))
+        stream.skip(length)
+        return WarcRecord(offset, headers, content, length)
+
+    def _ends_well(self, length: int) -> bool:
+        """Whether the content at the cursor, `length` bytes long, is followed by a record or by the end."""
+        stream = self.stream
+        ahead = 24
+        while True:
+            available = stream.ensure(length + ahead)
+            tail = bytes(memoryview(stream.buffered)[length : length + ahead])
+            rest = tail.lstrip(b"\r\n\x00")
+            if len(rest) >= 10:
+                return bool(_VERSION.match(rest))
+            if available < length + ahead:
+                return stream.damage is None and (not rest or bool(_VERSION.match(rest)))
+            ahead *= 2
+
+    def _find_record(self, end: int) -> int | None:
+        """Bytes from the cursor to the first record that begins at or after it and before `end`; None without one."""
+        stream = self.stream
+        buffered = stream.buffered
+        at = -1
+        while True:
+            match = _RECORD.search(buffered, at + 1, min(end + 256, len(buffered)))
+            if match is None or match.start() >= end:
+                return None
+            at = match.start()
+            if at == 0 or buffered[at - 1] == 0x0A or stream.frame_begins_at(stream.position + at):
+                return at
+
+    def _large(self, offset: int, headers: dict[str, str], length: int) -> WarcRecord | None:
+        """Pass over content that is longer than the limit without holding it."""
+        stream = self.stream
+        begin = stream.position
+        left = length
+        while left and stream.ensure(1):
+            frame = stream.next_frame()
+            step = min(left, len(stream.buffered), *([frame - stream.position] if frame is not None else []))
+            left -= stream.skip(step)
+            if left and stream.position == frame and _VERSION.match(stream.peek(16)):
+                self._report(offset, f"Content-Length {length} runs into the next record")
+                return None
+        if not left:
+            return WarcRecord(offset, headers, None, length)
+        if stream.damage is None:
+            self._report(offset, f"record cut off after {length - left} of {length} bytes")
+        # A wrong length may have run over the rest of the file; look for records in it where that is possible.
+        if stream.rewind(begin):
+            self._resynchronise()
+        return None
+
+    def _content_to_next(self, offset: int, headers: dict[str, str]) -> WarcRecord | None:
+        """Take everything up to the next record as content, where a record does not say its length."""
+        stream = self.stream
+        window = 1 << 16
+        while True:
+            available = stream.ensure(window)
+            cut = self._find_record(window)
+            if cut is not None or available < window:
+                content = stream.read(available if cut is None else cut).rstrip(b"\r\n")
+                return WarcRecord(offset, headers, content, len(content))
+            if window > self._limit:
+                self._resynchronise()
+                return None
+            window *= 2
+
+    def _resynchronise(self) -> None:
+        """Move the cursor to the next beginning of a record (or to the end, or to damage)."""
+        stream = self.stream
+        stream.skip(1)
+        while True:
+            have = len(stream.buffered)
+            at = self._find_record(have)
+            if at is not None:
+                stream.skip(at)
+                return
+            keep = min(have, 256)
+            if stream.ensure(have + 1) == have:
+                stream.skip(have)
+                return
+            stream.skip(have - keep)
+
+
+def read_warc(
+    file: BinaryIO | str | PathLike[str],
+    source: str,
+    errors: ErrorReport,
+    skipped: SkipReport = ignore_skipped,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of a WARC, WET or ARC file as batches of RAW_SCHEMA.
+
+    Args:
+        file: open binary file, or a path or URL.
+        source: name of the file in doc_ids and error places.
+        errors: called with (place, cause) for every record or stretch of bytes that is bad.
+        skipped: called with the record type of every record that is not a document (request, metadata, ...).
+        max_payload_bytes: bodies above this are left out (payload null, payload_bytes tells the size).
+
+    The `offset` of a record is where its gzip member or zstd frame begins in the file, as a CDX index has it; of a
+    record that has no frame of its own, its position in the uncompressed stream with bit 62 set; in a plain file, its
+    position. Never raises for what the file holds.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(file, (str, PathLike)):
+            file = stack.enter_context(open_read(str(file)))
+        parser = WarcParser(file, source, errors, max_payload_bytes)
+        builder = RawBatchBuilder(source)
+        if _ARC_FIRST.match(parser.stream.peek(4096)):
+            from autoclave.corpus.readers.arc import arc_records
+
+            records = arc_records(parser.stream, source, errors, max_payload_bytes)
+        else:
+            records = iter(parser)
+        for record in records:
+            if record.kind not in _DOCUMENT_TYPES:
+                skipped(record.kind or "untyped")
+                continue
+            batch = _add_document(builder, record, max_payload_bytes)
+            if batch is not None:
+                yield batch
+        last = builder.flush()
+        if last is not None:
+            yield last
+
+
+def _add_document(builder: RawBatchBuilder, record: WarcRecord, limit: int) -> pa.RecordBatch | None:
+    headers = record.headers
+    content_type, charset = parse_content_type(headers.get("content-type"))
+    payload, status, size = record.content, None, record.length
+    metadata = {
+        name: headers[key]
+        for name, key in (
+            ("record_id", "warc-record-id"),
+            ("truncated", "warc-truncated"),
+            ("identified_language", "warc-identified-content-language"),
+        )
+        if key in headers
+    }
+    if payload is not None and record.kind == "response":
+        message = parse_http_response(payload, limit)
+        if message is not None:
+            payload, status, size = message.body, message.status, len(message.body)
+            content_type, charset = parse_content_type(message.headers.get("content-type"))
+            if message.problems:
+                metadata["http_problems"] = "; ".join(message.problems)
+    elif payload is None and content_type == "application/http":
+        content_type = None
+    return builder.add(
+        record.offset,
+        payload=payload,
+        url=headers.get("warc-target-uri", "").strip("<> ") or None,
+        crawled_at=parse_date(headers.get("warc-date")),
+        content_type=content_type,
+        charset=charset,
+        http_status=status,
+        payload_bytes=size,
+        metadata=metadata,
+    )
