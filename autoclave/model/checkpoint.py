@@ -1,0 +1,217 @@
+"""Checkpoints: a folder that is whole or absent.
+
+    config.json               the ModelConfig
+    model.safetensors         weights, float32 as trained, our names
+    tokenizer.json            the tokenizer trained with, copied as it is
+    training_state.safetensors  optimizer moments
+    training_state.json       step, settings' fingerprint, counters
+
+A training folder holds `checkpoints/step-00000100/` and so on, and at its end the last one's config, weights and
+tokenizer at its top, so that the folder itself is a checkpoint to score with and to generate from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from autoclave.errors import CheckpointError
+from autoclave.model.config import ModelConfig, decode_config, encode_config
+from autoclave.model.transnormer import TransNormerLLM
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+STATE_TENSORS_FILE = "training_state.safetensors"
+STATE_FILE = "training_state.json"
+FORMAT = "autoclave-transnormer-1"
+
+
+class TrainingState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where a training run stands.
+
+    step: optimizer steps done; tokens: target tokens seen; skipped: steps whose update was not finite
+    fingerprint: of the settings that shape the loss curve; resuming with others is refused
+    """
+
+    step: int
+    tokens: int = 0
+    skipped: int = 0
+    fingerprint: str = ""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write weights as one safetensors file, contiguous and on the CPU, names sorted; atomic."""
+    temporary = path.with_name(f".{path.name}.partial")
+    tensors = {name: weights[name].detach().contiguous().cpu() for name in sorted(weights)}
+    save_file(tensors, temporary, metadata={"format": "pt", "layout": FORMAT})
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU. Raises CheckpointError when it is missing or broken."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file; is this a checkpoint folder?") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def checkpoint_folder(folder: str | Path) -> Path:
+    """The folder that holds config.json: `folder` itself, else its newest `checkpoints/step-*`."""
+    folder = Path(folder)
+    if (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file():
+        return folder
+    latest = latest_checkpoint(folder)
+    if latest is None:
+        raise CheckpointError(f"{folder}: holds no {CONFIG_FILE} and {WEIGHTS_FILE}, nor checkpoints/step-*")
+    return latest
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a training folder, or None. Names are zero-padded, so they sort by step."""
+    found = sorted((folder / "checkpoints").glob("step-*"))
+    return found[-1] if found else None
+
+
+def read_config(folder: str | Path) -> ModelConfig:
+    """The config of a checkpoint folder."""
+    path = checkpoint_folder(folder) / CONFIG_FILE
+    return decode_config(path.read_bytes(), str(path))
+
+
+def load_model(folder: str | Path, *, device: str = "cpu", dtype: torch.dtype | None = None) -> TransNormerLLM:
+    """The model of a checkpoint folder, in eval mode; `dtype` is for matrices only, LRPE's theta stays float32.
+
+    Raises CheckpointError when files are missing, broken, or do not fit the config (the first bad name is given).
+    """
+    folder = checkpoint_folder(folder)
+    config = read_config(folder)
+    with torch.device("meta"):
+        model = TransNormerLLM(config)
+    assign_weights(model, load_weights(folder / WEIGHTS_FILE), str(folder / WEIGHTS_FILE))
+    for name, parameter in model.named_parameters():
+        if dtype is not None and parameter.dim() == 2 and not name.endswith("lrpe_theta"):
+            parameter.data = parameter.data.to(dtype)
+    return model.to(device=device).eval()
+
+
+def assign_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """Put these tensors into the model (which may be on the meta device), every name and shape checked."""
+    expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+    missing = sorted(set(expected) - set(weights))
+    surplus = sorted(set(weights) - set(expected))
+    if missing or surplus:
+        what = f"lacks '{missing[0]}'" if missing else f"has an unknown tensor '{surplus[0]}'"
+        raise CheckpointError(f"{origin}: {what}; the weights belong to another model or layout")
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            have, want = list(weights[name].shape), list(shape)
+            raise CheckpointError(f"{origin}: '{name}' has shape {have}, the config asks for {want}")
+    model.load_state_dict(weights, strict=True, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's moments as flat names: `<parameter>/exp_avg`, `/exp_avg_sq`, `/step`."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{name}/{key}"] = value
+    return tensors
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put saved moments back, exactly."""
+    state: dict[Tensor, dict[str, Any]] = {}
+    parameters = dict(model.named_parameters())
+    for flat, value in tensors.items():
+        name, _, key = flat.rpartition("/")
+        if name not in parameters:
+            raise CheckpointError(f"optimizer state names '{name}', which this model does not have")
+        parameter = parameters[name]
+        # AdamW keeps `step` in float32 on the CPU unless fused; moments live beside their parameter.
+        device = parameter.device if key != "step" or parameter.is_cuda else torch.device("cpu")
+        state.setdefault(parameter, {})[key] = value.to(device)
+    optimizer.state.update(state)
+
+
+def save_checkpoint(
+    folder: Path,
+    config: ModelConfig,
+    weights: dict[str, Tensor],
+    moments: dict[str, Tensor],
+    state: TrainingState,
+    *,
+    tokenizer: Path | None = None,
+    keep: int = 2,
+) -> Path:
+    """Write `folder/checkpoints/step-N`, whole or not at all, and remove all but the newest `keep`."""
+    parent = folder / "checkpoints"
+    final = parent / f"step-{state.step:08d}"
+    partial = parent / f".partial-{final.name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    write_atomically(partial / CONFIG_FILE, encode_config(config))
+    save_weights(partial / WEIGHTS_FILE, weights)
+    save_weights(partial / STATE_TENSORS_FILE, moments)
+    write_atomically(partial / STATE_FILE, msgspec.json.format(msgspec.json.encode(state)))
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(partial, final)
+    remove_old_checkpoints(parent, keep)
+    return final
+
+
+def remove_old_checkpoints(parent: Path, keep: int) -> None:
+    """Keep the newest `keep` (at least one), and remove what a kill left half-written."""
+    for stale in parent.glob(".partial-*"):
+        shutil.rmtree(stale)
+    for old in sorted(parent.glob("step-*"))[: -max(keep, 1)]:
+        # Renamed first, so that a kill during removal leaves no checkpoint that looks whole.
+        doomed = old.with_name(f".partial-{old.name}")
+        os.replace(old, doomed)
+        shutil.rmtree(doomed)
+
+
+def publish(checkpoint: Path, folder: Path) -> None:
+    """Put a checkpoint's weights, tokenizer and config at the top of the training folder (config last)."""
+    for name in (WEIGHTS_FILE, TOKENIZER_FILE, CONFIG_FILE):
+        if (checkpoint / name).exists():
+            temporary = folder / f".{name}.partial"
+            shutil.copyfile(checkpoint / name, temporary)
+            os.replace(temporary, folder / name)
+
+
+def read_training_state(checkpoint: Path) -> TrainingState:
+    """The training state of one `step-*` folder. Raises CheckpointError when it is unreadable."""
+    path = checkpoint / STATE_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TrainingState)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(f"{path}: unreadable training state ({error})") from error

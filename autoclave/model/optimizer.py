@@ -1,0 +1,83 @@
+"""AdamW with decay on matrices only, and learning-rate schedules as functions of the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import torch
+from torch import nn
+
+Schedule = Literal["cosine", "wsd", "constant"]
+
+
+class OptimizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """AdamW and its schedule.
+
+    The release did not publish its values; these are the usual ones of models of this size.
+
+    learning_rate: the peak
+    minimum_ratio: last learning rate / peak
+    warmup_steps: linear warm-up from zero
+    schedule: "cosine", "wsd" (warm-up, stable, decay) or "constant"
+    decay_share: share of the steps in which wsd decays, linearly
+    beta1, beta2, epsilon: of AdamW
+    weight_decay: on matrices; never on the embedding, LRPE's theta or norms
+    clip_norm: largest global gradient norm; 0 turns clipping off
+    """
+
+    learning_rate: float = 1e-3
+    minimum_ratio: float = 0.1
+    warmup_steps: int = 100
+    schedule: Schedule = "cosine"
+    decay_share: float = 0.2
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    clip_norm: float = 1.0
+
+
+def learning_rate(settings: OptimizerSettings, step: int, steps: int) -> float:
+    """The learning rate of 0-based `step` out of `steps`: a pure function, so that resuming needs no state."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    if settings.schedule == "wsd":
+        decay_steps = max(1, round(steps * settings.decay_share))
+        progress = max(0.0, (step - (steps - decay_steps)) / decay_steps)
+        scale = 1 - progress
+    else:
+        progress = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
+        scale = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return settings.learning_rate * (settings.minimum_ratio + (1 - settings.minimum_ratio) * scale)
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay applies: to matrices, not to the embedding, LRPE's theta or norm weights."""
+    return parameter.dim() == 2 and not name.endswith(("embedding.weight", "lrpe_theta"))
+
+
+def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
+    """AdamW in two groups (decayed, not decayed), parameters in the model's order; fused on CUDA."""
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for name, p in named if decays(name, p)], "weight_decay": settings.weight_decay},
+        {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
+    ]
+    on_cuda = any(parameter.is_cuda for _, parameter in named)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True if on_cuda else None,
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Set every group's learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = value

@@ -1,0 +1,187 @@
+"""One function turns a plain model into a distributed one: tensor parallel, then activation checkpointing, compile and
+FSDP2, in that order. A single process passes through the same calls at no cost."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils.checkpoint import checkpoint
+
+from autoclave.errors import RecipeError
+from autoclave.model.tensor_parallel import join_parts, split_model, split_of, take_part
+from autoclave.model.transnormer import TransNormerLLM
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place: data ranks hold different rows, tensor ranks different heads of the same rows."""
+
+    rank: int = 0
+    size: int = 1
+    mesh: DeviceMesh | None = None
+
+    @classmethod
+    def current(cls, tensor_parallel: int, device: str) -> World:
+        """The world that torchrun (or a process group made before) describes; a single process otherwise.
+
+        Raises RecipeError when tensor_parallel does not divide the number of processes.
+        """
+        if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if device == "cuda":
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        size = dist.get_world_size() if dist.is_initialized() else 1
+        if size % tensor_parallel:
+            raise RecipeError(f"tensor_parallel {tensor_parallel} does not divide the {size} processes")
+        if size == 1:
+            return cls()
+        shape = (size // tensor_parallel, tensor_parallel)
+        mesh = init_device_mesh(device, shape, mesh_dim_names=("data", "tensor"))
+        return cls(dist.get_rank(), size, mesh)
+
+    @property
+    def data_size(self) -> int:
+        """Number of different row blocks."""
+        return 1 if self.mesh is None else self.mesh["data"].size()
+
+    @property
+    def data_rank(self) -> int:
+        """Which row block is ours."""
+        return 0 if self.mesh is None else self.mesh["data"].get_local_rank()
+
+    @property
+    def tensor_size(self) -> int:
+        """Processes that share the matrices."""
+        return 1 if self.mesh is None else self.mesh["tensor"].size()
+
+    def rows_of(
+        self, inputs: np.ndarray, targets: np.ndarray, cu_seqlens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Our share of the global batch's rows; rows start sequences, so cutting between them is exact."""
+        if self.data_size == 1:
+            return inputs, targets, cu_seqlens
+        rows, length = inputs.shape
+        if rows % self.data_size:
+            raise RecipeError(f"batch of {rows} rows does not divide over {self.data_size} data ranks")
+        share = rows // self.data_size
+        first = self.data_rank * share
+        start, stop = first * length, (first + share) * length
+        inside = cu_seqlens[(cu_seqlens >= start) & (cu_seqlens <= stop)] - start
+        block = slice(first, first + share)
+        return np.ascontiguousarray(inputs[block]), np.ascontiguousarray(targets[block]), inside.astype(np.int32)
+
+    def synchronise_gradients(self, model: nn.Module, last: bool) -> None:
+        """Reduce gradients over data ranks only in the last of the accumulated batches."""
+        if isinstance(model, FSDPModule):
+            model.set_requires_gradient_sync(last)
+
+    def sum_over_data(self, value: Tensor) -> Tensor:
+        """Sum of a scalar over the data ranks."""
+        if self.mesh is not None and self.data_size > 1:
+            dist.all_reduce(value, group=self.mesh["data"].get_group())
+        return value
+
+    def clip_gradients(self, model: TransNormerLLM, clip_norm: float) -> float:
+        """Scale gradients to a global norm of at most clip_norm (0 = only measure); returns the norm before."""
+        parameters = [(n, p) for n, p in model.named_parameters() if p.grad is not None]
+        split = [p for n, p in parameters if self.tensor_size > 1 and split_of(n, model.config)]
+        whole = [p for n, p in parameters if not (self.tensor_size > 1 and split_of(n, model.config))]
+        squares = _norm(whole).square()
+        if self.mesh is not None:
+            split_squares = _norm(split).square().to(squares.device)
+            dist.all_reduce(split_squares, group=self.mesh["tensor"].get_group())
+            squares = self.sum_over_data(squares + split_squares)
+            norm = squares.sqrt()
+        else:
+            norm = _norm(whole)
+        if clip_norm > 0:
+            scale = torch.clamp(clip_norm / (norm + 1e-6), max=1.0)
+            torch._foreach_mul_([_local(p.grad) for _, p in parameters if p.grad is not None], scale)
+        return float(norm)
+
+    def full_weights(self, model: TransNormerLLM) -> dict[str, Tensor]:
+        """Every parameter whole, on every rank that takes part (all must call)."""
+        return {name: self._gather(name, p.detach(), model) for name, p in model.named_parameters()}
+
+    def full_moments(self, model: TransNormerLLM, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """The optimizer's moments whole, as `<parameter>/<moment>`."""
+        moments = {}
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                flat = f"{name}/{key}"
+                moments[flat] = value if value.dim() == 0 else self._gather(flat, value, model)
+        return moments
+
+    def shard_moments(self, model: TransNormerLLM, moments: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Whole moments cut as this rank's parameters are."""
+        if self.mesh is None:
+            return moments
+        parameters = dict(model.named_parameters())
+        result = {}
+        for flat, value in moments.items():
+            parameter = parameters[flat.rpartition("/")[0]]
+            split = split_of(flat, model.config)
+            if value.dim() and split is not None and self.tensor_size > 1:
+                value = take_part(value, split, self.mesh["tensor"].get_local_rank(), self.tensor_size)
+            if value.dim() and isinstance(parameter, DTensor):
+                value = distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
+            result[flat] = value
+        return result
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.mesh is not None:
+            dist.barrier()
+
+    def _gather(self, name: str, value: Tensor, model: TransNormerLLM) -> Tensor:
+        if isinstance(value, DTensor):
+            value = value.full_tensor()
+        split = split_of(name, model.config)
+        if self.mesh is None or split is None or self.tensor_size == 1:
+            return value
+        parts = [torch.empty_like(value) for _ in range(self.tensor_size)]
+        dist.all_gather(parts, value.contiguous(), group=self.mesh["tensor"].get_group())
+        return join_parts(parts, split)
+
+
+def _local(gradient: Tensor | None) -> Tensor:
+    assert gradient is not None
+    return gradient.to_local() if isinstance(gradient, DTensor) else gradient
+
+
+def _norm(parameters: list[nn.Parameter]) -> Tensor:
+    return torch.nn.utils.get_total_norm([_local(p.grad) for p in parameters])
+
+
+def parallelise(
+    model: TransNormerLLM,
+    world: World,
+    *,
+    compile_layers: bool = False,
+    activation_checkpointing: str = "none",
+) -> TransNormerLLM:
+    """Apply tensor parallelism, activation checkpointing, compilation and FSDP2 to a plain model, in place.
+
+    activation_checkpointing: "none", "full", or "selective" (every second layer).
+    """
+    if world.mesh is not None and world.tensor_size > 1:
+        split_model(model, world.mesh["tensor"].get_group())
+    for index, layer in enumerate(model.layers):
+        if activation_checkpointing == "full" or (activation_checkpointing == "selective" and index % 2 == 0):
+            layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
+        if compile_layers:
+            layer.compile()
+    if world.mesh is not None and world.data_size > 1:
+        for layer in model.layers:
+            fully_shard(layer, mesh=world.mesh["data"])
+        fully_shard(model, mesh=world.mesh["data"])
+    return model
