@@ -69,7 +69,7 @@ class RawBatchBuilder:
         metadata: Mapping[str, str] | None = None,
     ) -> pa.RecordBatch | None:
         """Add one record; return the batch that had to be closed to make room for it, if any."""
-        size = len(payload or b"") + len(text or "") * 3
+        size = len(payload) if payload is not None else len(text.encode()) if text else 0
         closed = self.flush() if self._rows and self._bytes + size > BATCH_BYTES else None
         columns = self._columns
         columns["doc_id"].append(make_doc_id(self.source, offset))

@@ -1,0 +1,205 @@
+"""From the bytes of a page to its text: encoding, main content, structure worth keeping (code, lists, tables, TeX)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding
+
+from autoclave.errors import MissingDependencyError
+
+EXTRACTORS = ("resiliparse", "resiliparse-all", "trafilatura")
+
+# Python codecs that hold everything that sites send under the name on the left.
+_WIDER = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "gb_2312-80": "gb18030",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "x-sjis": "cp932",
+    "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949",
+    "big5": "big5hkscs",
+    "iso-8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "us-ascii": "cp1252",
+    "ascii": "cp1252",
+    "iso-8859-9": "cp1254",
+    "tis-620": "cp874",
+    "windows-874": "cp874",
+    "iso-8859-11": "cp874",
+    "x-gbk": "gb18030",
+}
+# Encodings whose bytes are valid ASCII: for them a declaration goes before the test for UTF-8.
+_SEVEN_BIT = frozenset({"iso-2022-jp", "iso-2022-kr", "iso-2022-cn", "hz-gb-2312", "hz"})
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_META_CHARSET = re.compile(rb"""<meta[^>]+?charset\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
+_XML_CHARSET = re.compile(rb"""<\?xml[^>]+?encoding\s*=\s*["']([\w:.-]+)""", re.IGNORECASE)
+META_WINDOW = 8192
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Text of a byte string, the encoding it was read in, and how many malformed places were replaced by U+FFFD."""
+
+    text: str
+    charset: str
+    replaced: int
+
+
+def decode(data: bytes, declared: str | None = None) -> Decoded:
+    """Decode the bytes of a page or text.
+
+    Order: byte order mark; valid UTF-8 (text in another encoding is hardly ever valid UTF-8, while declarations are
+    often wrong); the transport's declaration, then the page's own, each where it decodes without an error; what
+    uchardet makes of the bytes; whichever of these leaves the fewest malformed places. Never raises.
+    """
+    for mark, charset in _BOMS:
+        if data.startswith(mark):
+            text = data[len(mark) :].decode(charset, "replace")
+            return Decoded(text, charset, text.count("\ufffd"))
+    candidates = [name for name in (_codec(declared), *_own_declarations(data)) if name is not None]
+    if not any(name in _SEVEN_BIT for name in candidates):
+        try:
+            return Decoded(data.decode(), "utf-8", 0)
+        except UnicodeDecodeError:
+            pass
+    for name in candidates:
+        try:
+            return Decoded(data.decode(name), name, 0)
+        except UnicodeDecodeError:
+            continue
+    guess = _codec(detect_encoding(data, max_len=1 << 16))
+    best: Decoded | None = None
+    for name in dict.fromkeys([*([guess] if guess else []), *candidates, "utf-8"]):
+        text = data.decode(name, "replace")
+        replaced = text.count("\ufffd")
+        if best is None or replaced < best.replaced:
+            best = Decoded(text, name, replaced)
+    assert best is not None
+    return best
+
+
+def _codec(label: str | None) -> str | None:
+    """The Python codec for a charset label, or its wider relative; None where there is none (or it is no text)."""
+    if not label:
+        return None
+    label = label.strip().lower()
+    name = _WIDER.get(label, label)
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return None
+    # A page that declares UTF-16 in ASCII bytes is not UTF-16.
+    return name if info._is_text_encoding and not name.startswith(("utf-16", "utf-32", "utf-7", "idna")) else None
+
+
+def _own_declarations(data: bytes) -> list[str | None]:
+    head = data[:META_WINDOW]
+    return [
+        _codec(match.group(1).decode("ascii"))
+        for match in (_META_CHARSET.search(head), _XML_CHARSET.search(head))
+        if match
+    ]
+
+
+# -- structure that the extractor would lose --------------------------------------------------------------------------
+
+_TEX_SCRIPT = re.compile(
+    r"""<script[^>]*type\s*=\s*["']?math/(?:tex|latex)(;\s*mode=display)?["']?[^>]*>(.*?)</script\s*>""", re.I | re.S
+)
+_MATH_ELEMENT = re.compile(
+    r"""<math\b([^>]*)>(?:(?!</math).)*?<annotation[^>]*encoding\s*=\s*["']?application/x-(?:la)?tex["']?[^>]*>"""
+    r"""(.*?)</annotation\s*>.*?</math\s*>""",
+    re.I | re.S,
+)
+# Pre-formatted text that is code by its markup; poems and mails in <pre> stay as they are.
+_CODE_BLOCK = re.compile(
+    r"""(<pre\b(?=[^>]*(?:highlight|lang|code|prettyprint|brush|src|syntax)|[^>]*>\s*<code\b)[^>]*>)(.*?)(</pre\s*>)""",
+    re.I | re.S,
+)
+_RENDERED_MATH = [".katex-html", ".MathJax", ".MathJax_Preview", ".MathJax_Display", ".MJX_Assistive_MathML"]
+
+
+def keep_structure(html: str) -> str:
+    """Mark code blocks with ``` fences and write formulas as $TeX$ in the HTML, so that the text has them.
+
+    TeX is taken from MathJax script elements and from the annotation of MathML; formulas without TeX stay as text.
+    """
+    lowered = html.lower()
+    if "math/" in lowered or "<math" in lowered:
+        html = _TEX_SCRIPT.sub(lambda match: _dollars(match.group(2), bool(match.group(1))), html)
+        html = _MATH_ELEMENT.sub(lambda match: _dollars(match.group(2), 'display="block"' in match.group(1)), html)
+    if "<pre" in lowered:
+        html = _CODE_BLOCK.sub(_fence, html)
+    return html
+
+
+def _dollars(tex: str, display: bool) -> str:
+    tex = tex.replace("<![CDATA[", "").replace("]]>", "").strip().strip("%").strip()
+    if "<" in tex:
+        tex = tex.replace("<", "&lt;")
+    sign = "$$" if display else "$"
+    return f"<span>{sign}{tex}{sign}</span>" if tex else ""
+
+
+def _fence(match: re.Match[str]) -> str:
+    begin, body, end = match.groups()
+    if "```" in body or not body.strip():
+        return match.group(0)
+    return f"{begin}```\n{body.rstrip()}\n```{end}"
+
+
+# -- text -------------------------------------------------------------------------------------------------------------
+
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_TRAILING = re.compile(r"[ \t\u00a0\u3000]+(?=\n|$)")
+_MANY_LINES = re.compile(r"\n{3,}")
+
+
+def tidy(text: str) -> str:
+    """Line ends become \\n; NUL and other control characters, lone surrogates, noncharacters and trailing blanks go;
+    at most one empty line in a row; the result is valid UTF-8 when encoded."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _UNWANTED.sub("", text)
+    text = _TRAILING.sub("", text)
+    return _MANY_LINES.sub("\n\n", text).strip("\n")
+
+
+def extract_text(html: str, extractor: str = "resiliparse") -> str:
+    """Return the text of an HTML page.
+
+    resiliparse: main content only, structure kept (paragraphs, lists, tables by tabs, code fences, TeX).
+    resiliparse-all: the same with navigation and other boilerplate. trafilatura: slower and more precise; its tables
+    and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts a limit on that.
+    Raises MissingDependencyError where trafilatura is not installed.
+    """
+    if extractor == "trafilatura":
+        return tidy(_trafilatura(html))
+    text = extract_plain_text(
+        keep_structure(html),
+        main_content=extractor == "resiliparse",
+        preserve_formatting=True,
+        alt_texts=False,
+        list_bullets=True,
+        skip_elements=_RENDERED_MATH,
+    )
+    return tidy(text)
+
+
+def _trafilatura(html: str) -> str:
+    try:
+        import trafilatura
+    except ImportError as error:
+        raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura") from error
+    return trafilatura.extract(html, include_comments=False, include_tables=True, favor_precision=True) or ""

@@ -1,0 +1,225 @@
+"""The extract stage: raw files in, documents out; every record kept, dropped by name, or an error with its place."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from autoclave.corpus.extraction import EXTRACTORS, tidy
+from autoclave.corpus.extraction_child import Extracted, Extractor
+from autoclave.corpus.output import ShardOutput, Verdicts
+from autoclave.corpus.readers.detect import read_raw
+from autoclave.corpus.readers.jsonl import FieldMap
+from autoclave.corpus.readers.raw import RAW_SCHEMA
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, split_batch
+from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.errors import InputError, MissingDependencyError, RecipeError
+from autoclave.pipelines.stage import ShardTask, Stage, StageContext
+
+FILTER = "extract"
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
+TEXT_TYPES = frozenset({"text/plain", "text/markdown", "text/x-rst", "text/gemini"})
+# Declarations that say nothing; the bytes decide.
+VAGUE_TYPES = frozenset({None, "application/octet-stream", "application/x-unknown", "unknown/unknown", "text", "html"})
+_MARKUP = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|div|table|p)\b", re.IGNORECASE)
+_BINARY = re.compile(
+    rb"^(?:%PDF-|\x89PNG|GIF8|\xff\xd8\xff|PK\x03\x04|\x1f\x8b\x08|RIFF|BZh|7z\xbc\xaf|\x00\x00\x00.ftyp)"
+)
+
+
+class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the extract stage."""
+
+    extractor: str = "resiliparse"
+    """resiliparse (main content, fast), resiliparse-all (whole page), trafilatura (slower, more precise)."""
+    http_statuses: tuple[int, ...] = (200,)
+    """Responses with another status are dropped; records without one (WET, JSONL) are not concerned."""
+    min_text_characters: int = 1
+    """Documents with less text are dropped as empty."""
+    max_payload_bytes: int = 16 << 20
+    """Pages larger than this, content codings removed, are dropped unread (at most 32 MiB)."""
+    max_text_bytes: int = 16 << 20
+    """Documents with more text than this are dropped."""
+    page_seconds: float = 10.0
+    """Time limit for a page that is risky to parse; one that exceeds it is an error."""
+    fields: dict[str, str] = {}
+    """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata."""
+    group_bytes: int = 32 << 20
+    """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""
+    group_files: int = 2000
+    """... and up to this many files."""
+
+    def __post_init__(self) -> None:
+        if self.extractor not in EXTRACTORS:
+            raise ValueError(f"extractor: {self.extractor!r} is none of {', '.join(EXTRACTORS)}")
+        if not 0 < self.max_payload_bytes <= 32 << 20:
+            raise ValueError("max_payload_bytes: must lie between 1 and 33554432 (32 MiB)")
+        if self.page_seconds <= 0:
+            raise ValueError("page_seconds: must be above 0")
+
+
+def run_extract(context: StageContext[ExtractSettings]) -> None:
+    """Turn the run's input arguments into shards and extract each. Raises InputError where an input is missing."""
+    settings = context.settings
+    try:
+        FieldMap(settings.fields)
+    except ValueError as error:
+        raise RecipeError(f"extract.{error}") from error
+    if settings.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
+        raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura")
+    if not context.sources:
+        raise InputError("extract: no inputs named; give files, folders or globs")
+    groups = group_files(resolve_inputs(context.sources), settings.group_bytes, settings.group_files)
+    tasks = [
+        context.task(f"{number:06d}", [file.path for file in group], sources=[file.source for file in group])
+        for number, group in enumerate(groups)
+    ]
+    context.map_shards(extract_shard, tasks)
+
+
+def extract_shard(task: ShardTask, output: ShardOutput) -> None:
+    """Extract the documents of one shard's files, in order."""
+    settings: ExtractSettings = task.settings
+    with Extractor(settings.extractor, settings.page_seconds) as extractor:
+        for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
+            batches = read_raw(
+                path,
+                source,
+                output.error,
+                lambda kind: output.count("records_skipped", 1),
+                settings.fields,
+                settings.max_payload_bytes,
+            )
+            for batch in batches:
+                _write_batch(batch, settings, extractor, output)
+    # So that a shard whose files hold no document has its outputs, too, with all their columns.
+    _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], [], [], output)
+
+
+def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:
+    """Decide on one batch of raw records and write it as documents."""
+    rows = batch.to_pylist()
+    texts: list[str] = []
+    reasons: list[str | None] = []
+    charsets: list[str | None] = []
+    types: list[str | None] = []
+    replaced: list[int] = []
+    taken: list[int] = []
+    for index, row in enumerate(rows):
+        result, kind, reason = _extract_row(row, settings, extractor)
+        if result.problem is not None:
+            place = f"{row['source']}:{row['offset'] & ~(1 << 62)}"
+            output.error(place, f"{settings.extractor}: {result.problem} ({row['url'] or row['source']})")
+            continue
+        taken.append(index)
+        texts.append(result.text)
+        reasons.append(reason)
+        charsets.append(result.charset)
+        types.append(kind)
+        replaced.append(result.replaced)
+    _write_documents(batch.take(pa.array(taken, pa.int64())), texts, reasons, charsets, types, replaced, output)
+
+
+def _extract_row(
+    row: dict[str, Any], settings: ExtractSettings, extractor: Extractor
+) -> tuple[Extracted, str | None, str | None]:
+    """Return (text, content type as found, reason to drop or None) of one raw record."""
+    nothing = Extracted("", None, 0)
+    kind, payload = row["content_type"], row["payload"]
+    if row["http_status"] is not None and row["http_status"] not in settings.http_statuses:
+        return nothing, kind, "http_status"
+    if row["text"] is not None:
+        result, kind = Extracted(tidy(row["text"]), None, row["text"].count("\ufffd")), kind or "text/plain"
+    else:
+        if payload is None:
+            return nothing, kind, "too_large" if _is_readable(kind) else "content_type"
+        kind = sniff(kind, payload)
+        if not _is_readable(kind):
+            return nothing, kind, "content_type"
+        if len(payload) > settings.max_payload_bytes:
+            return nothing, kind, "too_large"
+        if not payload.strip():
+            return nothing, kind, "empty"
+        result = (extractor.page if kind in HTML_TYPES else extractor.plain)(payload, row["charset"])
+    if len(result.text) < max(settings.min_text_characters, 1) or not result.text.strip():
+        return result, kind, "empty"
+    if len(result.text) * 4 > settings.max_text_bytes and len(result.text.encode()) > settings.max_text_bytes:
+        return Extracted("", result.charset, result.replaced), kind, "too_large"
+    return result, kind, None
+
+
+def _is_readable(kind: str | None) -> bool:
+    return kind in HTML_TYPES or kind in TEXT_TYPES or kind in VAGUE_TYPES
+
+
+def sniff(declared: str | None, payload: bytes) -> str | None:
+    """The content type to go by: the declared one, unless it says nothing or the bytes plainly contradict it."""
+    head = payload[:2048]
+    if declared not in HTML_TYPES and declared not in TEXT_TYPES and declared not in VAGUE_TYPES:
+        return declared
+    if _BINARY.match(head) is not None:
+        return "application/octet-stream+binary"
+    if declared in VAGUE_TYPES:
+        if _MARKUP.search(head):
+            return "text/html"
+        return "application/octet-stream+binary" if b"\x00" in head else "text/plain"
+    return declared
+
+
+def _write_documents(
+    batch: pa.RecordBatch,
+    texts: list[str],
+    reasons: list[str | None],
+    charsets: list[str | None],
+    types: list[str | None],
+    replaced: list[int],
+    output: ShardOutput,
+) -> None:
+    count = batch.num_rows
+    text = pa.array(texts, pa.string())
+    metadata = [
+        [*(pairs or []), *([("declared_language", language)] if language else [])]
+        for pairs, language in zip(
+            batch.column("metadata").to_pylist(), batch.column("language").to_pylist(), strict=True
+        )
+    ]
+    columns = {
+        "text": text,
+        "content_type": pa.array(types, pa.string()),
+        "language": pa.nulls(count, pa.string()),
+        "language_score": pa.nulls(count, pa.float32()),
+        "metadata": pa.array(metadata, DOCUMENT_SCHEMA.field("metadata").type),
+    }
+    arrays = [columns[field.name] if field.name in columns else batch.column(field.name) for field in DOCUMENT_SCHEMA]
+    documents = pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    reason = pa.array(reasons, pa.string())
+    signals = {
+        "url": batch.column("url"),
+        "http_status": batch.column("http_status"),
+        "content_type": columns["content_type"],
+        "charset": pa.array(charsets, pa.string()),
+        "payload_bytes": batch.column("payload_bytes"),
+        "text_bytes": pa.array([len(value.encode()) for value in texts], pa.int64()),
+        "replaced_characters": pa.array(replaced, pa.int32()),
+    }
+    start = 0
+    for part in split_batch(documents) if count else [documents]:
+        span = slice(start, start + part.num_rows)
+        dropped = [FILTER if value is not None else None for value in reasons[span]]
+        verdicts = Verdicts(
+            np.array([name is None for name in dropped], dtype=np.bool_),
+            pa.array(dropped, pa.string()),
+            reason.slice(start, part.num_rows),
+            {name: column.slice(start, part.num_rows) for name, column in signals.items()},
+        )
+        taken = batch.column("payload_bytes").slice(start, part.num_rows)
+        output.write(part, verdicts, bytes_in=sum(taken.to_pylist()))
+        start += part.num_rows
+
+
+STAGE = Stage("extract", ExtractSettings, run_extract, reads="sources")
