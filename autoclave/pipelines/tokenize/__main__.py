@@ -1,0 +1,10 @@
+"""`python -m autoclave.pipelines.tokenize --recipe R`: the tokenize stage alone.
+
+The stage is in tokens.py. This folder has no __init__.py, so that it never stands in for the standard library's
+`tokenize` when a script is run from inside the package.
+"""
+
+from autoclave.pipelines.stage_main import main
+
+if __name__ == "__main__":
+    main("tokenize")
