@@ -1,0 +1,44 @@
+# make demo: the whole road on a small real crawl. make test: every proof that takes seconds. Both set themselves up.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.autoclave-installed
+EXTRAS := train,gpu,ray,report,extract,s3,dev
+
+.PHONY: help setup demo check test test-slow bench clean
+
+help:
+	@echo "make setup      make $(VENV) (or bring it up to date)"
+	@echo "make demo       crawl -> text -> clean -> dedup -> self-clean -> tokens -> a trained model -> report"
+	@echo "make check      format, lint, types"
+	@echo "make test       tests that take seconds each (under 15 minutes on two cores)"
+	@echo "make test-slow  proofs that take minutes"
+	@echo "make bench      benchmarks beside peers"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON=, as in make PYTHON=python3 setup"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e ".[$(EXTRAS)]"
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/autoclave run recipes/demo.yaml
+
+check: setup
+	$(BIN)/ruff format --check autoclave tests benchmarks examples
+	$(BIN)/ruff check autoclave tests benchmarks examples
+	$(BIN)/mypy
+
+test: setup
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m "slow and not gpu" --timeout 3600
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "$$file: $(BIN)/python $$file --help"; done
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .cache .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,76 @@
+"""The sample that people judge: from kept, dropped and borderline documents, shuffled, without their verdicts."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+import xxhash
+
+GROUPS = ("kept", "borderline", "dropped")
+BORDER_BITS = 0.05
+"""A document within so many bits per byte of a threshold, on either side, is borderline."""
+
+EXCERPT_CHARACTERS = 2000
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One document that may be judged. `rank` is a hash of its id: the smallest ranks of a group are the sample."""
+
+    rank: int
+    group: str
+    doc_id: str
+    """Hexadecimal."""
+    kept: bool
+    bits_per_byte: float
+    language: str
+    url: str
+    text: str
+    """The first EXCERPT_CHARACTERS characters."""
+
+
+def group_of(verdict: np.ndarray, bits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return the group of each document as an index into GROUPS, int8."""
+    near = (np.abs(bits - low) <= BORDER_BITS) | (np.abs(bits - high) <= BORDER_BITS)
+    return np.where(near, 1, np.where(verdict == 0, 0, 2)).astype(np.int8)
+
+
+def rank_of(doc_id: bytes, seed: int) -> int:
+    """Return a hash that orders documents at random, the same in every run with this seed (xxh3-64, 63 bits)."""
+    return xxhash.xxh3_64_intdigest(doc_id, seed) >> 1
+
+
+def smallest(candidates: Iterable[Candidate], size: int) -> list[Candidate]:
+    """Return the `size` candidates of smallest rank of each group, by group and rank; memory of that size alone."""
+    heaps: dict[str, list[tuple[int, str, Candidate]]] = {group: [] for group in GROUPS}
+    for one in candidates:
+        heap = heaps[one.group]
+        item = (-one.rank, one.doc_id, one)
+        if len(heap) < size:
+            heapq.heappush(heap, item)
+        elif item > heap[0]:
+            heapq.heapreplace(heap, item)
+    return [one for group in GROUPS for _, _, one in sorted(heaps[group], key=lambda item: (-item[0], item[1]))]
+
+
+def write_sample(chosen: Iterable[Candidate]) -> tuple[bytes, bytes]:
+    """Return (sample.jsonl: number, language, text, empty label; key.jsonl: number, doc_id, verdict, score).
+
+    Rows are in rank order over all groups, so that their place says nothing about the verdict.
+    """
+    sample, key = [], []
+    for number, one in enumerate(sorted(chosen, key=lambda c: (c.rank, c.doc_id))):
+        sample.append({"number": number, "language": one.language, "text": one.text, "label": None})
+        key.append(
+            {
+                "number": number,
+                "doc_id": one.doc_id,
+                "group": one.group,
+                "kept": one.kept,
+                "bits_per_byte": one.bits_per_byte,
+                "url": one.url,
+            }
+        )
+    return tuple(b"".join(msgspec.json.encode(row) + b"\n" for row in rows) for rows in (sample, key))  # type: ignore[return-value]

@@ -1,0 +1,70 @@
+"""Readable tables of runs for the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from autoclave.corpus.storage import Folder
+from autoclave.pipelines.funnel import StageRow, Summary
+
+
+def human_bytes(number: float) -> str:
+    """Return a size in decimal units: 12.3 MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(number) < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} PB"
+
+
+def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> None:
+    """Print one row a stage: documents and bytes in, kept, dropped by reason, errors; then what needs a look."""
+    table = Table(title="Funnel", title_justify="left", header_style="bold", row_styles=["", "dim"])
+    for heading, justify in (
+        ("stage", "left"),
+        ("documents in", "right"),
+        ("kept", "right"),
+        ("dropped", "right"),
+        ("errors", "right"),
+        ("bytes in", "right"),
+        ("bytes kept", "right"),
+        ("dropped by", "left"),
+    ):
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        if not row.documents_in:
+            continue
+        share = f" ({row.kept / row.documents_in:.0%})"
+        reasons = sorted(((sum(by.values()), name) for name, by in row.dropped_by.items()), key=lambda x: (-x[0], x[1]))
+        table.add_row(
+            row.label,
+            f"{row.documents_in:,}",
+            f"{row.kept:,}{share}",
+            f"{row.dropped:,}",
+            f"{row.errors:,}",
+            human_bytes(row.bytes_in),
+            human_bytes(row.bytes_kept),
+            ", ".join(f"{name} {number}" for number, name in reasons) or "-",
+        )
+    console.print(table)
+    checked = [row for row in rows if row.documents_in]
+    if checked and all(row.accounted for row in checked):
+        console.print("documents in = kept + dropped + errors, at every stage", style="green")
+    for alarm in alarms:
+        console.print(f"alarm: {alarm}", style="bold red", markup=False)
+
+
+def print_results(summary: Summary, folder: str, console: Console) -> None:
+    """Print the figures of stages that make no documents, and where to look."""
+    if summary.results:
+        table = Table(title="Results", title_justify="left", header_style="bold")
+        table.add_column("figure")
+        table.add_column("value", justify="right")
+        for name, value in summary.results.items():
+            table.add_row(name, f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}")
+        console.print(table)
+    run = Folder(folder)
+    if run.exists("report.html"):
+        console.print(f"report: {run.path('report.html')}", highlight=False)
+    console.print(f"look closer: autoclave inspect {folder}", highlight=False)
