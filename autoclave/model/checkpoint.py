@@ -32,7 +32,6 @@ WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 STATE_TENSORS_FILE = "training_state.safetensors"
 STATE_FILE = "training_state.json"
-FORMAT = "autoclave-transnormer-1"
 
 
 class TrainingState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +61,8 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Write weights as one safetensors file, contiguous and on the CPU, names sorted; atomic."""
     temporary = path.with_name(f".{path.name}.partial")
     tensors = {name: weights[name].detach().contiguous().cpu() for name in sorted(weights)}
-    save_file(tensors, temporary, metadata={"format": "pt", "layout": FORMAT})
+    # One key only: safetensors writes metadata in the order of a randomised map.
+    save_file(tensors, temporary, metadata={"format": "pt"})
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -303,6 +303,15 @@ class Trainer:
         )
 
 
+def checkpoint_matches(folder: Path, config: ModelConfig, settings: TrainSettings, data_fingerprint: str) -> bool:
+    """Whether the newest checkpoint in `folder` (if any) was made with this model, these settings and this data."""
+    latest = checkpoints.latest_checkpoint(folder)
+    if latest is None:
+        return False
+    fingerprint = training_fingerprint(config, settings, data_fingerprint)
+    return checkpoints.read_training_state(latest).fingerprint == fingerprint
+
+
 def training_fingerprint(config: ModelConfig, settings: TrainSettings, data: str) -> str:
     """xxh3 of what shapes the loss curve. Steps may be raised later, and where and how often is left free."""
     free = {"steps", "threads", "device", "compile", "activation_checkpointing", "tensor_parallel"}

@@ -1,0 +1,234 @@
+"""The training loop: learns, resumes to the bit, survives kills and bad steps; the optimizer and its schedules."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from batches import Batch, PatternLoader
+
+from autoclave.errors import CheckpointError, RunError
+from autoclave.model import checkpoint as checkpoints
+from autoclave.model.config import ModelConfig
+from autoclave.model.optimizer import OptimizerSettings, decays, learning_rate, make_optimizer
+from autoclave.model.training import TrainSettings, checkpoint_matches, train
+from autoclave.model.transnormer import TransNormerLLM
+
+CONFIG = ModelConfig(vocabulary_size=97, hidden_size=32, layers=2, heads=2, glu_size=48)
+SETTINGS = TrainSettings(
+    steps=12, checkpoint_every=4, optimizer=OptimizerSettings(learning_rate=1e-2, warmup_steps=3), z_loss=1e-4
+)
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    lines = [msgspec.json.decode(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()]
+    return [(line["step"], line["loss"]) for line in lines]
+
+
+def test_training_learns_and_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "some_tokenizer.json"
+    tokenizer.write_text('{"a": 1}')
+    seen: list[dict[str, Any]] = []
+    settings = msgspec.structs.replace(SETTINGS, steps=60)
+    result = train(CONFIG, settings, PatternLoader(), tmp_path / "out", tokenizer=tokenizer, progress=seen.append)
+    assert seen[0]["loss"] == pytest.approx(math.log(97), rel=0.05)
+    assert result.loss < 0.8 * seen[0]["loss"]
+    assert [line["step"] for line in seen] == list(range(1, 61))
+    assert (
+        result.tokens
+        == seen[-1]["tokens"]
+        == sum((b.targets != -100).sum() for b in map(PatternLoader().batch, range(60)))
+    )
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "checkpoints"}
+    assert [path.name for path in sorted((tmp_path / "out/checkpoints").iterdir())] == [
+        "step-00000056",
+        "step-00000060",
+    ]
+    assert (tmp_path / "out/tokenizer.json").read_text() == '{"a": 1}'
+    model = checkpoints.load_model(tmp_path / "out")
+    batch = PatternLoader().batch(60)
+    output = model(
+        torch.from_numpy(batch.inputs).reshape(1, -1),
+        targets=torch.from_numpy(batch.targets).reshape(1, -1),
+        cu_seqlens=torch.from_numpy(batch.cu_seqlens),
+        reduction="mean",
+    )
+    assert output.losses.item() == pytest.approx(result.loss, rel=0.15)
+
+
+def test_resume_equals_the_undisturbed_run_bit_for_bit(tmp_path: Path) -> None:
+    whole = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "whole")
+
+    class Dies(PatternLoader):
+        def batch(self, step: int) -> Batch:
+            if step == 7:
+                raise KeyboardInterrupt
+            return super().batch(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, SETTINGS, Dies(), tmp_path / "cut")
+    assert [step for step, _ in losses(tmp_path / "cut")] == list(range(1, 8))
+    # what a kill in the middle of a checkpoint leaves behind
+    (tmp_path / "cut/checkpoints/.partial-step-00000008").mkdir()
+    (tmp_path / "cut/checkpoints/.partial-step-00000008/config.json").write_text("{")
+    with open(tmp_path / "cut/metrics.jsonl", "ab") as file:
+        file.write(b'{"step": 8, "lo')
+    resumed = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "cut")
+    assert resumed == msgspec.structs.replace(whole, folder=str(tmp_path / "cut"))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    for name in ("model.safetensors", "checkpoints/step-00000012/training_state.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not list((tmp_path / "cut/checkpoints").glob(".partial*"))
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from batches import PatternLoader
+from test_model_training import CONFIG, SETTINGS
+import msgspec
+from autoclave.model.training import train
+class Slow(PatternLoader):
+    def batch(self, step):
+        time.sleep(0.05)
+        return super().batch(step)
+train(CONFIG, msgspec.structs.replace(SETTINGS, steps=20, checkpoint_every=2), Slow(), sys.argv[1])
+"""
+
+
+def test_sigkill_and_resume_leave_the_same_loss_curve(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(tmp_path / "killed")]
+    with subprocess.Popen(command, env=environment) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (tmp_path / "killed/checkpoints/step-00000006").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    killed_at = losses(tmp_path / "killed")[-1][0]
+    assert 6 <= killed_at < 20
+    settings = msgspec.structs.replace(SETTINGS, steps=20, checkpoint_every=2)
+    train(CONFIG, settings, PatternLoader(), tmp_path / "killed")
+    train(CONFIG, settings, PatternLoader(), tmp_path / "whole")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert (tmp_path / "killed/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+
+
+def test_accumulating_batches_equals_one_large_batch(tmp_path: Path) -> None:
+    class Halves:
+        """Each large batch of PatternLoader, two rows at a time."""
+
+        def batch(self, step: int) -> Batch:
+            whole, half = PatternLoader().batch(step // 2), step % 2
+            rows, cut = slice(2 * half, 2 * half + 2), 96 * half
+            bounds = whole.cu_seqlens[(whole.cu_seqlens >= cut) & (whole.cu_seqlens <= cut + 96)] - cut
+            return Batch(whole.inputs[rows], whole.targets[rows], bounds.astype(np.int32))
+
+    one = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "one")
+    two = train(CONFIG, msgspec.structs.replace(SETTINGS, accumulation=2), Halves(), tmp_path / "two")
+    assert two.tokens == one.tokens
+    for (_, ours), (_, theirs) in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
+        assert ours == pytest.approx(theirs, abs=2e-5)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = TransNormerLLM.losses
+    calls = {"count": 0, "bad": {5}}
+
+    def poisoned(self: TransNormerLLM, *args: Any) -> torch.Tensor:
+        calls["count"] += 1
+        value = forward(self, *args)
+        return value * float("nan") if calls["count"] in calls["bad"] else value
+
+    monkeypatch.setattr(TransNormerLLM, "losses", poisoned)
+    result = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "one")
+    assert result.skipped == 1
+    assert math.isfinite(result.loss)
+    lines = [msgspec.json.decode(line) for line in (tmp_path / "one/metrics.jsonl").read_bytes().splitlines()]
+    assert [line["step"] for line in lines if line.get("skipped")] == [5]
+    assert lines[4]["loss"] is None
+    weights = checkpoints.load_weights(tmp_path / "one/model.safetensors")
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    calls.update(count=0, bad=set(range(100)))
+    with pytest.raises(RunError, match="not finite in 20 steps"):
+        train(CONFIG, msgspec.structs.replace(SETTINGS, steps=50), PatternLoader(), tmp_path / "all")
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_starting_anew_removes_it(tmp_path: Path) -> None:
+    train(CONFIG, SETTINGS, PatternLoader(), tmp_path, data_fingerprint="a")
+    assert checkpoint_matches(tmp_path, CONFIG, SETTINGS, "a")
+    assert not checkpoint_matches(tmp_path, CONFIG, SETTINGS, "b")
+    with pytest.raises(CheckpointError, match="other settings, model or data"):
+        train(CONFIG, SETTINGS, PatternLoader(), tmp_path, data_fingerprint="b")
+    fresh = msgspec.structs.replace(SETTINGS, steps=3, seed=1)
+    result = train(CONFIG, fresh, PatternLoader(), tmp_path, resume=False)
+    assert result.steps == 3
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+    assert len(losses(tmp_path)) == 3
+
+
+def test_damaged_checkpoints_name_the_file_and_the_tensor(tmp_path: Path) -> None:
+    train(CONFIG, msgspec.structs.replace(SETTINGS, steps=1), PatternLoader(), tmp_path)
+    with pytest.raises(CheckpointError, match=r"nowhere: holds no config\.json"):
+        checkpoints.load_model(tmp_path / "nowhere")
+    path = tmp_path / "model.safetensors"
+    weights = checkpoints.load_weights(path)
+    good = path.read_bytes()
+    checkpoints.save_weights(path, {name: value for name, value in weights.items() if "qkvu" not in name})
+    with pytest.raises(CheckpointError, match=r"lacks 'layers\.0\.mixer\.qkvu\.weight'"):
+        checkpoints.load_model(tmp_path)
+    checkpoints.save_weights(path, weights | {"embedding.weight": torch.zeros(3, 3)})
+    with pytest.raises(CheckpointError, match=r"'embedding\.weight' has shape \[3, 3\]"):
+        checkpoints.load_model(tmp_path)
+    path.write_bytes(good[: len(good) // 2])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        checkpoints.load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"layers": 2, "colour": 3}')
+    with pytest.raises(CheckpointError, match="not a model configuration"):
+        checkpoints.load_model(tmp_path)
+
+
+def test_weight_decay_applies_to_matrices_only() -> None:
+    model = TransNormerLLM(msgspec.structs.replace(CONFIG, norm="rms"))
+    names = {name for name, parameter in model.named_parameters() if decays(name, parameter)}
+    assert {name.split(".")[-2] for name in names} == {"qkvu", "output", "value", "gate"}
+    assert len(names) == 5 * CONFIG.layers
+    optimizer = make_optimizer(model, OptimizerSettings(weight_decay=0.3))
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+
+
+def test_schedules() -> None:
+    settings = OptimizerSettings(learning_rate=1.0, warmup_steps=10, minimum_ratio=0.1)
+    curve = [learning_rate(settings, step, 110) for step in range(110)]
+    assert curve[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert curve[60] == pytest.approx(0.55)
+    assert curve[109] == pytest.approx(0.1, abs=1e-3)
+    assert all(a >= b for a, b in itertools.pairwise(curve[10:]))
+    wsd = msgspec.structs.replace(settings, schedule="wsd")
+    curve = [learning_rate(wsd, step, 110) for step in range(110)]
+    assert set(curve[10:89]) == {1.0}
+    assert curve[99] == pytest.approx(0.55)
+    constant = msgspec.structs.replace(settings, schedule="constant")
+    assert {learning_rate(constant, step, 110) for step in range(10, 110)} == {1.0}
+
+
+def test_activation_checkpointing_and_threads_do_not_change_the_model(tmp_path: Path) -> None:
+    plain = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "plain")
+    for mode in ("full", "selective"):
+        other = msgspec.structs.replace(SETTINGS, activation_checkpointing=mode)
+        assert train(CONFIG, other, PatternLoader(), tmp_path / mode).loss == plain.loss
