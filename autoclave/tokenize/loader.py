@@ -69,7 +69,7 @@ class _Source:
     def read(self, row: int, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Fill one row; return where segments begin in it. The last block of an epoch may end in padding."""
         permutation, phase = self._order(row // self.blocks)
-        block = int(permutation(np.array([row % self.blocks]))[0])
+        block = permutation(row % self.blocks)
         used = min(self._length, self.stream.positions - block * self._length)
         starts = self.stream.read(phase + block * self._length, inputs[:used], targets[:used])
         inputs[used:] = PAD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,36 +21,35 @@ class Permutation:
     """
 
     def __init__(self, size: int, *key: int | str) -> None:
-        """`key` (seed, source, epoch) chooses the permutation; ValueError where size < 1 or >= 2^62."""
-        if not 1 <= size < 1 << 62:
-            raise ValueError(f"size must be from 1 to 2^62 - 1, not {size}")
+        """`key` (seed, source, epoch) chooses the permutation; ValueError where size < 1."""
+        if size < 1:
+            raise ValueError(f"size must be at least 1, not {size}")
         self.size = size
-        self._half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-        self._mask = np.uint64((1 << int(self._half)) - 1)
+        self._half = max(1, ((size - 1).bit_length() + 1) // 2)
+        self._mask = (1 << self._half) - 1
         name = "\x00".join(map(str, key))
-        self._keys = [np.uint64(xxhash.xxh3_64_intdigest(f"{name}\x00{r}".encode())) for r in range(ROUNDS)]
+        self._keys = [xxhash.xxh3_64_intdigest(f"{name}\x00{r}".encode()) for r in range(ROUNDS)]
 
-    def __call__(self, indices: np.ndarray) -> np.ndarray:
-        """Return where each index goes: int64, same shape as `indices` (int64 in range(size))."""
-        values = np.asarray(indices, dtype=np.uint64).copy()
-        outside = np.ones(values.shape, dtype=np.bool_)
-        while outside.any():
-            values[outside] = self._network(values[outside])
-            outside = values >= np.uint64(self.size)
-        return values.astype(np.int64)
-
-    def _network(self, values: np.ndarray) -> np.ndarray:
-        left, right = values >> self._half, values & self._mask
-        for key in self._keys:
-            left, right = right, left ^ (_mix(right + key) & self._mask)
-        return (left << self._half) | right
+    def __call__(self, index: int) -> int:
+        """Return where `index` (0 .. size - 1) goes."""
+        value = index
+        while True:
+            left, right = value >> self._half, value & self._mask
+            for key in self._keys:
+                left, right = right, left ^ (_mix((right + key) & _WORD) & self._mask)
+            value = (left << self._half) | right
+            if value < self.size:
+                return value
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Return the finaliser of SplitMix64 (Steele, Lea and Flood 2014) of each value, uint64."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+_WORD = (1 << 64) - 1
+
+
+def _mix(value: int) -> int:
+    """Return the finaliser of SplitMix64 (Steele, Lea and Flood 2014) of a 64-bit number."""
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _WORD
+    return value ^ (value >> 31)
 
 
 _MODULUS = 1 << 32
@@ -76,7 +76,7 @@ class Interleaving:
     def source(self, row: int) -> int:
         """Return the index of the source of row `row` (0, 1, ...)."""
         point = row * _STEP % _MODULUS
-        return int(np.searchsorted(self._bounds, point, side="right")) - 1
+        return bisect.bisect_right(self._bounds, point) - 1
 
     def count_before(self, source: int, row: int) -> int:
         """Return how many of the rows 0 .. row - 1 are of `source`."""
@@ -85,6 +85,8 @@ class Interleaving:
     @staticmethod
     def _below(bound: int, rows: int) -> int:
         """Number of r < rows with r * _STEP mod M < bound: floor(x / M) - floor((x - bound) / M) is 1 just there."""
+        if bound in (0, _MODULUS):
+            return rows if bound else 0
         shifted = floor_sum(rows, _MODULUS, _STEP, _MODULUS - bound)  # floor((x - bound) / M) + 1, summed
         return floor_sum(rows, _MODULUS, _STEP, 0) - shifted + rows
 
