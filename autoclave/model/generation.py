@@ -37,6 +37,7 @@ class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     seed: int = 0
 
 
+@torch.inference_mode()
 def prefill(model: TransNormerLLM, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, ModelState]:
     """Logits [prompts, vocabulary] after each prompt's last token, and the states there.
 
@@ -66,6 +67,7 @@ def prefill(model: TransNormerLLM, prompts: Sequence[Sequence[int]]) -> tuple[Te
     return torch.cat(logits), ModelState.concatenate(states)
 
 
+@torch.inference_mode()
 def decode(model: TransNormerLLM, tokens: Tensor, state: ModelState) -> tuple[Tensor, ModelState]:
     """One step: tokens [sequences] int64 -> logits [sequences, vocabulary] and the next state."""
     output = model(tokens[:, None], state=state, return_state=True)

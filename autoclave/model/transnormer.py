@@ -283,7 +283,8 @@ class TransNormerLLM(nn.Module):
         """log lambda [layers, heads], float32 whatever the model's dtype (float64 in a float64 model)."""
         dtype = torch.float64 if dtype == torch.float64 else torch.float32
         if (device, dtype) not in self._decay:
-            self._decay[device, dtype] = torch.tensor(self.config.decay_table(), dtype=dtype, device=device)
+            with torch.inference_mode(False):  # it may be made in a scoring pass and used in a training step
+                self._decay[device, dtype] = torch.tensor(self.config.decay_table(), dtype=dtype, device=device)
         return self._decay[device, dtype]
 
     def forward(

@@ -194,3 +194,12 @@ def test_bad_configurations_are_refused() -> None:
         preset("tnl-tiny", heads=3)
     with pytest.raises(RecipeError, match="Expected"):
         preset("tnl-tiny", layers="many")
+
+
+def test_a_model_can_train_after_it_scored() -> None:
+    model = build(dtype=torch.float32)
+    tokens = torch.ones(1, 8, dtype=torch.int64)
+    with torch.inference_mode():
+        model(tokens, targets=tokens, reduction="none")
+    model(tokens, targets=tokens).losses.backward()
+    assert model.embedding.weight.grad is not None
