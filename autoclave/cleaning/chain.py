@@ -1,0 +1,227 @@
+"""The cleaning chain: language, transforms, filters, in order, over batches of documents; every decision explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
+from autoclave.cleaning.filters.base import Bound, Filter, failures
+from autoclave.cleaning.filters.registry import load_filter
+from autoclave.cleaning.signals import run_filters, signal_names
+from autoclave.corpus.output import Verdicts
+from autoclave.corpus.schema import DOCUMENT_SCHEMA
+from autoclave.errors import RecipeError
+
+DEFAULT_FILTERS: list[str | dict[str, Any]] = [
+    "gopher_repetition",
+    "gopher_quality",
+    {"c4": {"terminal_punctuation": False, "curly_bracket_lines": None}},
+    "fineweb",
+]
+"""FineWeb's order and its choice to leave C4's end-mark rule out; C4's curly-bracket rule is off as well, because it
+would drop every page with code or LaTeX, which the transforms take care to preserve."""
+
+
+class LanguageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which languages stay."""
+
+    keep: list[str] | None = None
+    """Language codes (en, zh, ...) to keep; null keeps all and only labels."""
+    min_score: float = 0.65
+    """Least confidence of the identification (FineWeb: 0.65)."""
+    model: str | None = None
+    """Path of a fastText model; null for the shipped lid.176."""
+
+
+class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the stage `clean`."""
+
+    language: LanguageSettings | None = msgspec.field(default_factory=lambda: LanguageSettings(keep=["en", "zh"]))
+    """Language identification and choice; null leaves the documents' labels as they are and keeps all."""
+    transforms: list[str] | None = None
+    """Edits before the filters, by name, in order; null for the default list, [] for none."""
+    dialect: str = DEFAULT_DIALECT
+    """Whose reading of the published rules the filters follow, where they do not name their own."""
+    filters: list[str | dict[str, Any]] | dict[str, Any] = msgspec.field(default_factory=lambda: list(DEFAULT_FILTERS))
+    """Filters in order: names, or name: {dialect: ..., <signal>: [low, high], ...}; 'module:object' for your own."""
+    thresholds: dict[str, Any] = {}
+    """Limits by signal for whatever filter bounds it: word_count: [30, 100000]; null switches the rule off."""
+    min_words: int | None = None
+    """Shorthand for the lower limit of word_count."""
+    max_words: int | None = None
+    """Shorthand for the upper limit of word_count."""
+
+    def __post_init__(self) -> None:
+        build_filters(self)
+
+
+def build_filters(settings: CleanSettings) -> list[Filter]:
+    """Return the filters of the settings, labelled apart and with their limits; RecipeError where they are wrong."""
+    check_dialect(settings.dialect)
+    filters: list[Filter] = []
+    for name, options in _named(settings.filters):
+        if options is not None and not isinstance(options, dict):
+            raise RecipeError(f"clean.filters.{name}: give options as a mapping, not {options!r}")
+        chosen = load_filter(name, options, settings.dialect, "clean.filters")
+        filters.append(_apart(chosen, filters, settings.dialect))
+    if settings.language is not None:
+        filters.insert(0, language_filter(settings.language))
+    return _with_thresholds(filters, settings)
+
+
+def _named(filters: list[str | dict[str, Any]] | dict[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(filters, dict):
+        return list(filters.items())
+    named: list[tuple[str, Any]] = []
+    for entry in filters:
+        if isinstance(entry, str):
+            named.append((entry, None))
+        elif len(entry) == 1:
+            named.append(next(iter(entry.items())))
+        else:
+            raise RecipeError(
+                f"clean.filters: one filter an entry, as in 'gopher_quality: {{...}}'; not {sorted(entry)}"
+            )
+    return named
+
+
+def _apart(chosen: Filter, filters: Sequence[Filter], dialect: str) -> Filter:
+    """Return the filter with a label and signals of its own where another of the same name is there already."""
+    if all(other.name != chosen.name for other in filters):
+        return chosen
+    suffix = f"_{chosen.dialect}" if chosen.dialect and chosen.dialect != dialect else ""
+    number = 2
+    while not suffix or any(other.name == chosen.name + suffix for other in filters):
+        suffix, number = f"_{number}", number + 1
+    return chosen.renamed(chosen.name + suffix, suffix)
+
+
+def language_filter(settings: LanguageSettings) -> Filter:
+    """Return the filter over the columns `language` and `language_score`."""
+    bounds = (Bound("language_score", low=settings.min_score),) if settings.keep is not None else ()
+    return Filter("language", "fastText lid.176 (Joulin et al. 2016); threshold of FineWeb", bounds)
+
+
+def _with_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Filter]:
+    thresholds = dict(settings.thresholds)
+    if settings.min_words is not None or settings.max_words is not None:
+        low, high = thresholds.get("word_count") or (None, None)
+        low = low if settings.min_words is None else settings.min_words
+        thresholds["word_count"] = [low, high if settings.max_words is None else settings.max_words]
+    changed = []
+    used: set[str] = set()
+    for chosen in filters:
+        own = {
+            signal: limits
+            for signal, limits in thresholds.items()
+            if any(bound.signal == signal for bound in chosen.bounds)
+        }
+        used |= own.keys()
+        changed.append(chosen.with_bounds(own, "clean.thresholds") if own else chosen)
+    unknown = [signal for signal in thresholds if signal not in used]
+    if unknown:
+        known = sorted({bound.signal for chosen in filters for bound in chosen.bounds})
+        raise RecipeError(
+            f"clean.thresholds: no filter of the chain bounds '{unknown[0]}'; bounded: {', '.join(known)}"
+        )
+    return changed
+
+
+class Chain:
+    """The chain of one `CleanSettings`: call `apply` on batches, in any order, from any process."""
+
+    def __init__(self, settings: CleanSettings) -> None:
+        self.settings = settings
+        self.filters = build_filters(settings)
+        self._identifier: Any = None
+        if settings.language is not None:
+            from autoclave.cleaning.language import LanguageIdentifier
+
+            self._identifier = LanguageIdentifier(settings.language.model)
+        self.transforms = load_transforms(settings.transforms)
+
+    def apply(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Verdicts]:
+        """Return (the batch with edited text and its languages filled in, the verdicts with all signals).
+
+        batch: DOCUMENT_SCHEMA. No document is spared a filter because an earlier one dropped it, so the ledger holds
+        every signal of every document.
+        """
+        text, label, score = batch.column("text"), batch.column("language"), batch.column("language_score")
+        if self._identifier is not None:
+            label, values = self._identifier.predict(text)
+            score = pa.array(values, pa.float32())
+        signals: dict[str, pa.Array] = {}
+        if self.settings.language is not None:
+            signals |= {"language": label.cast(pa.string()), "language_score": score}
+        for name, transform in self.transforms.items():
+            text, changes = transform.apply(text, label)
+            signals[f"{name}_changes"] = pa.array(changes, pa.int32())
+        languages = label.to_pylist()
+        measured = [chosen for chosen in self.filters if chosen.measure or chosen.edit]
+        text, found = run_filters(text, measured, languages)
+        signals |= found
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns |= {"text": text, "language": label, "language_score": score}
+        edited = pa.RecordBatch.from_arrays(
+            [columns[name].cast(kind) for name, kind in _types()], schema=DOCUMENT_SCHEMA
+        )
+        return edited, decide(self.filters, signals, languages, self.settings)
+
+    def signal_names(self) -> list[str]:
+        """Return the names of the signals of the filters, in ledger order."""
+        return signal_names([chosen for chosen in self.filters if chosen.measure or chosen.edit])
+
+
+def _types() -> list[tuple[str, pa.DataType]]:
+    return [(field.name, field.type) for field in DOCUMENT_SCHEMA]
+
+
+def load_transforms(names: Sequence[str] | None) -> dict[str, Any]:
+    """Return the named transforms in order, the default ones for None; RecipeError for an unknown name."""
+    if names is not None and not names:
+        return {}
+    from autoclave.cleaning.transforms import DEFAULT_TRANSFORMS, TRANSFORMS
+
+    for name in names or ():
+        if name not in TRANSFORMS:
+            raise RecipeError(f"clean.transforms: no transform '{name}'; there are {', '.join(TRANSFORMS)}")
+    return {name: TRANSFORMS[name] for name in (DEFAULT_TRANSFORMS if names is None else names)}
+
+
+def decide(
+    filters: Sequence[Filter],
+    signals: Mapping[str, pa.Array],
+    languages: Sequence[str | None],
+    settings: CleanSettings,
+) -> Verdicts:
+    """Return the verdicts that the filters reach on the signals: the first filter in order that says no, and why.
+
+    The same function decides in a run and in `refilter`, from what the ledger holds.
+    """
+    rows = len(languages)
+    names, reasons = np.full(rows, None, dtype=object), np.full(rows, None, dtype=object)
+    for chosen in filters:
+        said = _language_reasons(chosen, signals, languages, settings) if chosen.name == "language" else None
+        said = chosen.decide(signals, languages) if said is None else said
+        hit = np.not_equal(said, None) & np.equal(names, None)
+        names[hit], reasons[hit] = chosen.name, said[hit]
+    kept = np.equal(names, None)
+    return Verdicts(kept, pa.array(names, pa.string()), pa.array(reasons, pa.string()), dict(signals))
+
+
+def _language_reasons(
+    chosen: Filter, signals: Mapping[str, pa.Array], languages: Sequence[str | None], settings: CleanSettings
+) -> np.ndarray | None:
+    if settings.language is None or settings.language.keep is None:
+        return None
+    keep = set(settings.language.keep)
+    said = np.array([None if code in keep else f"language is {code or 'unknown'}" for code in languages], dtype=object)
+    for bound in chosen.bounds:
+        for failed, reason in failures(signals[bound.signal], bound):
+            said[np.equal(said, None) & failed] = reason
+    return said

@@ -1,0 +1,28 @@
+"""Dialects: whose reading of a published rule is meant.
+
+'Gopher' is not one filter. The implementations share the paper's thresholds and differ in what they count, so that
+they disagree on a large part of real pages; a recipe therefore names the dialect, once for the chain or per filter.
+"""
+
+from __future__ import annotations
+
+from autoclave.errors import RecipeError
+
+DIALECTS = {
+    "paper": "the text of the paper read literally: words between white space (by script where none is written)",
+    "datatrove": "datatrove 0.10 (FineWeb): tokens, punctuation marks among them; second and later repeats count",
+    "dclm": "DCLM (RefinedWeb reproduction): UAX #29 words; every occurrence of what is repeated counts",
+    "dolma": "Dolma 1.2 gopher_v2 and c4_v1: words between white space; median length; no paragraphs",
+    "curator": "NeMo Curator's English heuristics: words between white space; characters of the whole text below",
+}
+"""The dialects and what each is."""
+
+DEFAULT_DIALECT = "datatrove"
+
+
+def check_dialect(name: str, known: dict[str, object] | None = None, where: str = "clean.dialect") -> str:
+    """Return `name`; RecipeError where no such dialect exists (or not among `known`)."""
+    names = list(DIALECTS if known is None else known)
+    if name not in names:
+        raise RecipeError(f"{where}: no dialect '{name}'; choose one of {', '.join(names)}")
+    return name

@@ -1,0 +1,1 @@
+"""Filters: named decisions over signals, one family a file."""

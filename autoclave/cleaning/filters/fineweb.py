@@ -1,0 +1,75 @@
+"""FineWeb's quality rules (Penedo et al. 2024, arXiv 2406.17557), as published and as the code has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import segments, statistics
+
+SOURCE = "Penedo et al. 2024, arXiv 2406.17557, section 3.6; datatrove 0.10 FineWebQualityFilter"
+
+SHORT_LINE = 30
+"""Characters of a line that is short."""
+
+FINEWEB2: dict[str, dict[str, Range | None]] = {
+    language: {
+        "line_punctuation_ratio": (punctuation, None),
+        "short_line_ratio": None,
+        "repeated_line_character_ratio": (None, 0.1),
+        "newline_word_ratio": (None, newlines),
+    }
+    for language, punctuation, newlines in (("zh", 0.106, 0.178), ("ja", 0.096, 0.13), ("ko", 0.062, 0.196))
+}
+"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang): no short-line rule, duplicates at .1."""
+
+
+def _measure(scan: Scan, measurement: Measurement) -> Columns:
+    how = {"drop_blank": True}
+    lines = scan.segments(segments.LINES, **how)
+    repeated = scan.duplicates(segments.LINES, **how)
+    marks = scan.marks()
+    count = np.diff(lines.offsets)
+    words = np.diff(scan.words("tokens").offsets)
+    chars = marks[:, statistics.CHARACTERS] - marks[:, statistics.NEWLINES]
+    return {
+        "line_count": count.astype(np.int32),
+        "line_punctuation_ratio": ratio(lines.sums((lines.flags & segments.TERMINAL_END) != 0), count),
+        "short_line_ratio": ratio(lines.sums(lines.chars <= SHORT_LINE), count),
+        "repeated_line_character_ratio": ratio(repeated[:, 3], chars),
+        "newline_word_ratio": ratio(marks[:, statistics.NEWLINES], words),
+    }
+
+
+_DATATROVE = Filter(
+    "fineweb",
+    SOURCE,
+    (
+        Bound("line_count", low=1),
+        Bound("line_punctuation_ratio", low=0.12),
+        Bound("short_line_ratio", high=0.67),
+        Bound("repeated_line_character_ratio", high=0.01),
+        Bound("newline_word_ratio", high=0.3),
+    ),
+    _measure,
+    dialect="datatrove",
+    by_language=FINEWEB2,
+)
+
+FILTERS = {
+    "datatrove": _DATATROVE,
+    "paper": replace(
+        _DATATROVE,
+        dialect="paper",
+        bounds=(*_DATATROVE.bounds[:3], Bound("repeated_line_character_ratio", high=0.1)),
+        by_language={
+            language: {signal: limits for signal, limits in table.items() if signal != "newline_word_ratio"}
+            for language, table in FINEWEB2.items()
+        },
+    ),
+}
+"""The code drops a page with more than .01 of its characters in repeated lines, and long lists; the paper says .1, and
+nothing of lists. Both are settings: `fineweb: {dialect: paper}`, or `{repeated_line_character_ratio: [null, 0.1]}`."""

@@ -1,0 +1,163 @@
+"""Gopher's quality rules (Rae et al. 2021, arXiv 2112.11446, appendix A), in five dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
+from autoclave.cleaning.stopwords import stop_rows, stop_tables
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import segments, statistics
+
+SOURCE = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1"
+
+COUNT = Bound("word_count", 50, 100_000)
+LENGTH = Bound("mean_word_length", 3, 10)
+HASHES = Bound("hash_ratio", high=0.1)
+ELLIPSES = Bound("ellipsis_ratio", high=0.1)
+SYMBOLS = Bound("symbol_ratio", high=0.1)
+BULLETS = Bound("bullet_line_ratio", high=0.9)
+ELLIPSIS_LINES = Bound("ellipsis_line_ratio", high=0.3)
+LETTERS = Bound("alphabetic_word_ratio", low=0.8)
+STOP_WORDS = Bound("stop_word_count", low=2)
+
+FINEWEB2: dict[str, dict[str, Range | None]] = {
+    "zh": {"mean_word_length": (1, 5), "alphabetic_word_ratio": (0.735, None)},
+    "ja": {"mean_word_length": (1, 6), "alphabetic_word_ratio": (0.759, None)},
+    "ko": {"mean_word_length": (1, 6), "alphabetic_word_ratio": (0.791, None)},
+}
+"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang) in place of the English ones."""
+
+
+def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: bool = False) -> np.ndarray:
+    """Return int64 [documents, STATISTICS], the columns of `kernels.text.statistics.word_statistics`."""
+
+    def compute() -> np.ndarray:
+        words = scan.words(kind)
+        out = np.empty((len(scan), statistics.STATISTICS), dtype=np.int64)
+        tables, rows = stop_tables()[0], stop_rows(measurement.languages)
+        statistics.word_statistics(
+            scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
+            tables, rows, lowercase, out,
+        )  # fmt: skip
+        return out
+
+    return scan.once(("word_columns", kind, lowercase), compute)
+
+
+def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: bool = False) -> np.ndarray:
+    """Return the share of segments with a flag per document, float32; 0 where there is none."""
+    lines = scan.segments(mode, strip=strip, drop_blank=drop_blank)
+    return ratio(lines.sums((lines.flags & flag) != 0), np.diff(lines.offsets))
+
+
+def _paper(scan: Scan, measurement: Measurement) -> Columns:
+    words, marks = word_columns(scan, measurement, "script"), scan.marks()
+    count = words[:, statistics.WORDS]
+    lines = (segments.LINES, False, True)
+    bullets = segments.BULLET_DATATROVE | segments.BULLET_DCLM
+    return {
+        "word_count": count.astype(np.int32),
+        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
+        "hash_ratio": ratio(marks[:, statistics.HASHES], count),
+        "ellipsis_ratio": ratio(marks[:, statistics.DOTS] + marks[:, statistics.ELLIPSES], count),
+        "bullet_line_ratio": _flagged(scan, lines[0], bullets, *lines[1:]),
+        "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DATATROVE, *lines[1:]),
+        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
+        "stop_word_count": words[:, statistics.STOP_DISTINCT].astype(np.int32),
+    }
+
+
+def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
+    words, marks = word_columns(scan, measurement, "tokens"), scan.marks()
+    count = words[:, statistics.WORDS]
+    return {
+        "word_count": words[:, statistics.OTHER_WORDS].astype(np.int32),
+        "mean_word_length": ratio(words[:, statistics.OTHER_CHARS], words[:, statistics.OTHER_WORDS]),
+        "hash_ratio": ratio(marks[:, statistics.HASHES], count),
+        "ellipsis_ratio": ratio(marks[:, statistics.DOTS] + marks[:, statistics.ELLIPSES], count),
+        "bullet_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.BULLET_DATATROVE),
+        "ellipsis_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.ELLIPSIS_DATATROVE),
+        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
+        "stop_word_count": words[:, statistics.STOP_DISTINCT].astype(np.int32),
+    }
+
+
+def _dclm(scan: Scan, measurement: Measurement) -> Columns:
+    plain = word_columns(scan, measurement, "ascii_space")
+    words, marks = word_columns(scan, measurement, "whitespace", lowercase=True), scan.marks()
+    count = words[:, statistics.WORDS]
+    symbols = marks[:, [statistics.HASHES, statistics.DOTS, statistics.SPACED_DOTS, statistics.ELLIPSES]].sum(axis=1)
+    lines = (segments.LINES, True, True)
+    return {
+        "word_count": plain[:, statistics.ALNUM_WORDS].astype(np.int32),
+        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
+        "symbol_ratio": ratio(symbols, count),
+        "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_DCLM, *lines[1:]),
+        "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DCLM, *lines[1:]),
+        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
+        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
+    }
+
+
+def _dolma(scan: Scan, measurement: Measurement) -> Columns:
+    words = word_columns(scan, measurement, "whitespace")
+    count = words[:, statistics.WORDS]
+    return {
+        "word_count": count.astype(np.int32),
+        "median_word_length": (words[:, statistics.MEDIAN_TWICE] / 2).astype(np.float32),
+        "symbol_ratio": ratio(words[:, statistics.SYMBOL_WORDS], count),
+        "bullet_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.BULLET_DOLMA),
+        "ellipsis_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.ELLIPSIS_DOLMA),
+        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
+        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
+    }
+
+
+def _curator(scan: Scan, measurement: Measurement) -> Columns:
+    words = word_columns(scan, measurement, "whitespace")
+    count = words[:, statistics.WORDS]
+    lines = (segments.LINES, False, True)
+    return {
+        "symbol_ratio": ratio(words[:, statistics.CURATOR_SYMBOLS], count),
+        "word_count": count.astype(np.int32),
+        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
+        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
+        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
+        "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_CURATOR, *lines[1:]),
+        "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_CURATOR, *lines[1:]),
+    }
+
+
+def _filter(dialect: str, measure: Callable[[Scan, Measurement], Columns], *bounds: Bound) -> Filter:
+    names = {bound.signal for bound in bounds}
+    tables = {
+        language: {signal: limits for signal, limits in table.items() if signal in names}
+        for language, table in FINEWEB2.items()
+        if dialect in ("paper", "datatrove")
+    }
+    return Filter("gopher_quality", SOURCE, bounds, measure, dialect=dialect, by_language=tables)
+
+
+FILTERS = {
+    "paper": _filter("paper", _paper, COUNT, LENGTH, HASHES, ELLIPSES, BULLETS, ELLIPSIS_LINES, LETTERS, STOP_WORDS),
+    "datatrove": _filter(
+        "datatrove", _datatrove, COUNT, LENGTH, HASHES, ELLIPSES, BULLETS, ELLIPSIS_LINES, LETTERS, STOP_WORDS
+    ),
+    "dclm": _filter("dclm", _dclm, COUNT, LENGTH, SYMBOLS, BULLETS, ELLIPSIS_LINES, LETTERS, STOP_WORDS),
+    "dolma": _filter(
+        "dolma",
+        _dolma,
+        COUNT,
+        Bound("median_word_length", 3, 10),
+        SYMBOLS,
+        BULLETS,
+        ELLIPSIS_LINES,
+        LETTERS,
+        STOP_WORDS,
+    ),
+    "curator": _filter("curator", _curator, SYMBOLS, COUNT, LETTERS, STOP_WORDS, LENGTH, ELLIPSIS_LINES, BULLETS),
+}
+"""The filter by dialect; bounds in the order of the original, so that the first failure is the original's reason."""

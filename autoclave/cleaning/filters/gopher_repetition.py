@@ -1,0 +1,144 @@
+"""Gopher's repetition rules (Rae et al. 2021, arXiv 2112.11446, table A1), in five dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import ngrams, segments, statistics
+from autoclave.kernels.text.search import replaced_characters
+
+SOURCE = "Rae et al. 2021, arXiv 2112.11446, table A1"
+
+PARAGRAPHS = (Bound("duplicate_paragraph_ratio", high=0.3), Bound("duplicate_paragraph_character_ratio", high=0.2))
+LINES = (Bound("duplicate_line_ratio", high=0.3), Bound("duplicate_line_character_ratio", high=0.2))
+TOP = tuple(Bound(f"top_{n}gram_ratio", high=limit) for n, limit in ((2, 0.20), (3, 0.18), (4, 0.16)))
+DUPLICATE = tuple(
+    Bound(f"duplicate_{n}gram_ratio", high=limit)
+    for n, limit in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
+)
+
+_OFF: dict[str, Range | None] = {"duplicate_paragraph_ratio": None, "duplicate_paragraph_character_ratio": None}
+
+
+def _fineweb2(lines: float, top: tuple[float, ...], duplicate: tuple[float, ...]) -> dict[str, Range | None]:
+    return {
+        **_OFF,
+        "duplicate_line_character_ratio": None,
+        "duplicate_line_ratio": (None, lines),
+        **{f"top_{n}gram_ratio": (None, limit) for n, limit in zip((2, 3, 4), top, strict=True)},
+        **{f"duplicate_{n}gram_ratio": (None, limit) for n, limit in zip(range(5, 11), duplicate, strict=True)},
+    }
+
+
+FINEWEB2 = {
+    "zh": _fineweb2(0.287, (0.256, 0.201, 0.171), (0.198, 0.182, 0.167, 0.154, 0.140, 0.127)),
+    "ja": _fineweb2(0.328, (0.239, 0.196, 0.172), (0.243, 0.225, 0.207, 0.190, 0.175, 0.159)),
+    "ko": _fineweb2(0.374, (0.282, 0.228, 0.185), (0.201, 0.184, 0.168, 0.154, 0.140, 0.127)),
+}
+"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang); its paragraph and duplicate-line-character rules are off."""
+
+
+def _segment_columns(scan: Scan, unit: str, counts: np.ndarray, first: int, whole: np.ndarray) -> Columns:
+    """Return the two duplicate ratios of lines or paragraphs; `first` is the column of counts to use."""
+    return {
+        f"duplicate_{unit}_ratio": ratio(counts[:, first], counts[:, 0]),
+        f"duplicate_{unit}_character_ratio": ratio(counts[:, first + 1], whole),
+    }
+
+
+def _ngram_columns(scan: Scan, kind: str, style: int, whole: np.ndarray) -> tuple[Columns, np.ndarray]:
+    """Return the nine n-gram ratios and the places of the top n-grams; whole: characters to divide by."""
+    words = scan.words(kind)
+    size = len(scan)
+    top, place = np.empty((size, 3), dtype=np.int64), np.empty((size, 3), dtype=np.int64)
+    duplicate, every = np.empty((size, 6), dtype=np.int64), np.empty((size, 6), dtype=np.int64)
+    ngrams.ngram_statistics(
+        scan.data, words.start, words.end, words.chars, words.hashes, words.offsets, style, top, place, duplicate, every
+    )
+    columns = {f"top_{n}gram_ratio": ratio(top[:, n - 2], whole) for n in (2, 3, 4)}
+    for n in range(5, 11):
+        below = every[:, n - 5] if style == ngrams.DOLMA else whole
+        columns[f"duplicate_{n}gram_ratio"] = ratio(duplicate[:, n - 5], below)
+    return columns, place
+
+
+def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
+    chars = scan.marks()[:, statistics.CHARACTERS]
+    paragraphs = scan.duplicates(segments.PARAGRAPH_RUNS, strip_text=True)
+    lines = scan.duplicates(segments.LINE_RUNS)
+    return {
+        **_segment_columns(scan, "paragraph", paragraphs, 2, chars),
+        **_segment_columns(scan, "line", lines, 2, chars),
+        **_ngram_columns(scan, "tokens", ngrams.DATATROVE, chars)[0],
+    }
+
+
+def _word_chars(scan: Scan, kind: str) -> np.ndarray:
+    words = scan.words(kind)
+    sums = np.concatenate([[0], np.cumsum(words.chars, dtype=np.int64)])
+    return sums[words.offsets[1:]] - sums[words.offsets[:-1]]
+
+
+def _union(kind: str) -> Callable[[Scan, Measurement], Columns]:
+    def measure(scan: Scan, measurement: Measurement) -> Columns:
+        paragraphs = scan.duplicates(segments.PARAGRAPHS, strip=True, drop_blank=True)
+        lines = scan.duplicates(segments.LINES, strip=True, drop_blank=True)
+        return {
+            **_segment_columns(scan, "line", lines, 4, lines[:, 1]),
+            **_segment_columns(scan, "paragraph", paragraphs, 4, paragraphs[:, 1]),
+            **_ngram_columns(scan, kind, ngrams.UNION, _word_chars(scan, kind))[0],
+        }
+
+    return measure
+
+
+def _dolma(scan: Scan, measurement: Measurement) -> Columns:
+    chars = _word_chars(scan, "whitespace")
+    lines = scan.duplicates(segments.LINE_RUNS)
+    return {
+        **_segment_columns(scan, "line", lines, 4, chars),
+        **_ngram_columns(scan, "whitespace", ngrams.DOLMA, chars)[0],
+    }
+
+
+def _curator(scan: Scan, measurement: Measurement) -> Columns:
+    chars = scan.marks()[:, statistics.CHARACTERS]
+    lines = scan.duplicates(segments.LINES, drop_blank=True)
+    paragraphs = scan.duplicates(segments.PARAGRAPHS)
+    columns, place = _ngram_columns(scan, "whitespace", ngrams.CURATOR, chars)
+    words = scan.words("whitespace")
+    counts = np.diff(words.offsets)
+    for n in (2, 3, 4):
+        removed = replaced_characters(
+            scan.data, scan.offsets, words.start, words.end, words.chars, words.offsets, place[:, n - 2], n
+        )
+        columns[f"top_{n}gram_ratio"] = ratio(np.where(counts < n, chars, removed), chars, empty=1.0)
+    for n in range(5, 11):
+        column = columns[f"duplicate_{n}gram_ratio"]
+        columns[f"duplicate_{n}gram_ratio"] = np.where(counts < n, np.float32(1), column)
+    return {
+        **_segment_columns(scan, "line", lines, 2, lines[:, 1]),
+        **_segment_columns(scan, "paragraph", paragraphs, 2, paragraphs[:, 1]),
+        **columns,
+    }
+
+
+def _filter(dialect: str, measure: Callable[[Scan, Measurement], Columns], *bounds: Bound) -> Filter:
+    tables = FINEWEB2 if dialect in ("paper", "datatrove") else {}
+    return Filter("gopher_repetition", SOURCE, bounds, measure, dialect=dialect, by_language=tables)
+
+
+_DCLM_ORDER = (LINES[0], PARAGRAPHS[0], LINES[1], PARAGRAPHS[1], *TOP, *DUPLICATE)
+
+FILTERS = {
+    "paper": _filter("paper", _union("script"), *_DCLM_ORDER),
+    "datatrove": _filter("datatrove", _datatrove, *PARAGRAPHS, *LINES, *TOP, *DUPLICATE),
+    "dclm": _filter("dclm", _union("unicode"), *_DCLM_ORDER),
+    "dolma": _filter("dolma", _dolma, *LINES, *TOP, *DUPLICATE),
+    "curator": _filter("curator", _curator, LINES[0], PARAGRAPHS[0], LINES[1], PARAGRAPHS[1], *TOP, *DUPLICATE),
+}
+"""The filter by dialect; bounds in the order of the original, so that the first failure is the original's reason."""

@@ -1,0 +1,81 @@
+"""Filters by name: the built-in families, and `module:object` for a filter of your own."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from autoclave.cleaning.dialects import check_dialect
+from autoclave.cleaning.filters.base import Filter
+from autoclave.errors import RecipeError
+
+MODULES = {
+    "gopher_quality": "autoclave.cleaning.filters.gopher_quality",
+    "gopher_repetition": "autoclave.cleaning.filters.gopher_repetition",
+    "c4": "autoclave.cleaning.filters.c4",
+    "fineweb": "autoclave.cleaning.filters.fineweb",
+}
+"""Where each built-in family lives: a module with FILTERS (dialect -> Filter) and, for a family with rules of its own
+besides bounds, `build(dialect, rules, where)`."""
+
+
+def dialects_of(name: str) -> list[str]:
+    """Return the dialects of a built-in family; RecipeError for an unknown name."""
+    return list(_module(name, name).FILTERS)
+
+
+def _module(name: str, where: str) -> Any:
+    if name not in MODULES:
+        raise RecipeError(
+            f"{where}: no filter '{name}'; there are {', '.join(MODULES)}, and your own as 'module:object'"
+        )
+    return importlib.import_module(MODULES[name])
+
+
+def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, where: str) -> Filter:
+    """Return a filter as a recipe names it.
+
+    name: a family, or 'module:object' naming a `Filter`; options: `dialect`, `languages`, rules of the family, and
+    bounds as signal: [low, high]; dialect: the chain's, used where the family knows it and nothing else is said.
+    Raises RecipeError for names and options that do not exist.
+    """
+    given = dict(options or {})
+    languages = given.pop("languages", ())
+    if ":" in name:
+        chosen = _load_object(name, where)
+    else:
+        module = _module(name, where)
+        wanted = given.pop("dialect", None)
+        if wanted is None:
+            wanted = dialect if dialect in module.FILTERS else "datatrove"
+        wanted = check_dialect(wanted, module.FILTERS, f"{where}.{name}.dialect")
+        chosen = module.FILTERS[wanted]
+        if hasattr(module, "build"):
+            names = {field.name for field in msgspec.structs.fields(module.RULES[wanted])}
+            rules = {key: given.pop(key) for key in list(given) if key in names}
+            if rules or languages != ():
+                chosen = module.build(wanted, rules, languages, f"{where}.{name}")
+    if languages != ():
+        if languages is not None and not isinstance(languages, list):
+            raise RecipeError(f"{where}.{name}.languages: give a list of language codes, or null for all")
+        chosen = replace(chosen, languages=None if languages is None else tuple(languages))
+    return chosen.with_bounds(given, f"{where}.{name}") if given else chosen
+
+
+def _load_object(name: str, where: str) -> Filter:
+    module_name, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"{where}: cannot import '{module_name}' of '{name}': {error}") from error
+    except AttributeError as error:
+        raise RecipeError(f"{where}: '{module_name}' has no '{attribute}'") from error
+    if not isinstance(found, Filter):
+        raise RecipeError(
+            f"{where}: '{name}' is a {type(found).__name__}, not an autoclave.cleaning.filters.base.Filter"
+        )
+    return found

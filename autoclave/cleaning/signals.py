@@ -1,0 +1,104 @@
+"""Measuring a batch: filters run over its slices and their signals come back as Arrow columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.dialects import DEFAULT_DIALECT
+from autoclave.cleaning.filters.base import Columns, Filter, Measurement
+from autoclave.cleaning.filters.registry import load_filter
+from autoclave.cleaning.words import Scan, scans
+
+ARROW_TYPES = {"float32": pa.float32(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
+"""Types that a signal may have in the ledger."""
+
+
+def run_filters(
+    text: pa.StringArray, filters: Sequence[Filter], languages: Sequence[str | None]
+) -> tuple[pa.StringArray, dict[str, pa.Array]]:
+    """Return (text after the edits of the filters, all their signals), every document through every filter.
+
+    A filter sees the text as the filters before it left it. Signals of documents in a language that a filter does not
+    apply to are null.
+    """
+    slices: list[Columns] = []
+    pieces: list[tuple[np.ndarray, np.ndarray]] = []
+    edits = any(chosen.edit is not None for chosen in filters)
+    row = 0
+    for scan in scans(text):
+        codes = languages[row : row + len(scan)]
+        row += len(scan)
+        columns, scan = _run_slice(scan, filters, Measurement(codes))
+        slices.append(columns)
+        if edits:
+            pieces.append((scan.data, scan.offsets))
+    names = slices[0].keys() if slices else signal_names(filters)
+    signals = {}
+    for name in names:
+        values = np.concatenate([columns[name] for columns in slices]) if slices else np.zeros(0, dtype=np.float32)
+        signals[name] = pa.array(values, ARROW_TYPES[values.dtype.name])
+    return (_join(pieces) if edits and slices else text), _mask(signals, filters, languages)
+
+
+def _run_slice(scan: Scan, filters: Sequence[Filter], measurement: Measurement) -> tuple[Columns, Scan]:
+    columns: Columns = {}
+    for chosen in filters:
+        if chosen.edit is not None:
+            edited = chosen.edit(scan, measurement)
+            columns.update(edited.signals)
+            scan = Scan(edited.data, edited.offsets)
+        if chosen.measure is not None:
+            columns.update(chosen.measure(scan, measurement))
+    return columns, scan
+
+
+def signal_names(filters: Sequence[Filter]) -> list[str]:
+    """Return the names of the signals that the filters measure, from a run over an empty document."""
+    empty = Scan(np.zeros(0, dtype=np.uint8), np.zeros(2, dtype=np.int64))
+    return list(_run_slice(empty, filters, Measurement([None]))[0])
+
+
+def _mask(
+    signals: dict[str, pa.Array], filters: Sequence[Filter], languages: Sequence[str | None]
+) -> dict[str, pa.Array]:
+    for chosen in filters:
+        if chosen.languages is None:
+            continue
+        outside = np.fromiter(
+            (language is not None and language not in chosen.languages for language in languages),
+            np.bool_,
+            len(languages),
+        )
+        for name in signal_names([chosen]) if outside.any() else ():
+            column = signals[name]
+            signals[name] = pa.array(column.to_numpy(zero_copy_only=False), column.type, mask=outside)
+    return signals
+
+
+def _join(pieces: list[tuple[np.ndarray, np.ndarray]]) -> pa.StringArray:
+    """Return one string array over the concatenated slices."""
+    data = np.concatenate([piece[: offsets[-1]] for piece, offsets in pieces])
+    starts = np.cumsum([0, *(offsets[-1] for _, offsets in pieces)])
+    offsets = np.concatenate([[0], *(part[1:] + start for (_, part), start in zip(pieces, starts, strict=False))])
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
+
+
+def measure(
+    text: pa.StringArray,
+    families: Sequence[str] | Mapping[str, Mapping[str, object]],
+    *,
+    dialect: str = DEFAULT_DIALECT,
+    languages: Sequence[str | None] | pa.StringArray | None = None,
+) -> dict[str, pa.Array]:
+    """Return the signals of some families over a batch of documents, one Arrow column each, as long as the batch.
+
+    text: Arrow string array; families: names as recipes have them, or a mapping name -> options; languages: code per
+    document (default: none known, which counts as English). Raises RecipeError for unknown families or options.
+    """
+    options = families if isinstance(families, Mapping) else dict.fromkeys(families)
+    filters = [load_filter(name, given, dialect, "measure") for name, given in options.items()]
+    codes = languages.to_pylist() if isinstance(languages, pa.Array) else languages
+    return run_filters(text, filters, codes if codes is not None else [None] * len(text))[1]

@@ -1,0 +1,410 @@
+"""Splitting one chunk (characters between white space) into words and marks, close to spaCy's English rules.
+
+The order is spaCy's: marks are taken off the front and the back, contractions and abbreviations are looked up, web
+addresses stay whole, and what is left is split at inner marks between letters. Runs of ideographs, kana and
+South-East Asian letters, which are not spaced, are cut by script (`segment_run`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from autoclave.kernels.text.characters import (
+    ALNUM,
+    ALPHA,
+    ATTACHED,
+    CURRENCY,
+    DIGIT,
+    HAN,
+    HANGUL,
+    LOWER,
+    MYANMAR,
+    QUOTE,
+    SYMBOL,
+    UPPER,
+    character_width,
+    decode,
+)
+
+LONGEST_ENTRY = 8
+"""Most characters of a dictionary word."""
+
+_POINT_SEED = np.uint64(0x2545F4914F6CDD1D)
+_POINT_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
+_SHIFT = np.uint64(32)
+
+_UNITS = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K".split()
+
+
+@njit(cache=True, nogil=True, inline="always")
+def mix_point(value: np.uint64, point: int) -> np.uint64:
+    """Return the hash of a character sequence lengthened by `point`; begin with 0."""
+    value = (value ^ np.uint64(point) ^ _POINT_SEED) * _POINT_MULTIPLIER
+    return value ^ (value >> _SHIFT)
+
+
+def _pack(word: str) -> int:
+    packed = 0
+    for letter in word:
+        packed = packed << 8 | ord(letter)
+    return packed
+
+
+_PACKED_UNITS = tuple(sorted(_pack(unit) for unit in _UNITS))
+
+ABBREVIATIONS = (
+    "Adm. Bros. Co. Corp. D.C. Dr. E.G. E.g. Gen. Gov. I.E. I.e. Inc. Jr. Ltd. Md. Messrs. Mo. Mont. Mr. Mrs. Ms. "
+    "N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. No. Ph.D. Prof. Rep. Rev. S.C. Sen. St. a.k.a. e.g. i.e. v.s. vs. "
+    "Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. Jun. Kan. "
+    "Kans. Ky. La. Mar. Mass. Mich. Minn. Miss. Mt. N.D. Nov. Oct. Okla. Ore. Pa. S.D. Sep. Sept. Tenn. Va. Wash. Wis."
+    " a.m. p.m. A.M. P.M. and/or w/o 'S 's \u2019S \u2019s Ca. Bros. co. C++ c++"
+).split() + [f"{letter}." for letter in "abcdefghijklmnopqrstuvwxyz"]
+"""Chunks that stay whole although they end in a full stop or have marks inside (spaCy's English exceptions)."""
+
+
+def exception_table() -> np.ndarray:
+    """Return the sorted hashes (uint64) of `ABBREVIATIONS`."""
+    hashes = []
+    for word in ABBREVIATIONS:
+        value = np.uint64(0)
+        for letter in word:
+            value = np.uint64(mix_point(value, ord(letter)))
+        hashes.append(int(value))
+    return np.array(sorted(set(hashes)), dtype=np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _is_exception(points: np.ndarray, first: int, last: int, exceptions: np.ndarray) -> bool:
+    if last - first > 8:
+        return False
+    value = np.uint64(0)
+    for at in range(first, last):
+        value = mix_point(value, np.int64(points[at]))
+    place = np.searchsorted(exceptions, value)
+    return place < len(exceptions) and exceptions[place] == value
+
+
+@njit(cache=True, nogil=True)
+def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> bool:
+    """Say whether the characters look like a URL, a host name with a known form of ending, or an e-mail address."""
+    if last - first < 5:
+        return False
+    if points[first] == 0x77 and points[first + 1] == 0x77 and points[first + 2] == 0x77 and points[first + 3] == 0x2E:
+        return True
+    dot, at_sign, slash = -1, -1, -1
+    for at in range(first, last):
+        point = points[at]
+        if point == 0x3A and at + 2 < last and points[at + 1] == 0x2F and points[at + 2] == 0x2F:
+            return at > first
+        if point == 0x2F and slash < 0:
+            slash = at
+        if slash < 0 and point == 0x2E:
+            dot = at
+        if point == 0x40:
+            at_sign = at
+    if dot <= first:
+        return False
+    stop = slash if slash >= 0 else last
+    if stop - dot < 3:
+        return False
+    for at in range(dot + 1, stop):
+        if not classes[points[at]] & ALPHA:
+            return False
+    for at in range(first, dot):
+        point = points[at]
+        if not (classes[point] & ALNUM or point == 0x2D or point == 0x2E or point == 0x40 or point == 0x5F):
+            return False
+    if at_sign >= 0:
+        return True
+    for at in range(dot + 1, stop):  # a host's ending; `end.Next` is two sentences glued together
+        if not classes[points[at]] & LOWER:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
+    """Return how many characters spaCy's suffix rules take off the end of points[first:last]; 0 for none."""
+    point = points[last - 1]
+    bits = classes[point]
+    length = last - first
+    before = np.int64(points[last - 2]) if length > 1 else np.int64(0)
+    if point == 0x2E:
+        run = 1
+        while run < length and points[last - 1 - run] == 0x2E:
+            run += 1
+        if run > 1:
+            return run
+        if length < 2:
+            return 0
+        kind = classes[before]
+        if kind & (LOWER | DIGIT | ATTACHED) or before == 0xB2 or before == 0x2D or before == 0x2B:
+            return 1
+        if kind & UPPER and length > 2 and classes[points[last - 3]] & UPPER:
+            return 1
+        if kind & ALPHA and not kind & UPPER:
+            return 1
+        return 0
+    if bits & ATTACHED and point != 0x25 and point != 0x3D and not bits & CURRENCY:
+        return 1
+    if length > 2 and (before == 0x27 or before == 0x2019) and (point == 0x73 or point == 0x53):
+        return 2
+    if length > 1 and classes[before] & DIGIT and (point == 0x2B or point == 0x25 or bits & CURRENCY):
+        return 1
+    if bits & ALPHA and point < 0x80:  # a unit after a number: 10km
+        letters, packed = 0, 0
+        while letters < 5 and letters < length and points[last - 1 - letters] < 0x80:
+            if not classes[points[last - 1 - letters]] & ALPHA:
+                break
+            packed |= np.int64(points[last - 1 - letters]) << (8 * letters)
+            letters += 1
+        if 0 < letters < 5 and letters < length and classes[points[last - 1 - letters]] & DIGIT:
+            for unit in _PACKED_UNITS:
+                if unit == packed:
+                    return letters
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
+    """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
+    length = last - first
+    if length == 6 and (points[first] == 0x63 or points[first] == 0x43):  # cannot
+        if (
+            points[first + 1] == 0x61
+            and points[first + 2] == 0x6E
+            and points[first + 3] == 0x6E
+            and points[first + 4] == 0x6F
+            and points[first + 5] == 0x74
+        ):
+            return 3
+    if length < 3:
+        return 0
+    a, b, c = points[last - 3] | 0x20, points[last - 2] | 0x20, points[last - 1] | 0x20
+    if length > 3 and a == 0x6E and (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and c == 0x74:
+        return 3
+    if length > 3 and (points[last - 3] == 0x27 or points[last - 3] == 0x2019):
+        if (b == 0x6C and c == 0x6C) or ((b == 0x72 or b == 0x76) and c == 0x65):
+            return 3
+    if (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and (c == 0x64 or c == 0x6D):
+        return 2
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.ndarray) -> int:
+    """Return the length of the mark at `at`, strictly inside points[first:last], that splits there; 0 for none."""
+    point, bits = points[at], classes[points[at]]
+    if bits & ALNUM and not bits & ATTACHED:
+        return 0
+    if point == 0x2E and points[at + 1] == 0x2E:
+        run = 2
+        while at + run < last and points[at + run] == 0x2E:
+            run += 1
+        return run
+    if point == 0x2026:
+        return 1
+    before, after = classes[points[at - 1]], classes[points[at + 1]]
+    if point == 0x2D and points[at + 1] == 0x2D:
+        run = 2
+        while at + run < last and points[at + run] == 0x2D:
+            run += 1
+        if at + run < last and before & ALPHA and classes[points[at + run]] & ALPHA:
+            return run
+        return 0
+    if point == 0x2D or point == 0x2013 or point == 0x2014 or point == 0x7E:
+        if before & ALPHA and after & ALPHA:
+            return 1
+        if point == 0x2D and before & DIGIT and after & DIGIT:
+            return 1
+        return 0
+    if point == 0x2B or point == 0x2A or point == 0x5E:
+        return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == 0x2D) else 0
+    if point == 0x2E:
+        return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
+    if point == 0x2C:
+        return 1 if before & ALPHA and after & ALPHA else 0
+    if point == 0x3A or point == 0x3C or point == 0x3E or point == 0x3D or point == 0x2F:
+        return 1 if before & ALNUM and after & ALPHA else 0
+    if bits & ATTACHED and point > 0x2FFF:
+        return 1
+    if bits & ATTACHED and bits & SYMBOL and point > 0xFF:  # pictographs
+        return 1
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _split_spaced(
+    points: np.ndarray,
+    places: np.ndarray,
+    first: int,
+    last: int,
+    classes: np.ndarray,
+    exceptions: np.ndarray,
+    pending: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    words: int,
+) -> int:
+    """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words."""
+    suffixes = 0
+    while first < last and not _is_exception(points, first, last, exceptions):
+        point, taken = np.int64(points[first]), 0
+        if point == 0x2E and first + 1 < last and points[first + 1] == 0x2E:
+            taken = 2
+            while first + taken < last and points[first + taken] == 0x2E:
+                taken += 1
+        elif classes[point] & ATTACHED:
+            taken = 1
+        elif point == 0x2B and (first + 1 == last or not classes[points[first + 1]] & DIGIT):
+            taken = 1
+        if taken:
+            start[words], end[words] = places[first], places[first + taken]
+            words += 1
+            first += taken
+            continue
+        taken = _suffix_length(points, first, last, classes)
+        if taken == 0:
+            break
+        pending[suffixes] = last - taken
+        pending[suffixes + 1] = last
+        suffixes += 2
+        last -= taken
+    if first < last:
+        cut = _contraction_length(points, first, last)
+        if _is_exception(points, first, last, exceptions) or _is_address(points, first, last, classes):
+            start[words], end[words] = places[first], places[last]
+            words += 1
+        elif cut:
+            start[words], end[words] = places[first], places[last - cut]
+            start[words + 1], end[words + 1] = places[last - cut], places[last]
+            words += 2
+        else:
+            begin, at = first, first + 1
+            while at < last - 1:
+                taken = _inner_mark(points, first, at, last, classes)
+                if taken == 0 or at + taken >= last:
+                    at += 1
+                    continue
+                if begin < at:
+                    start[words], end[words] = places[begin], places[at]
+                    words += 1
+                start[words], end[words] = places[at], places[at + taken]
+                words += 1
+                begin = at + taken
+                at = begin + 1 if taken == 1 and points[at] != 0x2026 else begin
+            start[words], end[words] = places[begin], places[last]
+            words += 1
+    for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
+        start[words], end[words] = places[pending[index]], places[pending[index + 1]]
+        words += 1
+    return words
+
+
+@njit(cache=True, nogil=True)
+def _segment_ideographs(
+    points: np.ndarray,
+    places: np.ndarray,
+    first: int,
+    last: int,
+    keys: np.ndarray,
+    entry_costs: np.ndarray,
+    costs: np.ndarray,
+    steps: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    words: int,
+) -> int:
+    """Emit the most probable split of a run of ideographs under a unigram dictionary (Viterbi from the right).
+
+    keys, entry_costs: an open-addressing table of hashed entries and their prefixes; cost = -log2 probability,
+    infinite for what is only a prefix. A character that is no entry costs as much as the rarest.
+    """
+    mask = np.uint64(len(keys) - 1)
+    unknown = np.float32(22.0)
+    costs[last] = 0.0
+    for at in range(last - 1, first - 1, -1):
+        best, step = np.float32(np.inf), 1
+        value = np.uint64(0)
+        for length in range(1, min(LONGEST_ENTRY, last - at) + 1):
+            value = mix_point(value, np.int64(points[at + length - 1]))
+            slot = value & mask
+            while keys[slot] != value and keys[slot] != 0:
+                slot = (slot + np.uint64(1)) & mask
+            if keys[slot] == 0:
+                if length == 1:
+                    best = unknown + costs[at + 1]
+                break
+            cost = entry_costs[slot]
+            if length == 1 and cost > unknown:
+                cost = unknown
+            if cost + costs[at + length] < best:
+                best, step = cost + costs[at + length], length
+        costs[at], steps[at] = best, step
+    at = first
+    while at < last:
+        step = np.int64(steps[at])
+        start[words], end[words] = places[at], places[at + step]
+        words += 1
+        at += step
+    return words
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _run_kind(script: int) -> int:
+    """Return 0 for spaced scripts, and for each script that is not spaced its own number."""
+    return script if HAN <= script <= MYANMAR and script != HANGUL else 0
+
+
+@njit(cache=True, nogil=True)
+def split_chunk(
+    data: np.ndarray,
+    begin: int,
+    stop: int,
+    classes: np.ndarray,
+    scripts: np.ndarray,
+    exceptions: np.ndarray,
+    keys: np.ndarray,
+    entry_costs: np.ndarray,
+    points: np.ndarray,
+    places: np.ndarray,
+    pending: np.ndarray,
+    costs: np.ndarray,
+    steps: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    words: int,
+) -> int:
+    """Emit the tokens of the chunk data[begin:stop]; return the new number of words.
+
+    Ideographs are cut by the dictionary; kana and other unspaced letters stay in runs of one script, because no
+    dictionary of theirs is at hand: a run of hiragana, of katakana, of Thai is one word.
+    """
+    length, mixed = 0, False
+    at = begin
+    while at < stop:
+        point = decode(data, at)
+        points[length], places[length] = point, at
+        if _run_kind(np.int64(scripts[point])):
+            mixed = True
+        at += character_width(data[at])
+        length += 1
+    places[length] = stop
+    if not mixed:
+        return _split_spaced(points, places, 0, length, classes, exceptions, pending, start, end, words)
+    first = 0
+    while first < length:
+        kind = _run_kind(np.int64(scripts[points[first]]))
+        last = first + 1
+        while last < length and _run_kind(np.int64(scripts[points[last]])) == kind:
+            last += 1
+        if kind == HAN:
+            words = _segment_ideographs(points, places, first, last, keys, entry_costs, costs, steps, start, end, words)
+        elif kind:
+            start[words], end[words] = places[first], places[last]
+            words += 1
+        else:
+            words = _split_spaced(points, places, first, last, classes, exceptions, pending, start, end, words)
+        first = last
+    return words

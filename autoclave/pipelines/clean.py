@@ -1,0 +1,48 @@
+"""The stage `clean`: language, transforms and filters over every document, with all signals in the ledger."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from autoclave.cleaning.chain import CleanSettings
+from autoclave.corpus.output import ShardOutput
+from autoclave.corpus.schema import read_documents, text_bytes
+from autoclave.pipelines.stage import ShardTask, Stage, StageContext
+
+if TYPE_CHECKING:
+    from autoclave.cleaning.chain import Chain
+
+
+@functools.lru_cache(maxsize=4)
+def _chain(settings: bytes) -> Chain:
+    """Return the chain of encoded settings, kept for the next shard of this worker."""
+    from autoclave.cleaning.chain import Chain
+
+    return Chain(msgspec.json.decode(settings, type=CleanSettings))
+
+
+def clean_shard(task: ShardTask, output: ShardOutput) -> None:
+    """Clean the documents of one shard."""
+    chain = _chain(msgspec.json.encode(task.settings))
+    for path in task.inputs:
+        for batch in read_documents(path):
+            edited, verdicts = chain.apply(batch)
+            for name in chain.transforms:
+                output.count(f"{name}_changes", int(verdicts.signals[f"{name}_changes"].to_numpy().sum()))
+            output.write(edited, verdicts, bytes_in=text_bytes(batch))
+
+
+def run_clean(context: StageContext[CleanSettings]) -> None:
+    """Clean every shard of the stage before."""
+    context.map_shards(clean_shard, context.document_tasks())
+
+
+STAGE = Stage("clean", CleanSettings, run_clean)
+
+if __name__ == "__main__":
+    from autoclave.pipelines.stage_main import main
+
+    main("clean")
