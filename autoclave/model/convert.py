@@ -7,6 +7,7 @@ where the layer has one.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,11 +92,21 @@ def read_released_weights(folder: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             weights |= checkpoints.load_weights(file)
         else:
-            weights |= torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            weights |= _read_pickle(file)
     missing = sorted(set(listed) - set(weights) - {_HEAD})
     if missing:
         raise CheckpointError(f"{folder}: the index lists '{missing[0]}', which no file has")
     return weights
+
+
+def _read_pickle(file: Path) -> dict[str, Tensor]:
+    """A `.bin` file: tensors only, nothing in it can run."""
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{file}: not a plain state dict ({reason})") from error
+    return dict(loaded)
 
 
 def _weight_files(folder: Path) -> tuple[list[Path], list[str]]:
@@ -116,6 +127,10 @@ def config_from_released(data: dict[str, Any]) -> ModelConfig:
         value = data.get(key, accepted)
         if value != accepted and value not in (accepted if isinstance(accepted, tuple) else ()):
             raise CheckpointError(f"config.json: {key} = {value!r} is not supported by the conversion")
+    wanted = ("vocab_size", "decoder_embed_dim", "decoder_layers", "decoder_attention_heads", "glu_dim")
+    absent = [key for key in wanted if key not in data]
+    if absent:
+        raise CheckpointError(f"config.json: has no '{absent[0]}': not a released configuration")
     lrpe = [bool(flag) for flag in data.get("linear_use_lrpe_list", [])]
     layers = data["decoder_layers"]
     patterns: dict[tuple[bool, ...], Literal["first", "all", "none"]] = {
