@@ -1,0 +1,1 @@
+"""Deduplication: exact, near-duplicate (MinHash and LSH), line level, substring."""

@@ -1,0 +1,192 @@
+"""Verification: LSH edges are candidates, not duplicates. A removed document has been compared with the one that stays.
+
+Within a connected component of candidates, documents are visited in the order of preference (best first). A document
+joins the most similar representative found so far whose Jaccard similarity reaches the threshold; where there is none
+it becomes a representative itself. So every removal has its evidence, every member lies within 1 - threshold of its
+representative (Jaccard distance is a metric: a cluster's diameter is at most 2 (1 - threshold)), chains of weak
+similarity do not wipe out a source, and a component that LSH over-merged falls into its parts.
+
+Small components compare with every representative; large ones only with representatives of the same LSH bucket, at
+most `BUCKET_REPRESENTATIVES` of each, so that the work is linear in the component's size.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from autoclave.cleaning.dedup.lsh import band_keys
+from autoclave.cleaning.dedup.minhash import MinHashParameters
+from autoclave.kernels.text.minhash import permutations, sign_hash_sets
+
+ALL_PAIRS = 64
+"""Components up to this size compare a document with every representative: LSH's misses are found again."""
+
+BUCKET_REPRESENTATIVES = 8
+"""Most representatives of one LSH bucket that a document of a large component is compared with."""
+
+
+@njit(cache=True, nogil=True)
+def jaccard_sorted(hashes: np.ndarray, a: int, a_end: int, b: int, b_end: int) -> float:
+    """Jaccard similarity of two sorted sets without repeats, slices of `hashes`; 0 where both are empty."""
+    size_a, size_b = a_end - a, b_end - b
+    common = 0
+    while a < a_end and b < b_end:
+        x, y = hashes[a], hashes[b]
+        common += x == y
+        a += x <= y
+        b += y <= x
+    union = size_a + size_b - common
+    return common / union if union > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _similarity(
+    i: int, j: int, starts: np.ndarray, ends: np.ndarray, hashes: np.ndarray, signatures: np.ndarray, threshold: float
+) -> float:
+    """Jaccard of documents i and j: of their sets, or estimated from signatures where one of them has no set."""
+    if starts[i] == ends[i] or starts[j] == ends[j]:
+        equal = 0
+        for k in range(signatures.shape[1]):
+            equal += signatures[i, k] == signatures[j, k]
+        return equal / signatures.shape[1]
+    if starts[i] == starts[j]:
+        return 1.0
+    size_i, size_j = ends[i] - starts[i], ends[j] - starts[j]
+    if min(size_i, size_j) < threshold * max(size_i, size_j):
+        return 0.0
+    return jaccard_sorted(hashes, starts[i], ends[i], starts[j], ends[j])
+
+
+@njit(cache=True, nogil=True)
+def _all_pairs(
+    low: int,
+    high: int,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    hashes: np.ndarray,
+    signatures: np.ndarray,
+    threshold: float,
+    fixed: np.ndarray,
+    representative: np.ndarray,
+    jaccard: np.ndarray,
+) -> None:
+    chosen = np.empty(high - low, np.int64)
+    count = 0
+    for i in range(low, high):
+        best, best_value = -1, 0.0
+        for c in range(0 if fixed[i] else count):
+            value = _similarity(i, chosen[c], starts, ends, hashes, signatures, threshold)
+            if value >= threshold and value > best_value:
+                best, best_value = chosen[c], value
+        if best < 0:
+            chosen[count] = i
+            count += 1
+            representative[i], jaccard[i] = i, 1.0
+        else:
+            representative[i], jaccard[i] = best, best_value
+
+
+@njit(cache=True, nogil=True)
+def _by_buckets(
+    low: int,
+    buckets: np.ndarray,
+    held: np.ndarray,
+    fill: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    hashes: np.ndarray,
+    signatures: np.ndarray,
+    threshold: float,
+    fixed: np.ndarray,
+    representative: np.ndarray,
+    jaccard: np.ndarray,
+) -> None:
+    """buckets: int64[m, bands], compact numbers; held: int64[number of buckets, capacity]; fill: their counts."""
+    seen = np.full(buckets.shape[0], -1, np.int64)  # the last document that a representative was compared with
+    for offset in range(buckets.shape[0]):
+        i = low + offset
+        best, best_value = -1, 0.0
+        for band in range(0 if fixed[i] else buckets.shape[1]):
+            bucket = buckets[offset, band]
+            for c in range(fill[bucket]):
+                j = held[bucket, c]
+                if seen[j - low] == i:
+                    continue
+                seen[j - low] = i
+                value = _similarity(i, j, starts, ends, hashes, signatures, threshold)
+                if value >= threshold and (value > best_value or (value == best_value and j < best)):
+                    best, best_value = j, value
+        if best >= 0:
+            representative[i], jaccard[i] = best, best_value
+            continue
+        representative[i], jaccard[i] = i, 1.0
+        for band in range(buckets.shape[1]):
+            bucket = buckets[offset, band]
+            if fill[bucket] < held.shape[1]:
+                held[bucket, fill[bucket]] = i
+                fill[bucket] += 1
+
+
+@dataclass(frozen=True)
+class Members:
+    """Documents of candidate components, ordered by (component, preference).
+
+    component: uint64[n]; hashes: uint32, shingle hashes; starts, ends: int64[n], the sorted distinct set of each
+    document in `hashes` (empty: compare its signature); signatures: uint32[n, P], or uint32[n, 0] where every document
+    has its set; fixed: bool[n], documents that stay whatever they resemble (those of an index).
+    """
+
+    component: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    hashes: np.ndarray
+    signatures: np.ndarray
+    fixed: np.ndarray
+
+
+def component_bounds(component: np.ndarray) -> np.ndarray:
+    """Return int64[k + 1]: where each run of equal labels begins, and the end."""
+    changes = np.flatnonzero(component[1:] != component[:-1]) + 1
+    return (
+        np.concatenate([[0], changes, [component.size]]).astype(np.int64) if component.size else np.zeros(1, np.int64)
+    )
+
+
+def choose_representatives(
+    members: Members, threshold: float, parameters: MinHashParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (representative int64[n], jaccard float64[n]): the row that each document yields to, or its own."""
+    count = members.component.size
+    representative = np.arange(count, dtype=np.int64)
+    jaccard = np.ones(count, np.float64)
+    bounds = component_bounds(members.component)
+    a, b = permutations(parameters.num_perm, parameters.seed, parameters.scheme)
+    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        common: list[Any] = [members.starts, members.ends, members.hashes, members.signatures, threshold, members.fixed]
+        common += [representative, jaccard]
+        if high - low <= ALL_PAIRS:
+            _all_pairs(low, high, *common)
+            continue
+        if members.signatures.shape[1]:
+            signatures = members.signatures[low:high]
+        else:
+            signatures = sign_hash_sets(
+                members.hashes, members.starts[low:high], members.ends[low:high], a, b, scheme=parameters.scheme
+            )
+        keys = band_keys(signatures, parameters.bands, parameters.rows)
+        found, buckets = np.unique(keys, return_inverse=True)
+        held = np.zeros((found.size, BUCKET_REPRESENTATIVES), np.int64)
+        fill = np.zeros(found.size, np.int64)
+        _by_buckets(low, buckets.reshape(keys.shape).astype(np.int64), held, fill, *common)
+    return representative, jaccard
+
+
+def first_of_component(component: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without verification: every document of a component yields to its first one. Returns as above, jaccard NaN."""
+    bounds = component_bounds(component)
+    representative = np.repeat(bounds[:-1], np.diff(bounds))
+    jaccard = np.full(component.size, np.nan)
+    jaccard[bounds[:-1]] = 1.0
+    return representative, jaccard

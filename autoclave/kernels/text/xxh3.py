@@ -1,0 +1,198 @@
+"""XXH3 (64 bits, seed 0) over byte buffers, callable from other kernels.
+
+The algorithm is Yann Collet's XXH3_64bits as specified in the xxHash repository (doc/xxhash_spec.md); the tests hold
+every length class equal to `xxhash.xxh3_64_intdigest`. It is here, and not called through the xxhash package, because
+a shingle is a slice of a buffer that never becomes a Python object.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+_SECRET = np.frombuffer(
+    bytes.fromhex(
+        "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221"
+        "b8084674f743248ee03590e6813a264c3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8"
+        "a8fa763fe39c343ff9dcbbc7c70b4f1d8a51e04bcdb45931c89f7ec9d9787364eac5ac8334d3ebc3c581a0fffa1363eb"
+        "170ddd51b7f0da49d316552629d4689e2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e"
+    ),
+    dtype=np.uint8,
+)
+
+_U = np.uint64
+_PRIME32_1 = _U(0x9E3779B1)
+_PRIME32_2 = _U(0x85EBCA77)
+_PRIME32_3 = _U(0xC2B2AE3D)
+_PRIME64_1 = _U(0x9E3779B185EBCA87)
+_PRIME64_2 = _U(0xC2B2AE3D27D4EB4F)
+_PRIME64_3 = _U(0x165667B19E3779F9)
+_PRIME64_4 = _U(0x85EBCA77C2B2AE63)
+_PRIME64_5 = _U(0x27D4EB2F165667C5)
+_PRIME_MX1 = _U(0x165667919E3779F9)
+_PRIME_MX2 = _U(0x9FB21C651E98DF25)
+_LOW32 = _U(0xFFFFFFFF)
+
+
+def _key(offset: int) -> np.uint64:
+    return np.uint64(int.from_bytes(_SECRET[offset : offset + 8].tobytes(), "little"))
+
+
+_FLIP_EMPTY = _U(int(_key(56)) ^ int(_key(64)))
+_FLIP_1_3 = _U((int(_key(0)) ^ (int(_key(0)) >> 32)) & 0xFFFFFFFF)
+_FLIP_4_8 = _U(int(_key(8)) ^ int(_key(16)))
+_FLIP_9_16_LOW = _U(int(_key(24)) ^ int(_key(32)))
+_FLIP_9_16_HIGH = _U(int(_key(40)) ^ int(_key(48)))
+
+
+@intrinsic
+def _multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
+    """Low half XOR high half of the 128-bit product of two uint64: numba has no 128-bit integers of its own."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
+        high = builder.lshr(product, ir.Constant(wide, 64))
+        return builder.trunc(builder.xor(product, high), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+def _loader(bits: int) -> Any:
+    def load(typingctx: Any, buffer: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            address = builder.gep(array.data, [arguments[1]])
+            pointer = builder.bitcast(address, ir.IntType(bits).as_pointer())
+            value = builder.load(pointer, align=1)
+            return value if bits == 64 else builder.zext(value, ir.IntType(64))
+
+        return types.uint64(buffer, types.int64), codegen
+
+    return load
+
+
+_read64 = intrinsic(_loader(64))
+_read32 = intrinsic(_loader(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _avalanche64(h: np.uint64) -> np.uint64:
+    h ^= h >> _U(33)
+    h *= _PRIME64_2
+    h ^= h >> _U(29)
+    h *= _PRIME64_3
+    return h ^ (h >> _U(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _avalanche(h: np.uint64) -> np.uint64:
+    h ^= h >> _U(37)
+    h *= _PRIME_MX1
+    return h ^ (h >> _U(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _byteswap(x: np.uint64) -> np.uint64:
+    x = ((x & _U(0x00FF00FF00FF00FF)) << _U(8)) | ((x >> _U(8)) & _U(0x00FF00FF00FF00FF))
+    x = ((x & _U(0x0000FFFF0000FFFF)) << _U(16)) | ((x >> _U(16)) & _U(0x0000FFFF0000FFFF))
+    return (x << _U(32)) | (x >> _U(32))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _mix16(data: np.ndarray, at: int, key_at: int) -> np.uint64:
+    low: Any = _read64(data, at) ^ _read64(_SECRET, key_at)
+    high = _read64(data, at + 8) ^ _read64(_SECRET, key_at + 8)
+    return _multiply_fold(low, high)
+
+
+@njit(cache=True, nogil=True)
+def _hash_up_to_16(data: np.ndarray, start: int, length: int) -> np.uint64:
+    if length > 8:
+        low = _read64(data, start) ^ _FLIP_9_16_LOW
+        high = _read64(data, start + length - 8) ^ _FLIP_9_16_HIGH
+        return _avalanche(_U(length) + _byteswap(low) + high + _multiply_fold(low, high))
+    if length >= 4:
+        h = (_read32(data, start + length - 4) + (_read32(data, start) << _U(32))) ^ _FLIP_4_8
+        h ^= ((h << _U(49)) | (h >> _U(15))) ^ ((h << _U(24)) | (h >> _U(40)))
+        h *= _PRIME_MX2
+        h ^= (h >> _U(35)) + _U(length)
+        h *= _PRIME_MX2
+        return h ^ (h >> _U(28))
+    if length > 0:
+        first = _U(data[start])
+        middle = _U(data[start + (length >> 1)])
+        last = _U(data[start + length - 1])
+        combined = (first << _U(16)) | (middle << _U(24)) | last | (_U(length) << _U(8))
+        return _avalanche64(combined ^ _FLIP_1_3)
+    return _avalanche64(_FLIP_EMPTY)
+
+
+@njit(cache=True, nogil=True)
+def _hash_17_to_240(data: np.ndarray, start: int, length: int) -> np.uint64:
+    h = _U(length) * _PRIME64_1
+    if length <= 128:
+        for i in range((length - 1) // 32, -1, -1):
+            h += _mix16(data, start + 16 * i, 32 * i)
+            h += _mix16(data, start + length - 16 * (i + 1), 32 * i + 16)
+        return _avalanche(h)
+    for i in range(8):
+        h += _mix16(data, start + 16 * i, 16 * i)
+    h = _avalanche(h)
+    for i in range(8, length // 16):
+        h += _mix16(data, start + 16 * i, 16 * (i - 8) + 3)
+    h += _mix16(data, start + length - 16, 119)
+    return _avalanche(h)
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(lanes: np.ndarray, data: np.ndarray, at: int, key_at: int) -> None:
+    for i in range(8):
+        value: Any = _read64(data, at + 8 * i)
+        keyed = value ^ _read64(_SECRET, key_at + 8 * i)
+        lanes[i ^ 1] += value
+        lanes[i] += (keyed & _LOW32) * (keyed >> _U(32))
+
+
+@njit(cache=True, nogil=True)
+def _hash_long(data: np.ndarray, start: int, length: int) -> np.uint64:
+    lanes = np.empty(8, np.uint64)
+    lanes[0], lanes[1], lanes[2], lanes[3] = _PRIME32_3, _PRIME64_1, _PRIME64_2, _PRIME64_3
+    lanes[4], lanes[5], lanes[6], lanes[7] = _PRIME64_4, _PRIME32_2, _PRIME64_5, _PRIME32_1
+    blocks = (length - 1) // 1024
+    for block in range(blocks):
+        for stripe in range(16):
+            _accumulate(lanes, data, start + 1024 * block + 64 * stripe, 8 * stripe)
+        for i in range(8):
+            lane = lanes[i]
+            lanes[i] = ((lane ^ (lane >> _U(47))) ^ _read64(_SECRET, 128 + 8 * i)) * _PRIME32_1
+    for stripe in range((length - 1 - 1024 * blocks) // 64):
+        _accumulate(lanes, data, start + 1024 * blocks + 64 * stripe, 8 * stripe)
+    _accumulate(lanes, data, start + length - 64, 121)
+    h = _U(length) * _PRIME64_1
+    for i in range(4):
+        low = lanes[2 * i] ^ _read64(_SECRET, 11 + 16 * i)
+        h += _multiply_fold(low, lanes[2 * i + 1] ^ _read64(_SECRET, 19 + 16 * i))
+    return _avalanche(h)
+
+
+@njit(cache=True, nogil=True)
+def xxh3_64(data: np.ndarray, start: int, end: int) -> np.uint64:
+    """XXH3_64bits, seed 0, of the bytes `data[start:end]` (uint8, contiguous)."""
+    length = end - start
+    if length <= 16:
+        return _hash_up_to_16(data, start, length)
+    if length <= 240:
+        return _hash_17_to_240(data, start, length)
+    return _hash_long(data, start, length)
+
+
+@njit(cache=True, nogil=True)
+def hash_slices(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """XXH3 of each slice `data[starts[i]:ends[i]]`: int64[n], int64[n] -> uint64[n]."""
+    hashes = np.empty(starts.size, np.uint64)
+    for i in range(starts.size):
+        hashes[i] = xxh3_64(data, starts[i], ends[i])
+    return hashes

@@ -1,0 +1,111 @@
+"""The lines and line_counts phases, and the editing of a shard by what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.dedup.lines import LineSettings, find_lines, keys_by_document, marked, remove_lines
+from autoclave.cleaning.dedup.slices import column_numpy, partition_of, read_slice, split_sorted, write_slices
+from autoclave.corpus.output import ShardOutput
+from autoclave.corpus.schema import read_documents
+from autoclave.kernels.text.minhash import sign_texts
+from autoclave.kernels.text.normalisation import text_buffers
+from autoclave.pipelines.dedup_assignment import read_assignment
+from autoclave.pipelines.dedup_manifest import read_manifest
+from autoclave.pipelines.dedup_verify import KEPT
+from autoclave.pipelines.stage import ShardTask
+
+COUNTS = pa.schema([pa.field("key", pa.uint64()), pa.field("documents", pa.uint32())])
+FREQUENT = pa.schema([pa.field("key", pa.uint64()), pa.field("first", pa.bool_())])
+"""Lines of a shard that enough documents share; first: this shard is the first that holds it."""
+
+
+def collect_lines(task: ShardTask, output: ShardOutput) -> None:
+    """Count the lines of the documents of one shard that stay, by partition of their key."""
+    partitions, settings = task.arguments["partitions"], task.settings.lines
+    place = task.arguments["place"]
+    rows = read_manifest(task.arguments["_manifest"]).shards[place].rows
+    verdict = read_assignment(task.folder.rsplit("/phases/", 1)[0], place, task.arguments["verified"], rows)
+    found, row = [np.zeros(0, np.uint64)], 0
+    for batch in read_documents(task.inputs[0], ["text", "host"]):
+        kept = verdict.kind[row : row + batch.num_rows] == KEPT
+        found.append(keys_by_document(find_lines(batch, settings), kept))
+        row += batch.num_rows
+    keys, documents = np.unique(np.concatenate(found), return_counts=True)
+    with output.open(f"lines/{task.shard}.arrow") as file:
+        columns = [keys, documents.astype(np.uint32)]
+        write_slices(file, COUNTS, split_sorted(COUNTS, columns, partition_of(keys, partitions), partitions))
+
+
+def count_lines(task: ShardTask, output: ShardOutput) -> None:
+    """Add up one partition's counts and tell each shard which of its lines are frequent."""
+    manifest = read_manifest(task.arguments["_manifest"])
+    folder = f"{task.folder.rsplit('/', 1)[0]}/lines/lines"
+    own = [(place, shard) for place, shard in enumerate(manifest.shards) if not shard.indexed]
+    batches = [read_slice(f"{folder}/{shard.name}.arrow", task.arguments["partition"]) for _, shard in own]
+    keys = np.concatenate([column_numpy(batch, "key") for batch in batches])
+    documents = np.concatenate([column_numpy(batch, "documents") for batch in batches]).astype(np.int64)
+    places = np.repeat([place for place, _ in own], [batch.num_rows for batch in batches])
+    distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    totals = np.bincount(inverse, weights=documents, minlength=distinct.size)
+    frequent = totals[inverse] >= task.settings.lines.min_count
+    is_first = np.zeros(keys.size, np.bool_)
+    is_first[first] = True
+    columns = [keys[frequent], is_first[frequent]]
+    with output.open(f"frequent/{task.shard}.arrow") as file:
+        write_slices(file, FREQUENT, split_sorted(FREQUENT, columns, places[frequent], len(manifest.shards)))
+    output.count("frequent_lines", int(np.count_nonzero(totals >= task.settings.lines.min_count)))
+
+
+def _frequent_keys(task: ShardTask) -> Iterator[pa.RecordBatch]:
+    for partition in range(task.arguments["line_partitions"]):
+        path = f"{task.folder}/phases/line_counts/frequent/{partition:06d}.arrow"
+        yield read_slice(path, task.arguments["place"])
+
+
+@dataclass
+class LineRemover:
+    """Removes frequent lines from the batches of one shard, in order."""
+
+    settings: LineSettings
+    remove: np.ndarray
+    """uint64, sorted: lines to remove wherever they stand."""
+    spare: np.ndarray
+    """uint64, sorted: lines whose first occurrence in this shard stays."""
+    seen: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, task: ShardTask) -> LineRemover:
+        batches = list(_frequent_keys(task))
+        keys = np.concatenate([column_numpy(batch, "key") for batch in batches])
+        first = np.concatenate([column_numpy(batch, "first") for batch in batches]).astype(np.bool_)
+        settings = task.settings.lines
+        spared = first & (settings.remove == "repeats")
+        return cls(settings, np.sort(keys[~spared]), np.sort(keys[spared]))
+
+    def edit(self, batch: pa.RecordBatch, kept: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray, dict[str, pa.Array]]:
+        """Return (batch with edited texts, bool[n] of texts of which nothing is left, ledger columns).
+
+        Documents that are dropped anyway (kept is False) keep their text.
+        """
+        lines = find_lines(batch, self.settings)
+        owner = np.repeat(np.arange(batch.num_rows), np.diff(lines.bounds))
+        removed = marked(lines, self.remove) & kept[owner]
+        for position in np.flatnonzero(marked(lines, self.spare) & kept[owner]).tolist():
+            key = int(lines.keys[position])
+            removed[position] = key in self.seen
+            self.seen.add(key)
+        text, count, size = remove_lines(lines, removed)
+        emptied = (count > 0) & ~_has_words(text)
+        edited = batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), text)
+        return edited, emptied, {"lines_removed": pa.array(count), "line_bytes_removed": pa.array(size)}
+
+
+def _has_words(text: pa.Array) -> np.ndarray:
+    """bool[n]: whether anything but separators is left."""
+    none = np.zeros(0, np.uint32)
+    return sign_texts(*text_buffers(text), none, none, ngram=1)[1] > 0

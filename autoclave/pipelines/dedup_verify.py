@@ -1,0 +1,260 @@
+"""The members and verify phases: the documents of a candidate component meet in one task, which decides who stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.dedup.minhash import MinHashParameters
+from autoclave.cleaning.dedup.slices import column_numpy, read_slice, split_sorted, write_slices
+from autoclave.cleaning.dedup.verification import (
+    Members,
+    choose_representatives,
+    component_bounds,
+    first_of_component,
+)
+from autoclave.corpus.output import ShardOutput
+from autoclave.corpus.schema import read_documents
+from autoclave.corpus.storage import open_read
+from autoclave.kernels.text.minhash import permutations, shingle_sets, sign_hash_sets
+from autoclave.kernels.text.normalisation import text_buffers
+from autoclave.kernels.text.xxh3 import hash_slices
+from autoclave.pipelines.dedup_manifest import ROW_BITS, ROW_MASK, Manifest, ManifestShard, pack, read_manifest
+from autoclave.pipelines.stage import ShardTask
+
+KEPT, EXACT, NEAR = 0, 1, 2
+
+MEMBERS = pa.schema(
+    [
+        pa.field("component", pa.uint64()),
+        pa.field("id", pa.uint64()),
+        pa.field("leader", pa.uint64()),
+        pa.field("score", pa.float64()),
+        pa.field("fixed", pa.bool_()),
+        pa.field("doc_id", pa.binary(16)),
+        pa.field("set_key", pa.uint64()),
+        pa.field("shingles", pa.large_list(pa.uint32())),
+        pa.field("signature", pa.binary()),
+    ]
+)
+"""A document of a candidate component. shingles: empty where an earlier row of the shard's slice has the same set
+(set_key), where signatures are compared, and for exact copies (leader is another document)."""
+
+ASSIGNMENTS = pa.schema(
+    [
+        pa.field("row", pa.uint32()),
+        pa.field("kind", pa.uint8()),
+        pa.field("doc_id", pa.binary(16)),
+        pa.field("jaccard", pa.float32()),
+        pa.field("size", pa.int32()),
+    ]
+)
+"""The verdict on a document of a verified cluster: kind, the doc_id it yields to (null where it stays), their Jaccard
+similarity (null where nothing was compared), and the documents of the cluster."""
+
+
+def _table(shard: ManifestShard) -> pa.RecordBatch:
+    return read_slice(shard.file("table"), 0)
+
+
+def _signatures_of(shard: ManifestShard, rows: np.ndarray) -> pa.Array:
+    """binary[n]: the signatures of some rows of a shard (ascending)."""
+    found, before = [], 0
+    with open_read(shard.file("signatures")) as file:
+        reader = pa.ipc.open_file(file)
+        for index in range(reader.num_record_batches):
+            column = reader.get_batch(index).column("signature")
+            inside = rows[(rows >= before) & (rows < before + len(column))] - before
+            found.append(column.take(pa.array(inside)).cast(pa.binary()))
+            before += len(column)
+    return pa.concat_arrays(found) if found else pa.array([], pa.binary())
+
+
+def _shingles_of(shard: ManifestShard, rows: np.ndarray, parameters: MinHashParameters) -> tuple[pa.Array, np.ndarray]:
+    """(list<uint32>[n], uint64[n]): sorted shingle hashes of some rows of a shard (ascending), and a key of each."""
+    values, lengths, keys = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    before = 0
+    for batch in read_documents(shard.documents, ["text"]):
+        inside = rows[(rows >= before) & (rows < before + batch.num_rows)] - before
+        before += batch.num_rows
+        if inside.size:
+            data, offsets = text_buffers(batch.column("text").take(pa.array(inside)))
+            sets, bounds = shingle_sets(
+                data, offsets, ngram=parameters.ngram, shingle=parameters.shingle, hash_name=parameters.hash
+            )
+            values.append(sets)
+            lengths.append(np.diff(bounds))
+            keys.append(hash_slices(sets.view(np.uint8), 4 * bounds[:-1], 4 * bounds[1:]))
+    return _lists(np.concatenate(values), np.concatenate(lengths)), np.concatenate(keys)
+
+
+def _lists(values: np.ndarray, lengths: np.ndarray) -> pa.Array:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values, pa.uint32()))
+
+
+def _first_occurrence(part: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """bool[n]: whether no earlier row has the same (part, key)."""
+    pairs = np.stack([part.astype(np.uint64), keys], axis=1)
+    first = np.zeros(part.size, np.bool_)
+    first[np.unique(pairs, axis=0, return_index=True)[1]] = True
+    return first
+
+
+def collect_members(task: ShardTask, output: ShardOutput) -> None:
+    """Write what verification needs of one shard's documents, by verification task."""
+    manifest = read_manifest(task.arguments["_manifest"])
+    place, parts = task.arguments["place"], task.arguments["parts"]
+    shard = manifest.shards[place]
+    clusters = f"{task.folder.rsplit('/', 1)[0]}/clusters/components.arrow"
+    wanted = read_slice(clusters, place)
+    rows, leader = column_numpy(wanted, "row").astype(np.int64), column_numpy(wanted, "leader")
+    part = column_numpy(wanted, "part").astype(np.int64)
+    count = rows.size
+    ids = pack(place, rows)
+    table = _table(shard)
+    own = np.flatnonzero(ids == leader)
+    set_keys = np.zeros(count, np.uint64)
+    shingles, signature = _lists(np.zeros(0, np.uint32), np.zeros(count, np.int64)), pa.nulls(count, pa.binary())
+    if task.settings.verify != "off" and count:
+        assert manifest.parameters is not None
+        compact = pa.array(np.searchsorted(own, np.arange(count)), mask=~np.isin(np.arange(count), own))
+        if task.settings.verify == "signature" or shard.indexed:
+            signature = _signatures_of(shard, rows[own]).take(compact)
+        else:
+            sets, keys = _shingles_of(shard, rows[own], manifest.parameters)
+            set_keys[own] = keys
+            fresh = _first_occurrence(part[own], keys)
+            shingles = sets.take(pa.array(np.arange(own.size), mask=~fresh)).take(compact)
+    columns = [
+        wanted.column("component"),
+        pa.array(ids),
+        wanted.column("leader"),
+        pa.array(np.full(count, np.inf)) if shard.indexed else table.column("score").take(pa.array(rows)),
+        pa.array(np.full(count, shard.indexed)),
+        table.column("doc_id").take(pa.array(rows)),
+        pa.array(set_keys),
+        shingles,
+        signature,
+    ]
+    order = np.argsort(part, kind="stable")
+    columns = [column.take(pa.array(order)) for column in columns]
+    with output.open(f"members/{task.shard}.arrow") as file:
+        write_slices(file, MEMBERS, split_sorted(MEMBERS, columns, part[order], parts))
+    output.count("members", count)
+
+
+def _gather(task: ShardTask, manifest: Manifest) -> pa.Table:
+    """All members of one verification task, ordered by (component, preference)."""
+    folder = f"{task.folder.rsplit('/', 1)[0]}/members/members"
+    batches = [
+        read_slice(f"{folder}/{place:06d}.arrow", task.arguments["part"]) for place in range(len(manifest.shards))
+    ]
+    table = pa.Table.from_batches(batches, MEMBERS).combine_chunks()
+    component, score, ids = (table.column(name).to_numpy() for name in ("component", "score", "id"))
+    return table.take(pa.array(np.lexsort((ids, -score, component)))).combine_chunks()
+
+
+def _members(table: pa.Table, parameters: MinHashParameters) -> Members:
+    """Turn the rows of distinct texts into what `choose_representatives` reads; equal sets share one."""
+    lists = table.column("shingles").combine_chunks().fill_null([])
+    hashes = np.asarray(lists.flatten().to_numpy(zero_copy_only=False))
+    offsets = np.asarray(lists.offsets.to_numpy()) - lists.offsets[0].as_py() if len(lists) else np.zeros(1, np.int64)
+    starts, ends = offsets[:-1].astype(np.int64), offsets[1:].astype(np.int64)
+    keys = table.column("set_key").to_numpy()
+    filled = np.flatnonzero(ends > starts)
+    known, first = np.unique(keys[filled], return_index=True)
+    if known.size:
+        at = np.minimum(np.searchsorted(known, keys), known.size - 1)
+        found = known[at] == keys
+        source = filled[first][at]
+        starts, ends = np.where(found, starts[source], starts), np.where(found, ends[source], ends)
+    signatures = np.zeros((len(table), 0), np.uint32)
+    packed = table.column("signature").combine_chunks()
+    if packed.null_count < len(packed):
+        signatures = _with_signatures(packed, hashes, starts, ends, parameters)
+    component = table.column("component").to_numpy()
+    return Members(component, starts, ends, hashes, signatures, table.column("fixed").to_numpy())
+
+
+def _with_signatures(
+    packed: pa.Array, hashes: np.ndarray, starts: np.ndarray, ends: np.ndarray, parameters: MinHashParameters
+) -> np.ndarray:
+    """uint32[n, P]: the stored signatures, and those of the sets of documents that came with their shingles."""
+    a, b = permutations(parameters.num_perm, parameters.seed, parameters.scheme)
+    signatures = sign_hash_sets(hashes, starts, ends, a, b, scheme=parameters.scheme)
+    for row, value in enumerate(packed.to_pylist()):
+        if value is not None:
+            signatures[row] = np.frombuffer(value, np.uint32)
+    return signatures
+
+
+def verify_part(task: ShardTask, output: ShardOutput) -> None:
+    """Decide, for the components of one task, who stays; write the verdicts by shard."""
+    manifest = read_manifest(task.arguments["_manifest"])
+    settings = task.settings
+    table = _gather(task, manifest)
+    ids, leader = table.column("id").to_numpy(), table.column("leader").to_numpy()
+    own = np.flatnonzero(ids == leader)
+    texts = table.take(pa.array(own))
+    if settings.verify == "off":
+        chosen, similarity = first_of_component(texts.column("component").to_numpy())
+    else:
+        assert manifest.parameters is not None
+        members = _members(texts, manifest.parameters)
+        chosen, similarity = choose_representatives(members, settings.similarity(), manifest.parameters)
+    representative = np.empty(ids.size, np.int64)  # positions in the table
+    jaccard = np.empty(ids.size, np.float64)
+    order = np.argsort(ids[own])
+    at = own[order][np.searchsorted(ids[own][order], leader)]  # the row of each document's leader
+    place_of = np.empty(ids.size, np.int64)
+    place_of[own] = np.arange(own.size)
+    representative = own[chosen[place_of[at]]]
+    jaccard = similarity[place_of[at]]
+    copies = ids != leader
+    kind = np.where(representative == np.arange(ids.size), KEPT, np.where(copies & (representative == at), EXACT, NEAR))
+    sizes = np.bincount(representative, minlength=ids.size)[representative]
+    _count(output, table.column("component").to_numpy(), representative, kind, jaccard)
+    with output.open(f"assignments/{task.shard}.arrow") as file:
+        write_slices(file, ASSIGNMENTS, _verdict_slices(manifest, table, ids, representative, kind, jaccard, sizes))
+
+
+def _count(
+    output: ShardOutput, component: np.ndarray, representative: np.ndarray, kind: np.ndarray, jaccard: np.ndarray
+) -> None:
+    """Count what verification did: components that fell into parts, and the widest cluster in thousandths."""
+    bounds = component_bounds(component)
+    clusters = np.add.reduceat(kind == KEPT, bounds[:-1]) if component.size else np.zeros(0, np.int64)
+    output.count("clusters", int(np.count_nonzero(np.bincount(representative, minlength=1) > 1)))
+    output.count("components_split", int(np.count_nonzero(clusters > 1)))
+    output.count("candidates_kept", int(clusters.sum()))
+    near = jaccard[(kind == NEAR) & ~np.isnan(jaccard)]
+    for low, high in ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
+        output.count(f"jaccard_{low:.1f}", int(np.count_nonzero((near >= low) & (near < high))))
+
+
+def _verdict_slices(
+    manifest: Manifest,
+    table: pa.Table,
+    ids: np.ndarray,
+    representative: np.ndarray,
+    kind: np.ndarray,
+    jaccard: np.ndarray,
+    sizes: np.ndarray,
+) -> Iterator[pa.RecordBatch]:
+    order = np.flatnonzero(sizes > 1)
+    order = order[np.argsort(ids[order])]
+    stays = kind[order] == KEPT
+    doc_id = table.column("doc_id").combine_chunks().take(pa.array(representative[order], mask=stays))
+    values = jaccard[order]
+    columns = [
+        (ids[order] & ROW_MASK).astype(np.uint32),
+        kind[order].astype(np.uint8),
+        doc_id,
+        pa.array(values.astype(np.float32), mask=stays | np.isnan(values)),
+        sizes[order].astype(np.int32),
+    ]
+    place = (ids[order] >> ROW_BITS).astype(np.int64)
+    yield from split_sorted(ASSIGNMENTS, columns, place, len(manifest.shards))
