@@ -117,7 +117,7 @@ class LanguageIdentifier:
         masks = {label: _script_mask(label.removeprefix("__label__")) for label in raw}
         self._masks = masks
 
-    def identify(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
+    def predict(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
         """Return (language, probability) of each document, both as long as `text`.
 
         A document without letters, or whose candidates all contradict its script, is "und" with probability 0; null
