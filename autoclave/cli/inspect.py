@@ -1,0 +1,288 @@
+"""`autoclave inspect RUN`: what a run did and why, from its ledgers and texts."""  # noqa: A005
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from autoclave.pipelines.ledgers import StageView
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+StageName = Annotated[str | None, typer.Option("--stage", "-s", help="One stage (default: all that have something).")]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show (of each stage).")]
+Characters = Annotated[int, typer.Option("--characters", min=0, help="Characters of text to show; 0 for all of it.")]
+
+
+class RunGroup(TyperGroup):
+    """A group whose argument is the run, and whose subcommand may be left out: `inspect RUN --json` is the funnel."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        after = args[1] if len(args) > 1 else "-"
+        if args and not args[0].startswith("-") and after.startswith("-") and after not in ("-h", "--help"):
+            args = [args[0], "funnel", *args[1:]]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=RunGroup, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def register(application: typer.Typer) -> None:
+    """Add the command to the application."""
+    application.add_typer(app, name="inspect")
+
+
+@app.callback()
+def inspect(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(help="A run directory, or the output folder of one stage.")],
+) -> None:
+    """See what a run did, and why.
+
+    Example: autoclave inspect runs/demo sample --reason gopher_quality
+    """
+    context.obj = run
+
+
+def open_run(context: typer.Context, stage: str | None = None) -> list[StageView]:
+    """Return the stages of the run that was named, or the one of them that is asked for."""
+    from autoclave.pipelines.ledgers import find_stage, open_stages
+
+    stages = open_stages(context.obj)
+    return stages if stage is None else [find_stage(stages, stage)]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+
+
+@app.command()
+def funnel(context: typer.Context, json: Json = False) -> None:
+    """Documents in, kept and dropped, by stage.
+
+    Example: autoclave inspect runs/demo funnel --json
+    """
+    from autoclave.pipelines.funnel import find_alarms
+
+    stages = open_run(context)
+    rows = [stage.row for stage in stages]
+    alarms = find_alarms(rows)
+    if json:
+        print_json({"run": context.obj, "stages": rows, "alarms": alarms})
+        return
+    from autoclave.cli.tables import print_funnel
+    from autoclave.cli.views import make_console, print_reasons
+
+    console = make_console()
+    print_funnel(rows, alarms, console)
+    print_reasons(rows, console)
+
+
+@app.command()
+def sample(
+    context: typer.Context,
+    stage: StageName = None,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="A filter's name, or one reason of it.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Documents that were kept, not dropped ones.")] = False,
+    near: Annotated[
+        str | None,
+        typer.Option("--near", metavar="SIGNAL[=VALUE]", help="Those nearest to a threshold, on both sides of it."),
+    ] = None,
+    count: Count = 5,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other documents.")] = 0,
+    characters: Characters = 500,
+    json: Json = False,
+) -> None:
+    """Texts to look at, by reason or threshold.
+
+    Dropped ones unless --kept; with --near those nearest to a threshold, on both sides of it.
+
+    Example: autoclave inspect runs/demo sample --stage clean --near word_count
+    """
+    from autoclave.errors import RecipeError
+    from autoclave.pipelines.ledgers import sample as draw
+
+    stages = open_run(context, stage)
+    if near is not None:
+        events = [
+            event for view, signal, value in near_places(stages, near) for event in _near(view, signal, value, count)
+        ]
+    else:
+        chosen = stages if stage else [view for view in stages if _has(view, kept, reason)]
+        if not chosen and reason is not None:
+            names = sorted({name for view in stages for name in view.row.dropped_by})
+            raise RecipeError(f"nothing was dropped for '{reason}'; filters that dropped: {', '.join(names) or 'none'}")
+        events = [e for view in chosen for e in draw(view, kept=kept, reason=reason, count=count, seed=seed)]
+    if json:
+        print_json(events)
+        return
+    from autoclave.cli.views import make_console, print_events
+
+    print_events(events, characters, make_console())
+
+
+def _near(view: StageView, signal: str, value: float, count: int) -> list[Any]:
+    from autoclave.pipelines.ledgers import near
+
+    return near(view, signal, value, count)
+
+
+def _has(view: StageView, kept: bool, reason: str | None) -> bool:
+    """Whether a stage has documents to sample from."""
+    row = view.row
+    if reason is None:
+        return bool(row.kept if kept else row.dropped) and bool(view.signals or row.dropped)
+    return any(reason in (name, *reasons) for name, reasons in row.dropped_by.items())
+
+
+def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str, float]]:
+    """Return (stage, signal, threshold) for SIGNAL=VALUE, or for SIGNAL alone where its thresholds dropped something.
+
+    Raises RecipeError where no stage has the signal, or no threshold of it is known.
+    """
+    from autoclave.errors import RecipeError
+    from autoclave.pipelines.histograms import find_thresholds
+    from autoclave.pipelines.ledgers import check_signal
+
+    signal, _, value = text.partition("=")
+    views = [view for view in stages if signal in view.signals]
+    if not views:
+        check_signal(max(stages, key=lambda view: len(view.signals)), signal)
+    if value:
+        try:
+            return [(view, signal, float(value)) for view in views]
+        except ValueError as error:
+            raise RecipeError(f"--near {text}: '{value}' is not a number") from error
+    places = [(view, signal, limit) for view in views for limit in _limits(find_thresholds(view).get(signal, []))]
+    if not places:
+        raise RecipeError(
+            f"--near {signal}: it dropped nothing, so its threshold is not known; give --near {signal}=VALUE"
+        )
+    return places
+
+
+def _limits(thresholds: list[Any]) -> list[float]:
+    return sorted({limit.value for limit in thresholds})
+
+
+@app.command()
+def document(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help="A document's id in hexadecimal (or its first 8 digits), or its URL.")],
+    characters: Characters = 500,
+    json: Json = False,
+) -> None:
+    """One document's story through all stages.
+
+    What each stage measured, decided and made of its text.
+
+    Example: autoclave inspect runs/demo document https://example.org/
+    """
+    from autoclave.pipelines.ledgers import find_ids, tell_story
+
+    stages = open_run(context)
+    stories = [tell_story(stages, doc_id) for doc_id in find_ids(stages, key)]
+    if json:
+        print_json(stories)
+        return
+    from autoclave.cli.views import make_console, print_story
+
+    for story in stories:
+        print_story(story, characters, make_console())
+
+
+@app.command()
+def histogram(
+    context: typer.Context,
+    signal: Annotated[str | None, typer.Argument(help="A signal (default: list them).")] = None,
+    stage: StageName = None,
+    bins: Annotated[int, typer.Option("--bins", min=2, max=1000, help="Number of bars.")] = 25,
+    json: Json = False,
+) -> None:
+    """How a signal is distributed; its thresholds.
+
+    Example: autoclave inspect runs/demo histogram word_count
+    """
+    from autoclave.pipelines.histograms import count_values, numeric_signals
+    from autoclave.pipelines.ledgers import check_signal
+
+    stages = open_run(context, stage)
+    if signal is None:
+        listed = {view.label: numeric_signals(view) for view in stages}
+        if json:
+            print_json(listed)
+        else:
+            for label, names in listed.items():
+                typer.echo(f"{label}: {', '.join(names) or 'no signals'}")
+        return
+    views = [view for view in stages if signal in numeric_signals(view)]
+    if not views:
+        check_signal(max(stages, key=lambda view: len(view.signals)), signal)
+    histograms = [count_values(view, signal, bins) for view in views]
+    if json:
+        print_json(histograms)
+        return
+    from autoclave.cli.views import make_console, print_histogram
+
+    for counted in histograms:
+        print_histogram(counted, make_console())
+
+
+@app.command()
+def cluster(
+    context: typer.Context,
+    key: Annotated[str | None, typer.Argument(help="Any member's id or URL (default: the largest clusters).")] = None,
+    stage: StageName = None,
+    count: Count = 20,
+    characters: Characters = 200,
+    json: Json = False,
+) -> None:
+    """Groups of duplicates: who stayed, who went.
+
+    Example: autoclave inspect runs/demo cluster
+    """
+    from autoclave.pipelines.ledgers import cluster_of, find_clusters, find_ids
+
+    stages = [view for view in open_run(context, stage) if view.row.dropped]
+    if key is None:
+        clusters = {view.label: find_clusters(view, count) for view in stages}
+        clusters = {label: found for label, found in clusters.items() if found}
+        if json:
+            print_json(clusters)
+            return
+        from autoclave.cli.views import make_console, print_clusters
+
+        print_clusters(clusters, make_console())
+        return
+    doc_id = find_ids(open_run(context), key)[0]
+    events = [event for view in stages for event in cluster_of(view, doc_id, count)]
+    if json:
+        print_json(events)
+        return
+    from autoclave.cli.views import make_console, print_events
+
+    print_events(events, characters, make_console())
+
+
+@app.command()
+def errors(context: typer.Context, stage: StageName = None, count: Count = 20, json: Json = False) -> None:
+    """Records that could not be read, and why.
+
+    Example: autoclave inspect runs/demo errors
+    """
+    from autoclave.pipelines.ledgers import read_errors
+
+    found = {view.label: read_errors(view, count) for view in open_run(context, stage) if view.row.errors}
+    if json:
+        print_json(found)
+        return
+    for label, rows in found.items():
+        for row in rows:
+            typer.echo(f"{label}  {row['place']}  {row['cause']}")
+    if not found:
+        typer.echo("no errors")
