@@ -207,7 +207,7 @@ def test_exact_keys_ignore_white_space_only() -> None:
     assert len({tuple(key) for key in keys.tolist()}) == 4  # a b, ab, nothing, A b
     assert sizes.tolist() == [3, 3, 3, 2, 0, 0, 3, 3]
     raw, raw_sizes = content_keys(text, "none")
-    assert len({tuple(key) for key in raw.tolist()}) == 7
+    assert len({tuple(key) for key in raw.tolist()}) == 8
     assert raw_sizes.tolist() == [5, 4, 7, 2, 0, 3, 3, 3]
 
 
