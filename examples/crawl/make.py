@@ -161,7 +161,7 @@ def main() -> None:
     own = [path for path in chinese if not path.is_symlink()]
     # Pages that were not translated lead to the English one: the same text under two addresses.
     untranslated = [path for path in chinese if path.is_symlink()][::9]
-    english = pages(apache, "en/**/*.html", 90_000, 110, 1)
+    english = pages(apache, "en/**/*.html", 70_000, 90, 1)
     extra = [
         "/style/css/manual.css",
         "/images/feather.png",
@@ -184,14 +184,29 @@ def main() -> None:
     server.shutdown()
 
 
+def chapters(data: Path) -> Iterator[dict[str, Any]]:
+    """Yield the English novels in parts of about 8,000 characters, cut between paragraphs."""
+    for novel in lines(data / "books_eltec/novels.jsonl.zst"):
+        if novel["lang"] != "eng":
+            continue
+        part: list[str] = []
+        number = 0
+        for paragraph in [*novel["text"].split("\n\n"), None]:
+            if paragraph is not None:
+                part.append(paragraph)
+            if paragraph is None or sum(map(len, part)) > 8_000:
+                yield {"id": f"{novel['id']}#{number}", "text": "\n\n".join(part)}
+                part, number = [], number + 1
+
+
 def write_texts(out: Path, data: Path) -> None:
     """Write the parts that are not web pages: WET conversions, JSON lines, Parquet."""
     laws = sorted(lines(data / "zh_laws/laws.jsonl.zst"), key=lambda law: law["id"])
     names: dict[str, list[dict[str, Any]]] = {}
     for law in laws:
         names.setdefault(re.sub(r"\(.*", "", law["id"].rsplit("/", 1)[-1]), []).append(law)
-    versions = [law for same in names.values() if len(same) > 1 for law in same][:60]
-    single = random.Random(7).sample([same[0] for same in names.values() if len(same) == 1], 110)
+    versions = [law for same in names.values() if len(same) > 1 for law in same][:50]
+    single = random.Random(7).sample([same[0] for same in names.values() if len(same) == 1], 50)
     with open(out / "laws.warc.wet.gz", "wb") as file:
         writer = WARCWriter(file, gzip=True)
         _write(writer, "warcinfo", None, b"software: examples/crawl/make.py\r\n", "application/warc-fields")
@@ -201,13 +216,14 @@ def write_texts(out: Path, data: Path) -> None:
                 _write(writer, "conversion", url, law["text"].encode(), "text/plain")
 
     peps = [pep for pep in lines(data / "tech_peps/peps.jsonl.zst") if "public domain" in pep["text"].lower()]
-    chosen = random.Random(8).sample([pep for pep in peps if len(pep["text"]) < 30_000], 85)
+    chosen = random.Random(8).sample([pep for pep in peps if len(pep["text"]) < 30_000], 40)
     sections = [s for s in lines(data / "edu_openstax/sections.jsonl.zst") if 2_000 < len(s["text"]) < 25_000]
-    lessons = random.Random(9).sample(sections, 70)
+    lessons = random.Random(9).sample(sections, 95)
     write_jsonl(
         out / "english.jsonl.zst",
         [{"id": d["id"], "text": d["text"], "language": "en", "collection": "peps"} for d in chosen]
-        + [{"id": d["id"], "text": d["text"], "language": "en", "collection": "openstax"} for d in lessons],
+        + [{"id": d["id"], "text": d["text"], "language": "en", "collection": "openstax"} for d in lessons]
+        + [{**part, "language": "en", "collection": "novels"} for part in chapters(data)],
     )
 
     technical = [
@@ -218,9 +234,9 @@ def write_texts(out: Path, data: Path) -> None:
     classical = [d for d in lines(data / "zh_classical/books.jsonl.zst") if len(d["text"]) < 15_000]
     poems = list(lines(data / "zh_poetry/poems.jsonl.zst"))
     rows = (
-        random.Random(10).sample(technical, min(120, len(technical)))
-        + random.Random(11).sample(classical, 60)
-        + random.Random(12).sample(poems, 250)
+        random.Random(10).sample(technical, 90)
+        + random.Random(11).sample(classical, 190)
+        + random.Random(12).sample(poems, 150)
     )
     table = pa.table(
         {
