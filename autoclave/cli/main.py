@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoclave.cli import explain, inspect, stages, training
+from autoclave.cli import inspect, stages, training
 from autoclave.errors import AutoclaveError
 
 app = typer.Typer(
@@ -38,7 +38,6 @@ def common(
 
 stages.register(app)
 training.register(app)
-explain.register(app)
 inspect.register(app)
 
 

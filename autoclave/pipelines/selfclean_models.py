@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -174,17 +173,11 @@ def score_fold_files(
 
 def _score_part(part: pa.RecordBatch, places: np.ndarray, scorer: Scorer, columns: dict[str, np.ndarray]) -> None:
     """Score one slice of a token file and put the results in their documents' places."""
-    tokens = part.column("tokens")
-    values = tokens.flatten().to_numpy()
-    offsets = tokens.offsets.to_numpy()
-    offsets = offsets - offsets[0]
-    documents = [values[start:stop] for start, stop in itertools.pairwise(offsets)]
-    lengths = part.column("bytes").to_numpy()
-    scores = scorer.score(documents, lengths)
-    columns["nll"][places] = scores.nll
-    columns["tokens"][places] = scores.tokens
-    columns["bytes"][places] = lengths
-    columns["bits_per_byte"][places] = scores.bits_per_byte
+    from autoclave.pipelines.score import score_batch
+
+    scored = score_batch(scorer, part)
+    for name, column in columns.items():
+        column[places] = scored.column(name).to_numpy()
 
 
 @functools.lru_cache(maxsize=8)

@@ -43,7 +43,7 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """A tokenizer.json; without one, one is trained on the corpus."""
     vocabulary_size: int = 8192
     """Of the tokenizer that is trained."""
-    strata: list[StratumKey] = ["language", "length", "source"]
+    strata: tuple[StratumKey, ...] = ("language", "length", "source")
     """Quantiles are taken within these; a small stratum falls back on the one without the last key."""
     drop_high: float = 0.1
     """Largest share of a stratum that is dropped for scoring high (garbage)."""
@@ -76,4 +76,4 @@ class FoldSettings(msgspec.Struct, frozen=True):
     """What the fold files of a round depend on."""
 
     models: int
-    strata: list[StratumKey]
+    strata: tuple[StratumKey, ...]

@@ -1,0 +1,219 @@
+"""Commands around models: train, score, generate, convert."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
+
+if TYPE_CHECKING:
+    from autoclave.pipelines.train import TrainStageSettings
+
+Checkpoint = Annotated[str, typer.Argument(help="A training folder or a checkpoint folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("train")(train)
+    app.command("score")(score)
+    app.command("generate")(generate)
+    app.command("convert")(convert)
+
+
+def require_torch(purpose: str) -> None:
+    """Raise MissingDependencyError, which names the extra, where torch is not installed."""
+    import importlib.util
+
+    from autoclave.errors import MissingDependencyError
+
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("torch", "train", purpose)
+
+
+def train(
+    shards: Annotated[
+        str, typer.Argument(help="Token shards (output of tokenize), or a YAML file: shards, train, seed.")
+    ],
+    out: Out,
+    preset: Annotated[str | None, typer.Option("--preset", help="tnl-nano, tnl-tiny, tnl-small, tnl-385m, ...")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on from the newest checkpoint in --out.")
+    ] = True,
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train a TransNormerLLM on token shards. Under torchrun, every process trains its share.
+
+    Example: autoclave train runs/demo/05-tokenize --out runs/model --preset tnl-nano --steps 100
+    """
+    require_torch("autoclave train")
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.pipelines.train import train_on_shards
+
+    folder, settings, seed = training_request(shards, preset, steps, overrides or [], seed)
+    with TerminalProgress() as progress:
+
+        def report(line: dict[str, Any]) -> None:
+            loss = "not finite, skipped" if line["loss"] is None else f"loss {line['loss']:.3f}"
+            note = f"{loss}  {line['tokens_per_second']:,.0f} tokens/s"
+            progress.update("train", line["step"], settings.steps, note)
+
+        result = train_on_shards(folder, out, settings, seed=seed, resume=resume, progress=report)
+    if json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(result).decode())
+    else:
+        typer.echo(f"{result.steps} steps, {result.tokens:,} tokens, loss {result.loss:.4f} nats a token")
+        typer.echo(f"checkpoint: {result.folder}")
+
+
+def training_request(
+    argument: str, preset: str | None, steps: int | None, overrides: list[str], seed: int
+) -> tuple[str, TrainStageSettings, int]:
+    """Return (folder of shards, settings, seed) of what was asked for; RecipeError where it is wrong."""
+    import yaml
+
+    from autoclave.errors import InputError, RecipeError
+    from autoclave.pipelines.recipe import apply_override, convert
+    from autoclave.pipelines.train import TrainStageSettings
+
+    document: dict[str, Any] = {"shards": argument, "train": {}, "seed": seed}
+    if argument.endswith((".yaml", ".yml")):
+        try:
+            document |= yaml.safe_load(Path(argument).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"{argument}: no such recipe file") from error
+        except (yaml.YAMLError, TypeError) as error:
+            raise RecipeError(f"{argument}: not a YAML mapping of shards, train and seed") from error
+        unknown = sorted(set(document) - {"shards", "train", "seed"})
+        if unknown or document["shards"] == argument:
+            raise RecipeError(
+                f"{argument}: a training recipe has the keys shards, train and seed, not {sorted(document)}"
+            )
+    wrapped = {"stages": {"train": dict(document["train"] or {})}}
+    for override in overrides:
+        apply_override(wrapped, f"train.{override.removeprefix('train.')}")
+    given = {name: value for name, value in (("preset", preset), ("steps", steps)) if value is not None}
+    settings = convert(wrapped["stages"]["train"] | given, TrainStageSettings, "train")
+    return document["shards"], settings, int(document["seed"])
+
+
+def score(
+    documents: Annotated[str, typer.Argument(help="Token shards, output folder of a stage, or JSONL, Parquet.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Checkpoint folder.")],
+    out: Out,
+    engine: Engine = "local",
+    workers: Workers = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Score every document: NLL, tokens, bytes, bits per byte, in scores/<shard>.parquet.
+
+    Example: autoclave score runs/demo/03-dedup --model runs/demo/06-train --out runs/scores
+    """
+    require_torch("autoclave score")
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.pipelines.engine import make_engine
+    from autoclave.pipelines.recipe import apply_override, convert
+    from autoclave.pipelines.score import ScoreSettings, score_folder
+
+    wrapped: dict[str, Any] = {"stages": {"score": {}}}
+    for override in overrides or []:
+        apply_override(wrapped, f"score.{override.removeprefix('score.')}")
+    settings = convert(wrapped["stages"]["score"], ScoreSettings, "score")
+    running = make_engine(engine, workers)
+    try:
+        with TerminalProgress() as progress:
+            commits = score_folder(documents, model, out, settings, running, progress=progress)
+    finally:
+        running.close()
+    total = {
+        name: sum(commit.counts.get(name, 0) for commit in commits) for name in ("documents_scored", "tokens_scored")
+    }
+    if json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(total | {"folder": out}).decode())
+    else:
+        typer.echo(f"{total['documents_scored']:,} documents, {total['tokens_scored']:,} tokens: {out}/scores/")
+
+
+def generate(
+    checkpoint: Checkpoint,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="Text to go on from; - reads standard input.")],
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "-n", min=1)] = 128,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0: always the likeliest token.")] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", min=0, help="0: all tokens.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0)] = 0.95,
+    min_p: Annotated[float, typer.Option("--min-p", min=0.0, max=1.0)] = 0.0,
+    repetition_penalty: Annotated[float, typer.Option("--repetition-penalty", min=0.1)] = 1.0,
+    seed: Seed = 0,
+) -> None:
+    """Continue a text, streaming, in constant time and memory a token.
+
+    Example: autoclave generate runs/demo/06-train --prompt "The server"
+    """
+    require_torch("autoclave generate")
+    from autoclave.errors import InputError
+    from autoclave.model.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
+    from autoclave.model.generation import SamplingSettings, stream
+    from autoclave.model.training import resolve_device
+    from autoclave.tokenize.encoding import Encoder
+
+    folder = checkpoint_folder(checkpoint)
+    if not (folder / TOKENIZER_FILE).is_file():
+        raise InputError(f"{folder}: has no {TOKENIZER_FILE}; copy the one that the model was trained with")
+    encoder = Encoder.open(str(folder / TOKENIZER_FILE))
+    model = load_model(folder, device=str(resolve_device("auto")))
+    text = sys.stdin.read() if prompt == "-" else prompt
+    settings = SamplingSettings(
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )
+    _, ids = encoder.encode([text])
+    produced: list[int] = []
+    shown = ""
+    typer.echo(text, nl=False)
+    for step in stream(model, [[encoder.bos_id, *ids.tolist()]], settings):
+        produced += [token for token in step if token is not None and token != encoder.eos_id]
+        whole = encoder.decode(produced)
+        if not whole.endswith("�"):  # an unfinished character waits for its other bytes
+            typer.echo(whole[len(shown) :], nl=False)
+            shown = whole
+    typer.echo("")
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="A released TransNormerLLM folder, or a checkpoint of ours.")],
+    out: Out,
+    to: Annotated[
+        str, typer.Option("--to", help="autoclave: from the release to ours; released: the other way.")
+    ] = "autoclave",
+) -> None:
+    """Convert checkpoints to and from the published names, bit for bit.
+
+    Example: autoclave convert runs/demo/06-train --to released --out runs/released
+    """
+    require_torch("autoclave convert")
+    from autoclave.model.convert import convert_from_released, convert_to_released
+
+    directions: dict[str, Literal["in", "out"]] = {"autoclave": "in", "released": "out"}
+    if to not in directions:
+        raise typer.BadParameter(f"--to is autoclave or released, not {to}")
+    if directions[to] == "in":
+        convert_from_released(source, out)
+    else:
+        convert_to_released(source, out)
+    typer.echo(f"checkpoint: {out}")
