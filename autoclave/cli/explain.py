@@ -1,0 +1,108 @@
+"""`autoclave explain FILE`: what each step makes of one page or text, signal by signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from autoclave.pipelines.explanations import DialectResult, Explanation, RuleResult, Step
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("explain")(explain)
+
+
+def explain(
+    file: Annotated[str, typer.Argument(help="A page or a text; an archive (see --record); - for standard input.")],
+    recipe: Annotated[str | None, typer.Option("--recipe", help="Take its extract and clean settings.")] = None,
+    record: Annotated[int, typer.Option("--record", min=0, help="Which record of an archive, from 0.")] = 0,
+    dialects: Annotated[bool, typer.Option("--dialects", help="What every reading of each filter says.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print the whole text that comes out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> None:
+    """Show what each step makes of one page, and why.
+
+    Example: autoclave explain examples/page.html --dialects
+    """
+    from autoclave.cli.inspect import print_json
+    from autoclave.cli.views import make_console
+    from autoclave.pipelines.explanations import explain_file
+
+    explanation = explain_file(file, recipe=recipe, record=record, dialects=dialects)
+    if json:
+        print_json(explanation)
+        return
+    console = make_console()
+    print_explanation(explanation, text, console)
+
+
+def print_explanation(explanation: Explanation, whole_text: bool, console: Console) -> None:
+    """Print the steps, the rules of each filter, and the verdict."""
+    from rich.text import Text
+
+    title = explanation.source + (f" ({explanation.url})" if explanation.url else "")
+    console.print(Text(title, style="bold"))
+    if explanation.records > 1:
+        console.print(f"record {explanation.record} of {explanation.records} (choose with --record)", style="dim")
+    for step in explanation.steps:
+        print_step(step, console)
+    if explanation.dialects:
+        print_dialects(explanation.dialects, console)
+    if whole_text and explanation.text is not None:
+        console.print(Text(explanation.text), soft_wrap=True)
+    verdict = "kept" if explanation.kept else f"dropped by {explanation.filter}: {explanation.reason}"
+    console.print(Text(verdict, style="bold green" if explanation.kept else "bold red"))
+
+
+def print_step(step: Step, console: Console) -> None:
+    """Print one step: a line, then what changed, or the rules with the document's values."""
+    from rich.text import Text
+
+    line = Text(f"{step.kind:<10}{step.name}", style="bold" if step.kind != "transform" else "")
+    if step.kind == "transform":
+        line.append(f"  {step.changes} changes, {step.characters:,} characters left" if step.changes else "  no change")
+    if step.kind == "extract":
+        line.append(f"  {step.characters:,} characters")
+    line.append("" if step.kept else f"  drops it: {step.reason}", style="red")
+    console.print(line)
+    details = " · ".join(f"{name} {value}" for name, value in step.details.items())
+    if details:
+        console.print(Text(f"{'':10}{details}", style="dim"))
+    if step.kind == "transform" and step.before is not None:
+        console.print(Text(f"{'':10}- {step.before!r}\n{'':10}+ {step.after!r}", style="dim"), soft_wrap=True)
+    if step.rules:
+        print_rules(step.rules, console)
+
+
+def print_rules(rules: list[RuleResult], console: Console) -> None:
+    """Print a table of signals: value, limits, verdict."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for heading, justify in (("", "left"), ("signal", "left"), ("value", "right"), ("limits", "left"), ("", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for rule in rules:
+        low = "" if rule.low is None else f">= {rule.low:g}"
+        high = "" if rule.high is None else f"<= {rule.high:g}"
+        value = "-" if rule.value is None else f"{rule.value:.4g}" if isinstance(rule.value, float) else str(rule.value)
+        style = "" if rule.kept else "red"
+        table.add_row(" " * 8, rule.signal, value, f"{low} {high}".strip(), "" if rule.kept else "fails", style=style)
+    console.print(table)
+
+
+def print_dialects(results: list[DialectResult], console: Console) -> None:
+    """Print what each dialect of each filter says."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Dialects", title_justify="left", header_style="bold")
+    for heading in ("filter", "dialect", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for result in results:
+        table.add_row(result.filter, result.dialect, Text("kept" if result.kept else f"dropped: {result.reason}"))
+    console.print(table)
