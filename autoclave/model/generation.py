@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autoclave.errors import InputError
+from autoclave.model.decoding import EagerDecoder, GraphDecoder, decode
 from autoclave.model.transnormer import ModelState, TransNormerLLM
 
 PREFILL_TOKENS = 8192
@@ -67,13 +68,6 @@ def prefill(model: TransNormerLLM, prompts: Sequence[Sequence[int]]) -> tuple[Te
     return torch.cat(logits), ModelState.concatenate(states)
 
 
-@torch.inference_mode()
-def decode(model: TransNormerLLM, tokens: Tensor, state: ModelState) -> tuple[Tensor, ModelState]:
-    """One step: tokens [sequences] int64 -> logits [sequences, vocabulary] and the next state."""
-    output = model(tokens[:, None], state=state, return_state=True)
-    return model.logits(output.hidden[:, 0]), output.state
-
-
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Repetition penalty on the tokens marked in `seen` (bool, as logits)."""
     if penalty == 1.0:
@@ -117,31 +111,38 @@ def choose(logits: Tensor, settings: SamplingSettings, generators: Sequence[torc
 def stream(
     model: TransNormerLLM, prompts: Sequence[Sequence[int]], settings: SamplingSettings
 ) -> Iterator[list[int | None]]:
-    """Yield, step by step, each sequence's next token, None once it has ended. eos itself is yielded."""
+    """Yield, step by step, each sequence's next token, None once it has ended. eos itself is yielded.
+
+    On the CPU sequences that ended cost nothing more; on a GPU the batch stays as it is, in one CUDA graph.
+    """
     logits, state = prefill(model, prompts)
+    advance = GraphDecoder(model, state) if logits.is_cuda else EagerDecoder(model, state)
     generators = [torch.Generator().manual_seed(settings.seed * 1_000_003 + row) for row in range(len(prompts))]
     seen = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
     for row, prompt in enumerate(prompts):
         seen[row, list(prompt)] = True
-    running = list(range(len(prompts)))
+    rows = list(range(len(prompts)))  # the prompt of each sequence still in the batch
+    ended: set[int] = set()
     for step in range(settings.max_new_tokens):
-        tokens = choose(
-            penalise(logits, seen, settings.repetition_penalty), settings, [generators[row] for row in running]
-        )
+        penalised = penalise(logits, seen, settings.repetition_penalty)
+        tokens = choose(penalised, settings, [generators[row] for row in rows])
         result: list[int | None] = [None] * len(prompts)
-        values = tokens.tolist()
-        for row, value in zip(running, values, strict=True):
-            result[row] = value
+        for row, value in zip(rows, tokens.tolist(), strict=True):
+            if row not in ended:
+                result[row] = value
+            if settings.stop_at_eos and value == model.config.eos_id:
+                ended.add(row)
         yield result
-        seen[torch.arange(len(running), device=seen.device), tokens] = True
-        if settings.stop_at_eos and model.config.eos_id in values:
-            alive = [place for place, value in enumerate(values) if value != model.config.eos_id]
-            running = [running[place] for place in alive]
-            index = torch.tensor(alive, dtype=torch.int64, device=tokens.device)
-            tokens, seen, state = tokens[index], seen[index], state.select(index)
-        if not running or step + 1 == settings.max_new_tokens:
+        if len(ended) == len(prompts) or step + 1 == settings.max_new_tokens:
             return
-        logits, state = decode(model, tokens, state)
+        seen[torch.arange(len(rows), device=seen.device), tokens] = True
+        if ended.intersection(rows) and isinstance(advance, EagerDecoder):
+            places = [place for place, row in enumerate(rows) if row not in ended]
+            rows = [rows[place] for place in places]
+            index = torch.tensor(places, dtype=torch.int64, device=tokens.device)
+            tokens, seen = tokens[index], seen[index]
+            advance.keep(index)
+        logits = advance.step(tokens)
 
 
 def generate(model: TransNormerLLM, prompts: Sequence[Sequence[int]], settings: SamplingSettings) -> list[list[int]]:

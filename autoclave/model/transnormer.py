@@ -158,17 +158,18 @@ class TokenMixer(nn.Module):
         theta = None if self.lrpe_theta is None else self.lrpe_theta.to(decay.dtype)
         if memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None:
             return self.step(query, key, value, gate, decay, packing, memory)
-        out, memory = lightning_attention(
-            query,
-            key,
-            value,
-            decay,
-            lrpe_theta=theta,
-            position_offset=packing.positions,
-            initial_state=memory,
-            output_final_state=return_memory,
-            cu_seqlens=packing.cu_seqlens,
-        )
+        with torch.autocast(x.device.type, enabled=False):  # the kernel chooses its own precisions
+            out, memory = lightning_attention(
+                query,
+                key,
+                value,
+                decay,
+                lrpe_theta=theta,
+                position_offset=packing.positions,
+                initial_state=memory,
+                output_final_state=return_memory,
+                cu_seqlens=packing.cu_seqlens,
+            )
         return self.output(self.norm.gated(out.flatten(-2), gate)), memory
 
     def step(
@@ -346,10 +347,11 @@ class TransNormerLLM(nn.Module):
         self, hidden: Tensor, targets: Tensor, reduction: Literal["mean", "sum", "none"] = "sum", z_loss: float = 0.0
     ) -> Tensor:
         """Cross-entropy of the tied head, in nats, without a [tokens, vocabulary] tensor."""
-        weight = self.embedding.weight.to(hidden.dtype)
-        return linear_cross_entropy(
-            hidden.flatten(0, -2), weight, targets.flatten(), ignore_index=-100, reduction=reduction, z_loss=z_loss
-        )
+        weight, rows = self.embedding.weight.to(hidden.dtype), hidden.flatten(0, -2)
+        with torch.autocast(hidden.device.type, enabled=False):  # its statistics are in float32
+            return linear_cross_entropy(
+                rows, weight, targets.flatten(), ignore_index=-100, reduction=reduction, z_loss=z_loss
+            )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden [..., hidden_size] -> logits [..., vocabulary], in float32 (float64 in a float64 model)."""

@@ -232,3 +232,11 @@ def test_activation_checkpointing_and_threads_do_not_change_the_model(tmp_path: 
     for mode in ("full", "selective"):
         other = msgspec.structs.replace(SETTINGS, activation_checkpointing=mode)
         assert train(CONFIG, other, PatternLoader(), tmp_path / mode).loss == plain.loss
+
+
+def test_bfloat16_autocast_follows_float32(tmp_path: Path) -> None:
+    full = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "full")
+    half = train(CONFIG, msgspec.structs.replace(SETTINGS, precision="bfloat16"), PatternLoader(), tmp_path / "half")
+    for (_, ours), (_, theirs) in zip(losses(tmp_path / "half"), losses(tmp_path / "full"), strict=True):
+        assert ours == pytest.approx(theirs, rel=0.01)
+    assert half.loss != full.loss

@@ -1,0 +1,85 @@
+"""How fast the model trains, scores and decodes.
+
+    python benchmarks/model.py                 this CPU, tnl-tiny (and beside Hugging Face Llama, where installed)
+    python benchmarks/model.py --gpu           one GPU, 385M: training step at 2K to 64K, scoring, decoding
+    python benchmarks/model.py --gpu --profile  also where a training step's time goes
+
+Prints each row as it is measured and a short table last; with $OUT set, writes model.json (and profile.txt) there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from model_gpu import decoding_rows, profile_step, scoring_row, training_rows
+
+from autoclave.model.config import preset
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def measure(arguments: argparse.Namespace, device: torch.device) -> tuple[list[dict[str, Any]], str]:
+    on_gpu = device.type == "cuda"
+    config = preset(arguments.preset or ("tnl-385m" if on_gpu else "tnl-tiny"))
+    lengths = [2048, 4096, 8192, 16_384, 32_768, 65_536] if on_gpu else [512, 2048, 4096]
+    tokens = arguments.tokens or (32_768 if on_gpu else 4096)
+    rows: list[dict[str, Any]] = []
+    if "train" in arguments.parts:
+        rows += training_rows(config, device, lengths, tokens, repeats=10 if on_gpu else 3)
+    if "score" in arguments.parts:
+        for pack in [16_384, 65_536] if on_gpu else [2048]:
+            rows.append(scoring_row(config, device, 4000 if on_gpu else 60, pack))
+            print(rows[-1], flush=True)
+    if "decode" in arguments.parts:
+        rows += decoding_rows(config, device, [1, 8, 32] if on_gpu else [1, 8], repeats=50)
+    profile = profile_step(config, device, lengths[0], tokens) if arguments.profile else ""
+    return rows, profile
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        fields = " ".join(f"{key}={value}" for key, value in row.items() if key != "what" and value is not None)
+        lines.append(f"{row['what']:<11} {fields}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gpu", action="store_true", help="measure on the GPU")
+    parser.add_argument("--preset", help="another model")
+    parser.add_argument("--tokens", type=int, help="tokens a training step")
+    parser.add_argument("--parts", default="train,score,decode", type=lambda text: text.split(","))
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.gpu:
+        torch.set_num_threads(1)
+    device = torch.device("cuda", 0) if arguments.gpu else torch.device("cpu")
+    rows, profile = measure(arguments, device)
+    if profile:
+        print(profile)
+    report = environment(device) | {"rows": rows}
+    if os.environ.get("OUT"):
+        folder = Path(os.environ["OUT"])
+        (folder / "model.json").write_text(json.dumps(report, indent=1))
+        if profile:
+            (folder / "profile.txt").write_text(profile)
+    print(f"\n{report['device']}, torch {report['torch']}\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()
