@@ -71,12 +71,14 @@ def finish(summary: Any, folder: str, json: bool) -> None:
     from rich.console import Console
 
     from autoclave.cli.tables import print_funnel, print_results
+    from autoclave.cli.views import print_reasons
 
     if json:
         typer.echo(msgspec.json.encode(summary).decode())
     else:
         console = Console()
         print_funnel(summary.stages, summary.alarms, console)
+        print_reasons(summary.stages, console)
         print_results(summary, folder, console)
     if any(row.quarantined for row in summary.stages):
         raise typer.Exit(1)

@@ -19,33 +19,22 @@ def human_bytes(number: float) -> str:
 
 
 def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> None:
-    """Print one row a stage: documents and bytes in, kept, dropped by reason, errors; then what needs a look."""
+    """Print one row a stage: documents and bytes in, kept, dropped, errors; then what needs a look."""
     table = Table(title="Funnel", title_justify="left", header_style="bold", row_styles=["", "dim"])
-    for heading, justify in (
-        ("stage", "left"),
-        ("documents in", "right"),
-        ("kept", "right"),
-        ("dropped", "right"),
-        ("errors", "right"),
-        ("bytes in", "right"),
-        ("bytes kept", "right"),
-        ("dropped by", "left"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_column("stage", no_wrap=True)
+    for heading in ("in", "kept", "dropped", "errors", "bytes in", "bytes kept"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         if not row.documents_in:
             continue
-        share = f" ({row.kept / row.documents_in:.0%})"
-        reasons = sorted(((sum(by.values()), name) for name, by in row.dropped_by.items()), key=lambda x: (-x[0], x[1]))
         table.add_row(
             row.label,
             f"{row.documents_in:,}",
-            f"{row.kept:,}{share}",
+            f"{row.kept:,} ({row.kept / row.documents_in:.0%})",
             f"{row.dropped:,}",
             f"{row.errors:,}",
             human_bytes(row.bytes_in),
             human_bytes(row.bytes_kept),
-            ", ".join(f"{name} {number}" for number, name in reasons) or "-",
         )
     console.print(table)
     checked = [row for row in rows if row.documents_in]
