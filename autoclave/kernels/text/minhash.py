@@ -89,6 +89,14 @@ def _characters(out: np.ndarray, size: int, starts: np.ndarray, ends: np.ndarray
 
 
 @njit(cache=True, nogil=True)
+def _hash_windows(
+    out: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int, count: int, hashes: np.ndarray
+) -> None:
+    for j in range(count):
+        hashes[j] = _U32(xxh3_64(out, starts[j], ends[j + width - 1]) & _LOW32)
+
+
+@njit(cache=True, nogil=True)
 def shingle_hashes(
     data: np.ndarray,
     start: int,
@@ -114,8 +122,7 @@ def shingle_hashes(
         for j in range(count):
             hashes[j] = _U32(sha1_32(out, starts[j], ends[j + width - 1], scratch))
     else:
-        for j in range(count):
-            hashes[j] = _U32(xxh3_64(out, starts[j], ends[j + width - 1]) & _LOW32)
+        _hash_windows(out, starts, ends, width, count, hashes)
     return count, words
 
 

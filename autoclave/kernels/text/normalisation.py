@@ -20,8 +20,17 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
+from autoclave.kernels.text.machine import read64, trailing_zeros, write64
+
 SEPARATOR, WORD, UNIT, MARK, DROP, DIGIT = range(6)
 _CLASS_SHIFT = 24
+
+_ZERO = np.uint64(0)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_LOW_7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_BIT_5 = np.uint64(0x2020202020202020)
+_FROM_A = np.uint64(0x1F1F1F1F1F1F1F1F)  # 0x80 - ord("a") in each byte: carries into the high bit from "a" on
+_ABOVE_Z = np.uint64(0x0505050505050505)  # 0x7F - ord("z"): carries above "z"
 
 _DROPPED_MARKS = (
     (0x0300, 0x036F),
@@ -153,6 +162,36 @@ def _astral_entry(code: int) -> int:
     return (WORD << _CLASS_SHIFT) | code
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, size: int) -> int:
+    """Append the run of ASCII letters at `at` in lower case and return its length: the hot path of most texts.
+
+    Eight bytes at a time: a byte is a letter where its high bit is clear and, with bit 5 set, it lies in a .. z. Up to
+    seven bytes beyond the run are written to `out` too.
+    """
+    start = at
+    while at + 8 <= end:
+        word = read64(data, at)
+        lower = word | _BIT_5
+        seven = lower & _LOW_7
+        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
+        write64(out, size, lower)
+        run = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
+        at += run
+        size += run
+        if run < 8:
+            return at - start
+    while at < end:
+        byte = data[np.uint64(at)]
+        lower_byte = byte | np.uint8(0x20)
+        if not 97 <= lower_byte <= 122:
+            break
+        out[np.uint64(size)] = lower_byte
+        at += 1
+        size += 1
+    return at - start
+
+
 @njit(cache=True, nogil=True)
 def normalise(
     data: np.ndarray,
@@ -178,6 +217,26 @@ def normalise(
     after_digit = False
     at = start
     while at < end:
+        byte = data[np.uint64(at)]
+        if byte < 0x80:
+            ascii_kind = table[np.uint64(byte)] >> np.uint32(_CLASS_SHIFT)
+            if ascii_kind == SEPARATOR:
+                inside, attached, after_digit = False, False, False
+                at += 1
+                continue
+            if ascii_kind == WORD:
+                if not inside:
+                    if count > 0:
+                        out[np.uint64(size)] = 32
+                        size += 1
+                    starts[np.uint64(count)] = size
+                    count += 1
+                run = _copy_ascii_letters(data, at, end, out, size)
+                at += run
+                size += run
+                ends[np.uint64(count - 1)] = size
+                inside, attached, after_digit = True, False, False
+                continue
         code, length = _decode(data, at)
         at += length
         entry = np.int64(table[code]) if code < 0x10000 else _astral_entry(code)

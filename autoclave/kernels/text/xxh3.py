@@ -8,9 +8,9 @@ a shingle is a slice of a buffer that never becomes a Python object.
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from autoclave.kernels.text.machine import multiply_fold, read32, read64
 
 _SECRET = np.frombuffer(
     bytes.fromhex(
@@ -40,42 +40,12 @@ def _key(offset: int) -> np.uint64:
     return np.uint64(int.from_bytes(_SECRET[offset : offset + 8].tobytes(), "little"))
 
 
+_KEYS = tuple(_key(8 * i) for i in range(16))
 _FLIP_EMPTY = _U(int(_key(56)) ^ int(_key(64)))
 _FLIP_1_3 = _U((int(_key(0)) ^ (int(_key(0)) >> 32)) & 0xFFFFFFFF)
 _FLIP_4_8 = _U(int(_key(8)) ^ int(_key(16)))
 _FLIP_9_16_LOW = _U(int(_key(24)) ^ int(_key(32)))
 _FLIP_9_16_HIGH = _U(int(_key(40)) ^ int(_key(48)))
-
-
-@intrinsic
-def _multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
-    """Low half XOR high half of the 128-bit product of two uint64: numba has no 128-bit integers of its own."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = ir.IntType(128)
-        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
-        high = builder.lshr(product, ir.Constant(wide, 64))
-        return builder.trunc(builder.xor(product, high), ir.IntType(64))
-
-    return types.uint64(types.uint64, types.uint64), codegen
-
-
-def _loader(bits: int) -> Any:
-    def load(typingctx: Any, buffer: Any, index: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            address = builder.gep(array.data, [arguments[1]])
-            pointer = builder.bitcast(address, ir.IntType(bits).as_pointer())
-            value = builder.load(pointer, align=1)
-            return value if bits == 64 else builder.zext(value, ir.IntType(64))
-
-        return types.uint64(buffer, types.int64), codegen
-
-    return load
-
-
-_read64 = intrinsic(_loader(64))
-_read32 = intrinsic(_loader(32))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -102,20 +72,18 @@ def _byteswap(x: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix16(data: np.ndarray, at: int, key_at: int) -> np.uint64:
-    low: Any = _read64(data, at) ^ _read64(_SECRET, key_at)
-    high = _read64(data, at + 8) ^ _read64(_SECRET, key_at + 8)
-    return _multiply_fold(low, high)
+def _mix16(data: np.ndarray, at: int, key_low: np.uint64, key_high: np.uint64) -> np.uint64:
+    return multiply_fold(read64(data, at) ^ key_low, read64(data, at + 8) ^ key_high)
 
 
 @njit(cache=True, nogil=True)
 def _hash_up_to_16(data: np.ndarray, start: int, length: int) -> np.uint64:
     if length > 8:
-        low = _read64(data, start) ^ _FLIP_9_16_LOW
-        high = _read64(data, start + length - 8) ^ _FLIP_9_16_HIGH
-        return _avalanche(_U(length) + _byteswap(low) + high + _multiply_fold(low, high))
+        low = read64(data, start) ^ _FLIP_9_16_LOW
+        high = read64(data, start + length - 8) ^ _FLIP_9_16_HIGH
+        return _avalanche(_U(length) + _byteswap(low) + high + multiply_fold(low, high))
     if length >= 4:
-        h = (_read32(data, start + length - 4) + (_read32(data, start) << _U(32))) ^ _FLIP_4_8
+        h = (read32(data, start + length - 4) + (read32(data, start) << _U(32))) ^ _FLIP_4_8
         h ^= ((h << _U(49)) | (h >> _U(15))) ^ ((h << _U(24)) | (h >> _U(40)))
         h *= _PRIME_MX2
         h ^= (h >> _U(35)) + _U(length)
@@ -130,28 +98,38 @@ def _hash_up_to_16(data: np.ndarray, start: int, length: int) -> np.uint64:
     return _avalanche64(_FLIP_EMPTY)
 
 
-@njit(cache=True, nogil=True)
-def _hash_17_to_240(data: np.ndarray, start: int, length: int) -> np.uint64:
+@njit(cache=True, nogil=True, inline="always")
+def _hash_17_to_128(data: np.ndarray, start: int, end: int) -> np.uint64:
+    length = end - start
     h = _U(length) * _PRIME64_1
-    if length <= 128:
-        for i in range((length - 1) // 32, -1, -1):
-            h += _mix16(data, start + 16 * i, 32 * i)
-            h += _mix16(data, start + length - 16 * (i + 1), 32 * i + 16)
-        return _avalanche(h)
+    h += _mix16(data, start, _KEYS[0], _KEYS[1]) + _mix16(data, end - 16, _KEYS[2], _KEYS[3])
+    if length > 32:
+        h += _mix16(data, start + 16, _KEYS[4], _KEYS[5]) + _mix16(data, end - 32, _KEYS[6], _KEYS[7])
+    if length > 64:
+        h += _mix16(data, start + 32, _KEYS[8], _KEYS[9]) + _mix16(data, end - 48, _KEYS[10], _KEYS[11])
+    if length > 96:
+        h += _mix16(data, start + 48, _KEYS[12], _KEYS[13]) + _mix16(data, end - 64, _KEYS[14], _KEYS[15])
+    return _avalanche(h)
+
+
+@njit(cache=True, nogil=True)
+def _hash_129_to_240(data: np.ndarray, start: int, length: int) -> np.uint64:
+    h = _U(length) * _PRIME64_1
     for i in range(8):
-        h += _mix16(data, start + 16 * i, 16 * i)
+        h += _mix16(data, start + 16 * i, read64(_SECRET, 16 * i), read64(_SECRET, 16 * i + 8))
     h = _avalanche(h)
     for i in range(8, length // 16):
-        h += _mix16(data, start + 16 * i, 16 * (i - 8) + 3)
-    h += _mix16(data, start + length - 16, 119)
+        key_at = 16 * (i - 8) + 3
+        h += _mix16(data, start + 16 * i, read64(_SECRET, key_at), read64(_SECRET, key_at + 8))
+    h += _mix16(data, start + length - 16, read64(_SECRET, 119), read64(_SECRET, 127))
     return _avalanche(h)
 
 
 @njit(cache=True, nogil=True)
 def _accumulate(lanes: np.ndarray, data: np.ndarray, at: int, key_at: int) -> None:
     for i in range(8):
-        value: Any = _read64(data, at + 8 * i)
-        keyed = value ^ _read64(_SECRET, key_at + 8 * i)
+        value: Any = read64(data, at + 8 * i)
+        keyed = value ^ read64(_SECRET, key_at + 8 * i)
         lanes[i ^ 1] += value
         lanes[i] += (keyed & _LOW32) * (keyed >> _U(32))
 
@@ -167,26 +145,37 @@ def _hash_long(data: np.ndarray, start: int, length: int) -> np.uint64:
             _accumulate(lanes, data, start + 1024 * block + 64 * stripe, 8 * stripe)
         for i in range(8):
             lane = lanes[i]
-            lanes[i] = ((lane ^ (lane >> _U(47))) ^ _read64(_SECRET, 128 + 8 * i)) * _PRIME32_1
+            lanes[i] = ((lane ^ (lane >> _U(47))) ^ read64(_SECRET, 128 + 8 * i)) * _PRIME32_1
     for stripe in range((length - 1 - 1024 * blocks) // 64):
         _accumulate(lanes, data, start + 1024 * blocks + 64 * stripe, 8 * stripe)
     _accumulate(lanes, data, start + length - 64, 121)
     h = _U(length) * _PRIME64_1
     for i in range(4):
-        low = lanes[2 * i] ^ _read64(_SECRET, 11 + 16 * i)
-        h += _multiply_fold(low, lanes[2 * i + 1] ^ _read64(_SECRET, 19 + 16 * i))
+        low = lanes[2 * i] ^ read64(_SECRET, 11 + 16 * i)
+        h += multiply_fold(low, lanes[2 * i + 1] ^ read64(_SECRET, 19 + 16 * i))
     return _avalanche(h)
 
 
 @njit(cache=True, nogil=True)
-def xxh3_64(data: np.ndarray, start: int, end: int) -> np.uint64:
-    """XXH3_64bits, seed 0, of the bytes `data[start:end]` (uint8, contiguous)."""
-    length = end - start
+def _hash_other(data: np.ndarray, start: int, length: int) -> np.uint64:
     if length <= 16:
         return _hash_up_to_16(data, start, length)
     if length <= 240:
-        return _hash_17_to_240(data, start, length)
+        return _hash_129_to_240(data, start, length)
     return _hash_long(data, start, length)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def xxh3_64(data: np.ndarray, start: int, end: int) -> np.uint64:
+    """XXH3_64bits, seed 0, of the bytes `data[start:end]` (uint8, contiguous).
+
+    The length of most shingles, 17 to 128 bytes, is computed in the caller's loop; the call costs more than the hash.
+    """
+    if 16 < end - start <= 128:
+        h = _hash_17_to_128(data, start, end)
+    else:
+        h = _hash_other(data, start, end - start)
+    return h
 
 
 @njit(cache=True, nogil=True)
