@@ -50,17 +50,15 @@ def _decoded(codec: str, leads: Iterable[int], trails: Iterable[int]) -> list[st
 def common_han(kind: HanAlphabet, vocabulary_size: int) -> list[str]:
     """Return the Han characters that are in the alphabet whether or not the sample shows them, by code point.
 
-    simplified: GB 2312 level 1 (3,755); common: with Big5 level 1 as well (6,722). auto takes the larger set where it
-    fills at most a quarter of the vocabulary, else the smaller where it fills at most half, else none: a vocabulary of
-    characters alone would leave nothing for words.
+    simplified: GB 2312 level 1 (3,755); common: with Big5 level 1 as well (6,722). auto takes the largest set that
+    fills at most a quarter of the vocabulary, or none: a vocabulary of characters would leave little for words, and the
+    characters that the sample does show come before those that it does not.
     """
     simplified = set(gb2312_level_1())
-    if kind == "simplified":
-        return sorted(simplified)
     both = simplified | set(big5_level_1())
-    if kind == "common" or (kind == "auto" and 4 * len(both) <= vocabulary_size):
-        return sorted(both)
-    return sorted(simplified) if kind == "auto" and 2 * len(simplified) <= vocabulary_size else []
+    if kind == "auto":
+        return next((sorted(s) for s in (both, simplified) if 4 * len(s) <= vocabulary_size), [])
+    return {"none": [], "simplified": sorted(simplified), "common": sorted(both)}[kind]
 
 
 def count_characters(texts: Iterable[str]) -> np.ndarray:

@@ -93,7 +93,7 @@ def train_tokenizer(texts: Callable[[], Iterable[str]], settings: TokenizerSetti
 
 
 def _alphabet(texts: Callable[[], Iterable[str]], settings: TokenizerSettings) -> list[str]:
-    """The alphabet fills at most three quarters of what the reserved ids leave, or what is guaranteed where more."""
+    """The alphabet fills at most half of what the reserved ids leave, or what is guaranteed where that is more."""
     room = settings.vocabulary_size - RESERVED
     guaranteed = [*BASE, *common_han(settings.han_alphabet, settings.vocabulary_size)]
     if room <= len(guaranteed):
@@ -106,7 +106,7 @@ def _alphabet(texts: Callable[[], Iterable[str]], settings: TokenizerSettings) -
         guaranteed=guaranteed,
         minimum_han=settings.minimum_han_count,
         minimum_other=settings.minimum_character_count,
-        limit=3 * room // 4,
+        limit=room // 2,
     )
 
 

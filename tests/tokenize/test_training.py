@@ -47,7 +47,7 @@ def corpus() -> list[str]:
 
 @pytest.fixture(scope="module")
 def tokenizer_json() -> str:
-    return train_tokenizer(corpus, TokenizerSettings(vocabulary_size=8192))
+    return train_tokenizer(corpus, TokenizerSettings(vocabulary_size=16384))
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def test_traditional_characters_join_where_the_vocabulary_has_room() -> None:
     assert len(set(big5_level_1())) == 5401
     assert {"籲", "龜", "灣"} <= set(big5_level_1())
     assert len(common_han("auto", 64_000)) == len(set(gb2312_level_1()) | set(big5_level_1()))
-    assert len(common_han("auto", 8_192)) == 3755
-    assert common_han("auto", 4_096) == []
+    assert len(common_han("auto", 16_384)) == 3755
+    assert common_han("auto", 8_192) == []
     assert bool(is_han(np.array([ord(c) for c in common_han("common", 0)])).all())
 
 
@@ -124,7 +124,7 @@ def test_same_tokenizer_whatever_the_threads_and_the_order(tokenizer_json: str) 
     script = (
         "import runpy, sys, random; m = runpy.run_path(sys.argv[1]); texts = m['corpus'](); "
         "random.Random(int(sys.argv[2])).shuffle(texts); "
-        "sys.stdout.write(m['train_tokenizer'](lambda: texts, m['TokenizerSettings'](vocabulary_size=8192)))"
+        "sys.stdout.write(m['train_tokenizer'](lambda: texts, m['TokenizerSettings'](vocabulary_size=16384)))"
     )
     for threads, order in (("1", "1"), ("2", "2"), ("5", "3")):
         environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": order}
@@ -218,6 +218,15 @@ def test_alphabet_takes_the_most_frequent_first() -> None:
     chosen = choose_alphabet(counts, guaranteed="ab", minimum_han=2, minimum_other=2, limit=10)
     assert chosen == ["a", "b", "é", "ü", "國"]
     assert choose_alphabet(counts, guaranteed="ab", minimum_han=2, minimum_other=2, limit=3) == ["a", "b", "ü"]
+
+
+def test_a_small_vocabulary_is_not_eaten_by_characters() -> None:
+    rare = ["".join(map(chr, range(0x4E00, 0x4E00 + 2000))) * 2, "some words of a page " * 300]
+    trained = train_tokenizer(lambda: rare, TokenizerSettings(vocabulary_size=2000))
+    vocabulary = json.loads(trained)["model"]["vocab"]
+    characters = [token for token in vocabulary if len(token) == 1]
+    assert len(characters) == (2000 - 259) // 2
+    assert " words" in vocabulary
 
 
 def test_truncate_text_cuts_between_characters() -> None:
