@@ -37,8 +37,8 @@ def lightning_attention_step(
 
     Args:
         q, k: [B, H, K]; v: [B, H, V]; decay: [H] float32, <= 0.
-        state: [B, H, K (2K with LRPE), V] float32; left as it was on a CPU, **updated in place** on a GPU (so that a CUDA
-            graph can replay the step).
+        state: [B, H, K (2K with LRPE), V] float32; left as it was on a CPU, **updated in place** on a GPU
+            (so that a CUDA graph can replay the step).
         lrpe_theta: [H, K]; positions: [B] int64, the absolute position of this token in each sequence.
 
     Returns:
@@ -74,7 +74,7 @@ def lightning_attention_step_gated(
     positions: Tensor | None = None,
     eps: float = EPSILON,
 ) -> tuple[Tensor, Tensor]:
-    """`lightning_attention_step`, then u * SimpleRMSNorm(o) over all heads: u [B, H * V] -> [B, H * V]; one launch on a GPU."""
+    """`lightning_attention_step`, then u * SimpleRMSNorm(o) over all heads together: u [B, H * V] -> [B, H * V]."""
     _check(q, k, v, state, lrpe_theta, positions)
     if q.is_cuda:
         from autoclave.kernels.decode.triton_step import launch_step

@@ -12,6 +12,7 @@ from autoclave.kernels.lightning_attention.naive import lightning_attention_naiv
 __all__ = ["lightning_attention", "lightning_attention_chunk", "lightning_attention_naive"]
 
 MAX_HEAD_DIM = 256
+KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def lightning_attention(
@@ -54,7 +55,12 @@ def lightning_attention(
         ValueError: shapes, dtypes or devices do not fit together.
     """
     _check(q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, chunk_size)
-    return lightning_attention_chunk(
+    path = lightning_attention_chunk
+    if q.is_cuda and _kernels_fit(q, v, lrpe_theta):
+        from autoclave.kernels.lightning_attention.triton_op import lightning_attention_triton
+
+        path = lightning_attention_triton
+    return path(
         q,
         k,
         v,
@@ -67,6 +73,19 @@ def lightning_attention(
         cu_seqlens=cu_seqlens,
         chunk_size=chunk_size,
     )
+
+
+def _kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
+    """Whether the Triton kernels take these shapes and have passed their self-check on this device."""
+    widest = MAX_HEAD_DIM if lrpe_theta is None else MAX_HEAD_DIM // 2
+    if q.dtype not in KERNEL_DTYPES or q.shape[-1] > widest or v.shape[-1] > MAX_HEAD_DIM:
+        return False
+    if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
+        # Neither can run the check; the eager warm-up that precedes both has.
+        return True
+    from autoclave.kernels.lightning_attention.self_check import kernels_are_right
+
+    return kernels_are_right(q.device.index, q.dtype)
 
 
 def _require(condition: bool, message: str) -> None:

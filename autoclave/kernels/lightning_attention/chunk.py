@@ -1,4 +1,5 @@
-"""Lightning Attention in chunks, in plain PyTorch: what CPUs run, and the fallback on a GPU whose kernel failed its self-check.
+# ruff: noqa: A005 - the name says what it is; nothing here is run as a script
+"""Lightning Attention in chunks, in plain PyTorch: what CPUs run, and what a GPU falls back on.
 
 One observation keeps this short: with the operator LA(q, k, v)_t = sum_{s<=t} lambda^(t-s) (q_t . k_s) v_s,
 
@@ -66,17 +67,37 @@ def plan_chunks(lengths: Tensor, chunk_size: int) -> ChunkPlan:
     )
 
 
+def _aligned(width: int) -> int:
+    """Widths are padded to 64 bytes: at other alignments a CPU's matrix product rounds differently in places."""
+    return -(-width // 16) * 16
+
+
 def _to_chunks(x: Tensor, plan: ChunkPlan, dtype: torch.dtype) -> Tensor:
-    """Tokens [M, H, D] to padded chunks [NC, H, C, D]; padding rows are zero."""
-    padded = torch.zeros(plan.count * plan.chunk_size, *x.shape[1:], dtype=dtype, device=x.device)
-    padded[plan.slots] = x.to(dtype)
-    return padded.view(plan.count, plan.chunk_size, *x.shape[1:]).transpose(1, 2).contiguous()
+    """Tokens [M, H, D] to chunks [NC, H, C, aligned D], zero where there is padding."""
+    heads, width = x.shape[1:]
+    padded = torch.zeros(plan.count * plan.chunk_size, heads, _aligned(width), dtype=dtype, device=x.device)
+    padded[plan.slots, :, :width] = x.to(dtype)
+    return padded.view(plan.count, plan.chunk_size, heads, _aligned(width)).transpose(1, 2).contiguous()
 
 
-def _to_tokens(x: Tensor, plan: ChunkPlan, dtype: torch.dtype) -> Tensor:
-    """Padded chunks [NC, H, C, D] back to tokens [M, H, D]."""
+def _to_tokens(x: Tensor, plan: ChunkPlan, like: Tensor) -> Tensor:
+    """Padded chunks [NC, H, C, aligned D] back to tokens [M, H, D], shaped and typed as `like`."""
     rows = x.transpose(1, 2).reshape(plan.count * plan.chunk_size, x.shape[1], x.shape[3])
-    return rows[plan.slots].to(dtype)
+    return rows[plan.slots, :, : like.shape[-1]].to(like.dtype)
+
+
+def _enter(state: Tensor, plan: ChunkPlan) -> Tensor:
+    """A fresh copy of states [N, H, K, V] in plan order, aligned like the chunks."""
+    rows, columns = state.shape[-2:]
+    padding = (0, _aligned(columns) - columns, 0, _aligned(rows) - rows)
+    return torch.nn.functional.pad(state[plan.order], padding)
+
+
+def _leave(state: Tensor, plan: ChunkPlan, like: Tensor) -> Tensor:
+    """States in plan order back to sequence order, without the padding."""
+    result = torch.empty_like(like, memory_format=torch.contiguous_format)
+    result[plan.order] = state[..., : like.shape[-2], : like.shape[-1]]
+    return result
 
 
 def _decay_factors(
@@ -123,9 +144,9 @@ def _scan_group(
 def _scan(
     plan: ChunkPlan, q: Tensor, k: Tensor, v: Tensor, decay: Tensor, state: Tensor, *, reverse: bool = False
 ) -> Tensor:
-    """LA over chunks [NC, H, C, .], forwards or reversed in time; `state` [N, H, K, V] (plan order) is advanced in place."""
+    """LA over chunks [NC, H, C, .], forwards or reversed in time; `state` [N, H, K, V] is advanced in place."""
     output = torch.empty_like(v)
-    widest = max(plan.active, default=1) * state[0].numel() * state.element_size()
+    widest = max(plan.active, default=1) * state[:1].numel() * state.element_size()
     step = max(1, STATE_BYTES_PER_GROUP // max(widest, 1))
     groups = [range(j, min(j + step, len(plan.active))) for j in range(0, len(plan.active), step)]
     for steps in reversed(groups) if reverse else groups:
@@ -142,14 +163,12 @@ class _ChunkedAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, decay: Tensor, initial_state: Tensor, scale: float, plan: ChunkPlan
     ) -> tuple[Tensor, Tensor]:
         dtype = initial_state.dtype
-        state = initial_state[plan.order]
-        chunks = (_to_chunks(x, plan, dtype) for x in (q, k, v))
-        output = _scan(plan, *chunks, decay.to(dtype), state)
-        final_state = torch.empty_like(state)
-        final_state[plan.order] = state
+        state = _enter(initial_state, plan)
+        q_c, k_c, v_c = (_to_chunks(x, plan, dtype) for x in (q, k, v))
+        output = _scan(plan, q_c, k_c, v_c, decay.to(dtype), state)
         ctx.save_for_backward(q, k, v, decay, initial_state)
         ctx.scale, ctx.plan = scale, plan
-        return _to_tokens(output.mul_(scale), plan, v.dtype), final_state
+        return _to_tokens(output.mul_(scale), plan, v), _leave(state, plan, initial_state)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -159,13 +178,12 @@ class _ChunkedAttention(torch.autograd.Function):
         decay = decay.to(dtype)
         q_c, k_c, v_c, do_c = (_to_chunks(x, plan, dtype) for x in (q, k, v, d_output))
         do_c.mul_(ctx.scale)
-        dq = _scan(plan, do_c, v_c, k_c, decay, initial_state[plan.order].transpose(-1, -2).contiguous())
-        d_state = d_final_state[plan.order]
-        dk = _scan(plan, v_c, do_c, q_c, decay, d_state.transpose(-1, -2).contiguous(), reverse=True)
+        dq = _scan(plan, do_c, v_c, k_c, decay, _enter(initial_state.transpose(-1, -2), plan))
+        dk = _scan(plan, v_c, do_c, q_c, decay, _enter(d_final_state.transpose(-1, -2), plan), reverse=True)
+        d_state = _enter(d_final_state, plan)
         dv = _scan(plan, k_c, q_c, do_c, decay, d_state, reverse=True)
-        d_initial_state = torch.empty_like(d_state)
-        d_initial_state[plan.order] = d_state
-        token_gradients = (_to_tokens(g, plan, x.dtype) for g, x in ((dq, q), (dk, k), (dv, v)))
+        d_initial_state = _leave(d_state, plan, initial_state)
+        token_gradients = (_to_tokens(g, plan, x) for g, x in ((dq, q), (dk, k), (dv, v)))
         return *token_gradients, None, d_initial_state, None, None
 
 
@@ -183,7 +201,7 @@ def lightning_attention_chunk(
     cu_seqlens: Tensor | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Chunked PyTorch path of `lightning_attention` (same arguments); arithmetic in float32, or float64 for float64 inputs.
+    """Chunked PyTorch path of `lightning_attention` (same arguments); arithmetic in float32 (float64 for float64).
 
     Backward is hand-written (once differentiable). Time O(T C (K + V) + T K V) a head.
     """

@@ -1,4 +1,6 @@
-"""The definition of Lightning Attention: the token recurrence, in float64 unless told otherwise. An oracle, not a fast path."""
+"""The definition of Lightning Attention: the token recurrence, in float64 unless told otherwise. An oracle only."""
+
+import itertools
 
 import torch
 from torch import Tensor
@@ -7,8 +9,8 @@ from torch import Tensor
 def lrpe_expand(x: Tensor, theta: Tensor, positions: Tensor) -> Tensor:
     """Encode relative position by LRPE: `x` [M, H, K] becomes `[x cos(phi), x sin(phi)]` [M, H, 2K].
 
-    `phi = theta * position`, theta [H, K], positions [M] int64, so that q'_t . k'_s = sum_j q_j k_j cos(theta_j (t - s)).
-    Phases are taken in float32 (float64 when theta is float64), whatever the dtype of `x`: bfloat16 cannot count past 256.
+    `phi = theta * position`, theta [H, K], positions [M] int64, so q'_t . k'_s = sum_j q_j k_j cos(theta_j (t - s)).
+    Phases are float32 (float64 when theta is float64), whatever the dtype of `x`: bfloat16 cannot count past 256.
     """
     phase_dtype = torch.float64 if theta.dtype == torch.float64 else torch.float32
     phases = positions.to(phase_dtype)[:, None, None] * theta.to(phase_dtype)
@@ -40,7 +42,7 @@ def lightning_attention_naive(
     bounds = [(b, 0, time) for b in range(batch)]
     if cu_seqlens is not None:
         cuts = cu_seqlens.tolist()
-        bounds = [(0, start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+        bounds = [(0, start, stop) for start, stop in itertools.pairwise(cuts)]
     outputs, states = [], []
     for n, (b, start, stop) in enumerate(bounds):
         q_n, k_n, v_n = q[b, start:stop], k[b, start:stop], v[b, start:stop]

@@ -37,8 +37,8 @@ def linear_cross_entropy(
     Returns:
         float32 (float64 for float64 inputs): a scalar, or [N] for "none".
 
-    With "none" on a CPU a row's value is bit-identical whatever other rows are in the call: the matrix product always has
-    `CPU_ROWS` rows, and all row reductions are row by row. On a GPU the shape is fixed too (`GPU_ROWS`).
+    With "none" on a CPU a row's value is bit-identical whatever other rows are in the call: the matrix product always
+    has `CPU_ROWS` rows, and all reductions are row by row. On a GPU the shape is fixed too (`GPU_ROWS`).
     Peak extra memory is one block of logits; the gradient of "mean" and "sum" is taken in the forward pass, while the
     block is there, that of "none" recomputes it.
 

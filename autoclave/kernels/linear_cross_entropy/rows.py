@@ -1,4 +1,4 @@
-"""Softmax statistics and gradients of a block of logits, row by row: PyTorch on a CPU, one Triton program a row on a GPU."""
+"""Softmax statistics and gradients of a block of logits, row by row: PyTorch on a CPU, Triton on a GPU."""
 
 import torch
 from torch import Tensor

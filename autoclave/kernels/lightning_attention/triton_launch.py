@@ -1,0 +1,239 @@
+"""Launches the scan kernel in the roles that make up Lightning Attention's forward and backward pass."""
+
+from dataclasses import dataclass
+
+import torch
+import triton
+from torch import Tensor
+
+from autoclave.kernels.lightning_attention.triton_config import (
+    PACKED_SEGMENT,
+    Lrpe,
+    ScanConfig,
+    block_width,
+    dense_segment,
+    limits_of,
+    scan_config,
+)
+from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
+from autoclave.kernels.lightning_attention.triton_segments import Segments, dense_segments, packed_segments
+
+PREFIX_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all roles of one call share."""
+
+    decay: Tensor
+    theta: Tensor | None
+    offset: Tensor | None
+    cu_seqlens: Tensor | None
+    scale: float
+    chunk: int | None
+    key_width: int  # K before LRPE
+    value_width: int
+
+    @property
+    def state_width(self) -> int:
+        return self.key_width * (1 if self.theta is None else 2)
+
+    def sequences(self, batch: int) -> int:
+        return batch if self.cu_seqlens is None else self.cu_seqlens.numel() - 1
+
+    def segments(self, like: Tensor, config: ScanConfig, value: int) -> Segments:
+        """Cut the sequences by the cost rule; packed ones always at the same places."""
+        batch, time, heads = like.shape[:3]
+        if self.cu_seqlens is not None:
+            return packed_segments(self.cu_seqlens, time, PACKED_SEGMENT)
+        programs = batch * heads * -(-value // config.block_value)
+        processors = limits_of(like)[0]
+        return dense_segments(batch, time, dense_segment(time, programs, processors, config.chunk))
+
+
+@dataclass(frozen=True)
+class Role:
+    """One scan: queries `a`, keys `b`, values `c` -> output; `x` is what the output is the gradient of (LRPE only)."""
+
+    a: Tensor
+    b: Tensor
+    c: Tensor
+    x: Tensor | None = None
+    reverse: bool = False
+    state_transposed: bool = False
+    lrpe: Lrpe = 0
+
+
+def _unit_stride(x: Tensor) -> Tensor:
+    return x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
+
+
+def run_scan(problem: Problem, role: Role, state: Tensor | None, final: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Run one role. `state` [N, H, K', V] enters each sequence, `final` (allocated by the caller) receives what leaves it.
+
+    Returns the output [B, T, H, value width] and, when LRPE encodes the values, the gradient to theta [H, K] float32.
+    """
+    a, b, c = (_unit_stride(x) for x in (role.a, role.b, role.c))
+    x = c if role.x is None else _unit_stride(role.x)
+    batch, time, heads, inner = a.shape
+    value = c.shape[-1]
+    config = scan_config(c.dtype, inner, value, role.lrpe, limits_of(c)[1])
+    if problem.chunk is not None:
+        config = ScanConfig(problem.chunk, config.block_value, config.warps, config.stages, config.precision)
+    segments = problem.segments(c, config, value)
+    output = torch.empty(batch, time, heads, value, dtype=c.dtype, device=c.device)
+    d_theta = None
+    if role.lrpe == 2:
+        d_theta = torch.zeros(segments.count, heads, value, dtype=torch.float32, device=c.device)
+    if segments.count == 0 or heads == 0:
+        return output, None if d_theta is None else d_theta.sum(0)
+
+    segment_state = None
+    rows, columns = problem.state_width, problem.value_width
+    if segments.split:
+        segment_state = torch.empty(segments.count, heads, rows, columns, dtype=torch.float32, device=c.device)
+        _launch(problem, role, config, segments, (a, b, c, output, x), (state, segment_state, final, d_theta), False)
+        _launch_prefix(problem, role, segments, state, segment_state)
+    _launch(problem, role, config, segments, (a, b, c, output, x), (state, segment_state, final, d_theta), True)
+    return output, None if d_theta is None else d_theta.sum(0)
+
+
+def _launch(
+    problem: Problem,
+    role: Role,
+    config: ScanConfig,
+    segments: Segments,
+    tokens: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
+    states: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None],
+    write_output: bool,
+) -> None:
+    a, b, c, output, x = tokens
+    state, segment_state, final, d_theta = states
+    heads, inner, value = a.shape[2], a.shape[3], c.shape[3]
+    strides = [stride for t in tokens for stride in (t.stride(0), t.stride(2))]
+    columns = problem.value_width
+    state_inner, state_value = (1, columns) if role.state_transposed else (columns, 1)
+    grid = (-(-value // config.block_value) * heads * segments.count,)
+    scan_kernel[grid](
+        a,
+        b,
+        c,
+        output,
+        x,
+        d_theta,
+        state,
+        segment_state,
+        final,
+        problem.decay,
+        problem.theta,
+        problem.offset,
+        segments.table,
+        problem.scale,
+        segments.time,
+        segments.size,
+        max(segments.per_sequence, 1),
+        heads,
+        *strides,
+        problem.state_width * columns,
+        state_inner,
+        state_value,
+        problem.key_width * columns,
+        A_TOKEN=a.stride(1),
+        B_TOKEN=b.stride(1),
+        C_TOKEN=c.stride(1),
+        O_TOKEN=output.stride(1),
+        X_TOKEN=x.stride(1),
+        INNER=inner,
+        VALUE=value,
+        BLOCK_INNER=block_width(inner),
+        BLOCK_VALUE=config.block_value,
+        CHUNK=config.chunk,
+        REVERSE=role.reverse,
+        LRPE=role.lrpe,
+        PACKED=segments.table is not None,
+        HAS_STATE=state is not None,
+        SPLIT=segments.split,
+        WRITE_OUTPUT=write_output,
+        WRITE_FINAL=final is not None,
+        PRECISION=config.precision,
+        num_warps=config.warps,
+        num_stages=config.stages,
+    )
+
+
+def _launch_prefix(
+    problem: Problem, role: Role, segments: Segments, state: Tensor | None, segment_state: Tensor
+) -> None:
+    heads, size = segment_state.shape[1], segment_state.shape[2] * segment_state.shape[3]
+    prefix_kernel[(segments.sequences * heads * triton.cdiv(size, PREFIX_BLOCK),)](
+        segment_state,
+        state,
+        problem.decay,
+        segments.table,
+        segments.first,
+        segments.time,
+        segments.size,
+        max(segments.per_sequence, 1),
+        heads,
+        size,
+        BLOCK=PREFIX_BLOCK,
+        REVERSE=role.reverse,
+        PACKED=segments.table is not None,
+        HAS_STATE=state is not None,
+        num_warps=4,
+    )
+
+
+def _state_buffer(problem: Problem, like: Tensor, heads: int, entering: Tensor | None) -> Tensor:
+    """Room for the states that leave; an empty sequence hands on what entered."""
+    count = problem.sequences(like.shape[0])
+    shape = (count, heads, problem.state_width, problem.value_width)
+    if problem.cu_seqlens is None and like.shape[1] > 0:
+        return torch.empty(shape, dtype=torch.float32, device=like.device)
+    if entering is None:
+        return torch.zeros(shape, dtype=torch.float32, device=like.device)
+    return entering.clone(memory_format=torch.contiguous_format)
+
+
+def forward(
+    problem: Problem, q: Tensor, k: Tensor, v: Tensor, initial_state: Tensor | None, output_final_state: bool
+) -> tuple[Tensor, Tensor | None]:
+    """o [B, T, H, V] and, if asked, the final state [N, H, K', V] float32."""
+    final = _state_buffer(problem, q, q.shape[2], initial_state) if output_final_state else None
+    role = Role(q, k, v, lrpe=0 if problem.theta is None else 1)
+    return run_scan(problem, role, initial_state, final)[0], final
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What the backward pass returns; None where there is nothing to differentiate."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    theta: Tensor | None
+    initial_state: Tensor | None
+
+
+def backward(
+    problem: Problem,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    initial_state: Tensor | None,
+    d_output: Tensor,
+    d_final_state: Tensor | None,
+) -> Gradients:
+    """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time."""
+    encoded: tuple[Lrpe, Lrpe] = (0, 0) if problem.theta is None else (1, 2)
+    dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1])
+    dk_role = Role(v, d_output, q, x=k, reverse=True, state_transposed=True, lrpe=encoded[1])
+    dv_role = Role(k, q, d_output, reverse=True, lrpe=encoded[0])
+    d_initial = None
+    if initial_state is not None:
+        d_initial = _state_buffer(problem, q, q.shape[2], d_final_state)
+    dq, d_theta_q = run_scan(problem, dq_role, initial_state, None)
+    dk, d_theta_k = run_scan(problem, dk_role, d_final_state, None)
+    dv, _ = run_scan(problem, dv_role, d_final_state, d_initial)
+    d_theta = None if d_theta_q is None or d_theta_k is None else d_theta_q + d_theta_k
+    return Gradients(dq, dk, dv, d_theta, d_initial)

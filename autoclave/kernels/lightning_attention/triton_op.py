@@ -1,0 +1,183 @@
+"""The kernels as PyTorch custom operators, so that autograd, torch.compile and activation checkpointing know them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoclave.kernels.lightning_attention import triton_launch as launch
+
+
+def _problem(
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    chunk_size: int,
+) -> launch.Problem:
+    return launch.Problem(
+        decay.float().contiguous(),
+        None if theta is None else theta.float().contiguous(),
+        None if offset is None else offset.to(torch.int64).contiguous(),
+        cu_seqlens,
+        scale,
+        chunk_size or None,
+        k.shape[-1],
+        v.shape[-1],
+    )
+
+
+def _plain(state: Tensor | None) -> Tensor | None:
+    return None if state is None or state.numel() == 0 else state.float().contiguous()
+
+
+@torch.library.custom_op("autoclave::lightning_attention", mutates_args=())
+def lightning_attention_forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    output_final_state: bool,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor]:
+    """o and the final state (no elements if not asked for); chunk_size 0 means the tuned default."""
+    problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+    output, final = launch.forward(problem, q, k, v, _plain(initial_state), output_final_state)
+    return output, decay.new_empty(0, dtype=torch.float32) if final is None else final
+
+
+@lightning_attention_forward.register_fake
+def _forward_fake(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    output_final_state: bool,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor]:
+    output = torch.empty(v.shape, dtype=v.dtype, device=v.device)
+    if not output_final_state:
+        return output, decay.new_empty(0, dtype=torch.float32)
+    sequences = q.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    width = k.shape[-1] * (1 if theta is None else 2)
+    return output, q.new_empty((sequences, q.shape[2], width, v.shape[-1]), dtype=torch.float32)
+
+
+@torch.library.custom_op("autoclave::lightning_attention_backward", mutates_args=())
+def lightning_attention_backward(
+    d_output: Tensor,
+    d_final_state: Tensor | None,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to q, k, v, theta and the initial state; the last two have no elements where there is no such input."""
+    problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+    gradients = launch.backward(problem, q, k, v, _plain(initial_state), d_output, _plain(d_final_state))
+    none = decay.new_empty(0, dtype=torch.float32)
+    d_theta = none if gradients.theta is None else gradients.theta
+    d_state = decay.new_empty(0, dtype=torch.float32) if gradients.initial_state is None else gradients.initial_state
+    return gradients.q, gradients.k, gradients.v, d_theta, d_state
+
+
+@lightning_attention_backward.register_fake
+def _backward_fake(
+    d_output: Tensor,
+    d_final_state: Tensor | None,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    like = (torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q, k, v))
+    optional = (decay.new_empty(0 if x is None else x.shape, dtype=torch.float32) for x in (theta, initial_state))
+    return (*like, *optional)  # type: ignore[return-value]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    q, k, v, decay, theta, offset, initial_state, cu_seqlens, scale, output_final_state, chunk_size = inputs
+    ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens)
+    ctx.scale, ctx.chunk_size, ctx.has_final = scale, chunk_size, output_final_state
+
+
+def _differentiate(ctx: Any, d_output: Tensor | None, d_final_state: Tensor | None) -> tuple[Tensor | None, ...]:
+    q, k, v, decay, theta, offset, initial_state, cu_seqlens = ctx.saved_tensors
+    if d_output is None:
+        d_output = torch.zeros_like(v)
+    dq, dk, dv, d_theta, d_state = lightning_attention_backward(
+        d_output,
+        d_final_state if ctx.has_final else None,
+        q,
+        k,
+        v,
+        decay,
+        theta,
+        offset,
+        initial_state,
+        cu_seqlens,
+        ctx.scale,
+        ctx.chunk_size,
+    )
+    d_theta_or_none = None if theta is None else d_theta.to(theta.dtype)
+    d_state_or_none = None if initial_state is None else d_state.to(initial_state.dtype)
+    return dq, dk, dv, None, d_theta_or_none, None, d_state_or_none, None, None, None, None
+
+
+lightning_attention_forward.register_autograd(_differentiate, setup_context=_save)
+
+
+def lightning_attention_triton(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    *,
+    scale: float = 1.0,
+    lrpe_theta: Tensor | None = None,
+    position_offset: Tensor | None = None,
+    initial_state: Tensor | None = None,
+    output_final_state: bool = False,
+    cu_seqlens: Tensor | None = None,
+    chunk_size: int | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """`lightning_attention` on the Triton kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1."""
+    output, final_state = lightning_attention_forward(
+        q,
+        k,
+        v,
+        decay,
+        lrpe_theta,
+        position_offset,
+        initial_state,
+        cu_seqlens,
+        scale,
+        output_final_state,
+        chunk_size or 0,
+    )
+    return output, final_state if output_final_state else None

@@ -1,0 +1,366 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs
+"""The one Triton kernel of Lightning Attention: a chunked scan, forwards or backwards in time.
+
+It computes LA(a, b, c)_t = sum_{s<=t} lambda^(t-s) (a_t . b_s) c_s from three operands: the queries a and keys b, whose axis is
+the inner one, and the values c. The forward pass is LA(q, k, v); dq = LA(do, v, k); reversed in time, dk = LA(v, do, q) and
+dv = LA(k, q, do). The state is a float32 accumulator that stays in registers for a whole segment of a sequence.
+
+Rules kept here: decay appears only as exp2 of non-positive numbers; operands are loaded in the orientation in which a dot needs
+them (no dot of a transposed accumulator: Triton 3.4-3.7 miscompiles that on Hopper); no atomics; sizes of the problem are never
+compile-time constants, so one binary serves all lengths.
+"""
+
+import triton
+import triton.language as tl
+
+LOG2_E = tl.constexpr(1.4426950408889634)
+LRPE_NONE = tl.constexpr(0)
+LRPE_INNER = tl.constexpr(1)  # queries and keys are encoded
+LRPE_VALUE = tl.constexpr(2)  # values are encoded, and the output is decoded: the gradient of an encoded operand
+
+
+@triton.jit
+def sine_cosine(phase):
+    """sin and cos of float32 `phase`: Cody-Waite reduction by pi/2, then the Cephes polynomials (error about 1 ulp to 1e5).
+
+    Not tl.sin/tl.cos: those carry the Payne-Hanek slow path, which spills to local memory.
+    """
+    quarter = tl.floor(phase * 0.6366197723675814 + 0.5)
+    r = ((phase - quarter * 1.5703125) - quarter * 4.837512969970703e-4) - quarter * 7.549789954891882e-8
+    square = r * r
+    sine = r + r * square * (-1.6666654611e-1 + square * (8.3321608736e-3 - square * 1.9515295891e-4))
+    cosine = (
+        1.0
+        - 0.5 * square
+        + square * square * (4.166664568e-2 + square * (2.443315711809948e-5 * square - 1.388731625e-3))
+    )
+    quadrant = quarter.to(tl.int32) & 3
+    swap = (quadrant & 1) == 1
+    out_sine = tl.where(swap, cosine, sine)
+    out_cosine = tl.where(swap, sine, cosine)
+    out_sine = tl.where(quadrant >= 2, -out_sine, out_sine)
+    out_cosine = tl.where((quadrant == 1) | (quadrant == 2), -out_cosine, out_cosine)
+    return out_sine, out_cosine
+
+
+@triton.jit
+def locate_segment(segment, table_ptr, time, segment_size, segments_per_sequence, PACKED: tl.constexpr):
+    """(sequence, batch row, first token in the row, first token in the sequence, tokens, sequence length); sequence -1: none."""
+    if PACKED:
+        entry = table_ptr + segment * 8
+        sequence = tl.load(entry)
+        row = 0
+        token = tl.load(entry + 1)
+        relative = tl.load(entry + 2)
+        length = tl.load(entry + 3)
+        total = tl.load(entry + 4)
+    else:
+        sequence = segment // segments_per_sequence
+        row = sequence
+        relative = (segment % segments_per_sequence) * segment_size
+        token = relative
+        total = time
+        length = tl.minimum(segment_size, time - relative)
+    return sequence, row, token, relative, length, total
+
+
+@triton.jit(
+    do_not_specialize=["time", "segment_size", "segments_per_sequence", "heads", "scale"],
+    do_not_specialize_on_alignment=["table_ptr", "offset_ptr", "decay_ptr", "theta_ptr"],
+)
+def scan_kernel(
+    a_ptr,
+    b_ptr,
+    c_ptr,
+    o_ptr,
+    x_ptr,
+    d_theta_ptr,
+    state_ptr,
+    segment_state_ptr,
+    final_ptr,
+    decay_ptr,
+    theta_ptr,
+    offset_ptr,
+    table_ptr,
+    scale,
+    time,
+    segment_size,
+    segments_per_sequence,
+    heads,
+    a_row,
+    a_head,
+    b_row,
+    b_head,
+    c_row,
+    c_head,
+    o_row,
+    o_head,
+    x_row,
+    x_head,
+    state_size,
+    state_inner,
+    state_value,
+    state_half,
+    A_TOKEN: tl.constexpr,
+    B_TOKEN: tl.constexpr,
+    C_TOKEN: tl.constexpr,
+    O_TOKEN: tl.constexpr,
+    X_TOKEN: tl.constexpr,
+    INNER: tl.constexpr,
+    VALUE: tl.constexpr,
+    BLOCK_INNER: tl.constexpr,
+    BLOCK_VALUE: tl.constexpr,
+    CHUNK: tl.constexpr,
+    REVERSE: tl.constexpr,
+    LRPE: tl.constexpr,
+    PACKED: tl.constexpr,
+    HAS_STATE: tl.constexpr,
+    SPLIT: tl.constexpr,
+    WRITE_OUTPUT: tl.constexpr,
+    WRITE_FINAL: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    value_blocks: tl.constexpr = (VALUE + BLOCK_VALUE - 1) // BLOCK_VALUE
+    program = tl.program_id(0)
+    value_block = program % value_blocks
+    head = (program // value_blocks) % heads
+    segment = program // (value_blocks * heads)
+    sequence, row, token, relative, length, total = locate_segment(
+        segment, table_ptr, time, segment_size, segments_per_sequence, PACKED
+    )
+    if sequence < 0:
+        return
+    enters_first = relative == 0
+    leaves_last = relative + length == total
+    if REVERSE:
+        enters_first, leaves_last = leaves_last, enters_first
+    if not WRITE_OUTPUT:  # noqa: SIM102 - a compile-time and a run-time condition
+        # Only the segments after this one need its local state.
+        if leaves_last:
+            return
+
+    tokens = tl.arange(0, CHUNK)
+    inner = tl.arange(0, BLOCK_INNER)
+    value = value_block * BLOCK_VALUE + tl.arange(0, BLOCK_VALUE)
+    inner_fits = inner < INNER
+    value_fits = value < VALUE
+    element = c_ptr.dtype.element_ty
+
+    row = row.to(tl.int64)
+    first = token.to(tl.int64)
+    a_base = a_ptr + row * a_row + first * A_TOKEN + head.to(tl.int64) * a_head
+    b_base = b_ptr + row * b_row + first * B_TOKEN + head.to(tl.int64) * b_head
+    c_base = c_ptr + row * c_row + first * C_TOKEN + head.to(tl.int64) * c_head
+    o_base = o_ptr + row * o_row + first * O_TOKEN + head.to(tl.int64) * o_head
+    x_base = x_ptr + row * x_row + first * X_TOKEN + head.to(tl.int64) * x_head
+
+    # Exponents of two, all of them non-positive.
+    log_decay = tl.load(decay_ptr + head) * LOG2_E
+    distance = tokens[:, None] - tokens[None, :]
+    if REVERSE:
+        distance = -distance
+    mask = tl.where(distance >= 0, tl.exp2(log_decay * tl.maximum(distance, 0).to(tl.float32)), 0.0)
+    if REVERSE:
+        # Backwards the scale belongs to what enters the sum, since the state that comes in is a gradient already.
+        mask *= scale
+
+    if LRPE == LRPE_INNER:
+        theta_inner = tl.load(theta_ptr + head * INNER + inner, mask=inner_fits, other=0.0)
+    if LRPE == LRPE_VALUE:
+        theta_value = tl.load(theta_ptr + head * VALUE + value, mask=value_fits, other=0.0)
+        d_theta = tl.zeros((BLOCK_VALUE,), dtype=tl.float32)
+    if LRPE != LRPE_NONE:
+        position = relative
+        if offset_ptr is not None:
+            position = (relative + tl.load(offset_ptr + sequence)).to(tl.int32)
+
+    state = tl.zeros((BLOCK_INNER, BLOCK_VALUE), dtype=tl.float32)
+    if LRPE != LRPE_NONE:
+        state_sine = tl.zeros((BLOCK_INNER, BLOCK_VALUE), dtype=tl.float32)
+    place = inner[:, None] * state_inner + value[None, :] * state_value
+    state_fits = inner_fits[:, None] & value_fits[None, :]
+    slot = (sequence.to(tl.int64) * heads + head) * state_size
+    segment_slot = (segment.to(tl.int64) * heads + head) * state_size
+    if WRITE_OUTPUT:
+        if SPLIT:
+            if enters_first:
+                if HAS_STATE:
+                    state = tl.load(state_ptr + slot + place, mask=state_fits, other=0.0)
+                    if LRPE != LRPE_NONE:
+                        state_sine = tl.load(state_ptr + slot + place + state_half, mask=state_fits, other=0.0)
+            else:
+                state = tl.load(segment_state_ptr + segment_slot + place, mask=state_fits, other=0.0)
+                if LRPE != LRPE_NONE:
+                    state_sine = tl.load(
+                        segment_state_ptr + segment_slot + place + state_half, mask=state_fits, other=0.0
+                    )
+        elif HAS_STATE:
+            state = tl.load(state_ptr + slot + place, mask=state_fits, other=0.0)
+            if LRPE != LRPE_NONE:
+                state_sine = tl.load(state_ptr + slot + place + state_half, mask=state_fits, other=0.0)
+
+    chunks = tl.cdiv(length, CHUNK)
+    for step in range(chunks):
+        chunk = step
+        if REVERSE:
+            chunk = chunks - 1 - step
+        start = chunk * CHUNK
+        here = tl.minimum(length - start, CHUNK)
+        row_fits = tokens < here
+        offset = start.to(tl.int64)
+        # Keys come in transposed, [inner, tokens]: the orientation that both products want.
+        b = tl.load(
+            b_base + offset * B_TOKEN + (inner[:, None] + tokens[None, :] * B_TOKEN),
+            mask=inner_fits[:, None] & row_fits[None, :],
+            other=0.0,
+        )
+        c = tl.load(
+            c_base + offset * C_TOKEN + (tokens[:, None] * C_TOKEN + value[None, :]),
+            mask=row_fits[:, None] & value_fits[None, :],
+            other=0.0,
+        )
+        before = (tokens + 1).to(tl.float32)
+        after = tl.maximum(here - 1 - tokens, 0).to(tl.float32)
+        if REVERSE:
+            before, after = after, before
+        into_state = tl.exp2(log_decay * after)
+        if REVERSE:
+            into_state *= scale
+        chunk_decay = tl.exp2(log_decay * here.to(tl.float32))
+        if LRPE != LRPE_NONE:
+            positions = (position + start + tokens).to(tl.float32)
+        if LRPE == LRPE_INNER:
+            b_sin, b_cos = sine_cosine(theta_inner[:, None] * positions[None, :])
+            b_sine = (b.to(tl.float32) * b_sin).to(element)
+            b_cosine = (b.to(tl.float32) * b_cos).to(element)
+        if LRPE == LRPE_VALUE:
+            c_sin, c_cos = sine_cosine(positions[:, None] * theta_value[None, :])
+            c_sine = (c.to(tl.float32) * c_sin).to(element)
+            c_cosine = (c.to(tl.float32) * c_cos).to(element)
+
+        if WRITE_OUTPUT:
+            a = tl.load(
+                a_base + offset * A_TOKEN + (tokens[:, None] * A_TOKEN + inner[None, :]),
+                mask=row_fits[:, None] & inner_fits[None, :],
+                other=0.0,
+            )
+            out_of_state = tl.exp2(log_decay * before)[:, None]
+            o_fits = row_fits[:, None] & value_fits[None, :]
+            o_place = tokens[:, None] * O_TOKEN + value[None, :]
+            if LRPE == LRPE_INNER:
+                a_sin, a_cos = sine_cosine(positions[:, None] * theta_inner[None, :])
+                a_sine = (a.to(tl.float32) * a_sin).to(element)
+                a_cosine = (a.to(tl.float32) * a_cos).to(element)
+                scores = tl.dot(a_cosine, b_cosine, input_precision=PRECISION)
+                scores = tl.dot(a_sine, b_sine, scores, input_precision=PRECISION)
+                scores = (scores * mask).to(element)
+                o = tl.dot(a_cosine, state.to(element), input_precision=PRECISION)
+                o = tl.dot(a_sine, state_sine.to(element), o, input_precision=PRECISION)
+                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+            else:
+                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                if LRPE == LRPE_VALUE:
+                    o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
+                    o_cosine = tl.dot(scores, c_cosine, o_cosine, input_precision=PRECISION)
+                    o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
+                    o_sine = tl.dot(scores, c_sine, o_sine, input_precision=PRECISION)
+                    x = tl.load(
+                        x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
+                    )
+                    turned = x.to(tl.float32) * (c_cos * o_sine - c_sin * o_cosine) * positions[:, None]
+                    d_theta += tl.sum(turned, axis=0)
+                    o = o_cosine * c_cos + o_sine * c_sin
+                else:
+                    o = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
+                    o = tl.dot(scores, c, o, input_precision=PRECISION)
+            if not REVERSE:
+                o *= scale
+            tl.store(o_base + offset * O_TOKEN + o_place, o.to(o_ptr.dtype.element_ty), mask=o_fits)
+
+        if LRPE == LRPE_VALUE:
+            keys = (b.to(tl.float32) * into_state[None, :]).to(element)
+            state = tl.dot(keys, c_cosine, state * chunk_decay, input_precision=PRECISION)
+            state_sine = tl.dot(keys, c_sine, state_sine * chunk_decay, input_precision=PRECISION)
+        else:
+            values = (c.to(tl.float32) * into_state[:, None]).to(element)
+            if LRPE == LRPE_INNER:
+                state = tl.dot(b_cosine, values, state * chunk_decay, input_precision=PRECISION)
+                state_sine = tl.dot(b_sine, values, state_sine * chunk_decay, input_precision=PRECISION)
+            else:
+                state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
+
+    # Computed anew, through a zero that the compiler cannot see: kept alive across the loop they would cost 32 registers.
+    hidden_zero = tl.minimum(length, 0)
+    inner += hidden_zero
+    value += hidden_zero
+    place = inner[:, None] * state_inner + value[None, :] * state_value
+    state_fits = (inner < INNER)[:, None] & (value < VALUE)[None, :]
+    value_fits = value < VALUE
+    if WRITE_OUTPUT:
+        if WRITE_FINAL:  # noqa: SIM102
+            if leaves_last:
+                tl.store(final_ptr + slot + place, state, mask=state_fits)
+                if LRPE != LRPE_NONE:
+                    tl.store(final_ptr + slot + place + state_half, state_sine, mask=state_fits)
+        if LRPE == LRPE_VALUE:
+            if not REVERSE:
+                d_theta *= scale
+            tl.store(d_theta_ptr + (segment.to(tl.int64) * heads + head) * VALUE + value, d_theta, mask=value_fits)
+    else:
+        tl.store(segment_state_ptr + segment_slot + place, state, mask=state_fits)
+        if LRPE != LRPE_NONE:
+            tl.store(segment_state_ptr + segment_slot + place + state_half, state_sine, mask=state_fits)
+
+
+@triton.jit(do_not_specialize=["time", "segment_size", "segments_per_sequence", "heads", "state_size"])
+def prefix_kernel(
+    segment_state_ptr,
+    state_ptr,
+    decay_ptr,
+    table_ptr,
+    first_ptr,
+    time,
+    segment_size,
+    segments_per_sequence,
+    heads,
+    state_size,
+    BLOCK: tl.constexpr,
+    REVERSE: tl.constexpr,
+    PACKED: tl.constexpr,
+    HAS_STATE: tl.constexpr,
+):
+    """Turn each segment's local state into the state that enters it: S <- lambda^length S + local, in the order of time.
+
+    The first segment's entry is left alone: the scan takes the sequence's own initial state there.
+    """
+    blocks = tl.cdiv(state_size, BLOCK)
+    program = tl.program_id(0)
+    head = (program // blocks) % heads
+    sequence = program // (blocks * heads)
+    place = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
+    fits = place < state_size
+    if PACKED:
+        first = tl.load(first_ptr + sequence)
+        count = tl.load(first_ptr + sequence + 1) - first
+    else:
+        first = sequence * segments_per_sequence
+        count = segments_per_sequence
+    if count < 2:
+        return
+    log_decay = tl.load(decay_ptr + head) * LOG2_E
+    running = tl.zeros((BLOCK,), dtype=tl.float32)
+    if HAS_STATE:
+        running = tl.load(state_ptr + (sequence.to(tl.int64) * heads + head) * state_size + place, mask=fits, other=0.0)
+    for step in range(count):
+        segment = first + step
+        if REVERSE:
+            segment = first + count - 1 - step
+        if PACKED:
+            length = tl.load(table_ptr + segment * 8 + 3)
+        else:
+            length = tl.minimum(segment_size, time - (segment - first) * segment_size)
+        entry = segment_state_ptr + (segment.to(tl.int64) * heads + head) * state_size + place
+        here = step < count - 1
+        local = tl.load(entry, mask=fits & here, other=0.0)
+        tl.store(entry, running, mask=fits & (step > 0))
+        running = running * tl.exp2(log_decay * length.to(tl.float32)) + local

@@ -1,0 +1,148 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs
+"""SimpleRMSNorm on a GPU: one program a row, one read and one write of each tensor, forward and backward.
+
+Under torch.compile the plain expression is used instead, which the compiler fuses with its neighbours.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+@triton.jit
+def norm_forward_kernel(x_ptr, residual_ptr, gate_ptr, y_ptr, total_ptr, width, eps, BLOCK: tl.constexpr):
+    """y = gate * norm(x + residual); `residual`, `gate` and `total` may be None."""
+    row = tl.program_id(0).to(tl.int64) * width
+    columns = tl.arange(0, BLOCK)
+    fits = columns < width
+    x = tl.load(x_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+    if residual_ptr is not None:
+        # Rounded as it is stored, so that the backward pass, which reads it back, sees the same numbers.
+        total = (x + tl.load(residual_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)).to(
+            total_ptr.dtype.element_ty
+        )
+        tl.store(total_ptr + row + columns, total, mask=fits)
+        x = total.to(tl.float32)
+    inverse = tl.rsqrt(tl.sum(x * x, axis=0) / width + eps)
+    y = x * inverse
+    if gate_ptr is not None:
+        y *= tl.load(gate_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+    tl.store(y_ptr + row + columns, y.to(y_ptr.dtype.element_ty), mask=fits)
+
+
+@triton.jit
+def norm_backward_kernel(x_ptr, gate_ptr, dy_ptr, d_total_ptr, dx_ptr, d_gate_ptr, width, eps, BLOCK: tl.constexpr):
+    """dx = r (dy - xhat mean(xhat dy)) + d_total, with dy taken through the gate first; r is computed anew."""
+    row = tl.program_id(0).to(tl.int64) * width
+    columns = tl.arange(0, BLOCK)
+    fits = columns < width
+    x = tl.load(x_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+    dy = tl.load(dy_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+    inverse = tl.rsqrt(tl.sum(x * x, axis=0) / width + eps)
+    normed = x * inverse
+    if gate_ptr is not None:
+        gate = tl.load(gate_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+        tl.store(d_gate_ptr + row + columns, (dy * normed).to(d_gate_ptr.dtype.element_ty), mask=fits)
+        dy *= gate
+    dx = inverse * (dy - normed * (tl.sum(normed * dy, axis=0) / width))
+    if d_total_ptr is not None:
+        dx += tl.load(d_total_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+    tl.store(dx_ptr + row + columns, dx.to(dx_ptr.dtype.element_ty), mask=fits)
+
+
+def _block(width: int) -> tuple[int, int]:
+    """Block of the whole row, and warps for it."""
+    block = triton.next_power_of_2(max(width, 1))
+    return block, min(16, max(1, block // 512))
+
+
+def launch_forward(x: Tensor, residual: Tensor | None, gate: Tensor | None, eps: float) -> tuple[Tensor, Tensor | None]:
+    """(gate * norm(x + residual), x + residual or None) for contiguous tensors of one shape."""
+    y = torch.empty_like(x if gate is None else gate)
+    total = None if residual is None else torch.empty_like(residual)
+    if x.numel():
+        block, warps = _block(x.shape[-1])
+        norm_forward_kernel[(x.numel() // x.shape[-1],)](
+            x, residual, gate, y, total, x.shape[-1], eps, BLOCK=block, num_warps=warps
+        )
+    return y, total
+
+
+def launch_backward(
+    x: Tensor, gate: Tensor | None, dy: Tensor, d_total: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor | None]:
+    """(dx, d_gate or None) for contiguous tensors of one shape."""
+    dx = torch.empty_like(x)
+    d_gate = None if gate is None else torch.empty_like(gate)
+    if x.numel():
+        block, warps = _block(x.shape[-1])
+        norm_backward_kernel[(x.numel() // x.shape[-1],)](
+            x, gate, dy, d_total, dx, d_gate, x.shape[-1], eps, BLOCK=block, num_warps=warps
+        )
+    return dx, d_gate
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        ctx.eps = eps
+        return launch_forward(x, None, None, eps)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        return launch_backward(x, None, upstream[0].contiguous(), None, ctx.eps)[0], None
+
+
+class _AddNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, residual: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        y, total = launch_forward(x.contiguous(), residual.contiguous(), None, eps)
+        assert total is not None
+        ctx.save_for_backward(total)
+        ctx.eps, ctx.dtype = eps, x.dtype
+        return y, total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (total,) = ctx.saved_tensors
+        dy, d_total = (g.contiguous() for g in upstream)
+        gradient = launch_backward(total, None, dy, d_total, ctx.eps)[0]
+        return gradient.to(ctx.dtype), gradient, None
+
+
+class _NormGate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, o: Tensor, u: Tensor, eps: float) -> Tensor:
+        o, u = o.contiguous(), u.contiguous()
+        ctx.save_for_backward(o, u)
+        ctx.eps = eps
+        return launch_forward(o, None, u, eps)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        o, u = ctx.saved_tensors
+        return *launch_backward(o, u, upstream[0].contiguous(), None, ctx.eps), None
+
+
+def gpu_norm(x: Tensor, eps: float) -> Tensor:
+    """`simple_rms_norm` by the kernels."""
+    y: Tensor = _Norm.apply(x, eps)
+    return y
+
+
+def gpu_add_norm(x: Tensor, residual: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """`add_simple_rms_norm` by the kernels."""
+    pair: tuple[Tensor, Tensor] = _AddNorm.apply(x, residual, eps)
+    return pair
+
+
+def gpu_norm_gate(o: Tensor, u: Tensor, eps: float) -> Tensor:
+    """`simple_rms_norm_gate` by the kernels."""
+    y: Tensor = _NormGate.apply(o, u, eps)
+    return y

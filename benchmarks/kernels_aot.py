@@ -1,0 +1,217 @@
+"""Compile every shipped kernel for GPUs that are not here, and read what the compiler says. No driver is needed.
+
+    python benchmarks/kernels_aot.py [--arch 90] [--match NAME] [--write-budget]
+
+Prints registers, spill bytes, shared memory and tensor-core instructions, and fails (exit 1) where a kernel is over
+`benchmarks/kernel_budget.json`. `--write-budget` rewrites that file from what was
+measured. Run it without TRITON_INTERPRET.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from autoclave.kernels.lightning_attention.triton_config import Lrpe, block_width, scan_config
+from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
+
+BUDGET_FILE = Path(__file__).with_name("kernel_budget.json")
+SHARED_BYTES = {80: 166_912, 86: 101_376, 90: 232_448, 100: 232_448}
+HEADS = 16  # token strides are compile-time constants
+TYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One kernel as it would be launched: signature, constants, options."""
+
+    name: str
+    function: Any
+    types: dict[str, str]
+    constants: dict[str, Any]
+    warps: int
+    stages: int
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one compiled kernel uses."""
+
+    registers: int
+    spill_bytes: int
+    shared_bytes: int
+    wgmma: int
+    mma: int
+    tf32: int
+
+
+def scan_variant(
+    role: str, dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, arch: int, *, states_only: bool = False
+) -> Variant:
+    """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture."""
+    config = scan_config(dtype, inner, value, lrpe, SHARED_BYTES[arch])
+    element = TYPE_NAMES[dtype]
+    types = dict.fromkeys(("a_ptr", "b_ptr", "c_ptr", "o_ptr", "x_ptr"), f"*{element}")
+    types |= dict.fromkeys(("d_theta_ptr", "state_ptr", "segment_state_ptr", "final_ptr", "decay_ptr"), "*fp32")
+    types |= {"theta_ptr": "*fp32", "offset_ptr": "*i64", "table_ptr": "*i32", "scale": "fp32"}
+    constants: dict[str, Any] = {
+        "A_TOKEN": HEADS * inner,
+        "B_TOKEN": HEADS * inner,
+        "C_TOKEN": HEADS * value,
+        "O_TOKEN": HEADS * value,
+        "X_TOKEN": HEADS * value,
+        "INNER": inner,
+        "VALUE": value,
+        "BLOCK_INNER": block_width(inner),
+        "BLOCK_VALUE": config.block_value,
+        "CHUNK": config.chunk,
+        "REVERSE": role in ("dk", "dv"),
+        "LRPE": lrpe,
+        "PACKED": True,
+        "HAS_STATE": True,
+        "SPLIT": True,
+        "WRITE_OUTPUT": not states_only,
+        "WRITE_FINAL": not states_only,
+        "PRECISION": config.precision,
+    }
+    if lrpe == 0:
+        constants |= {"theta_ptr": None, "offset_ptr": None}
+    if lrpe != 2:
+        constants |= {"d_theta_ptr": None}
+    suffix = {0: "", 1: "-lrpe", 2: "-lrpe"}[lrpe] + ("-states" if states_only else "")
+    name = f"scan-{role}-{element}-{inner}x{value}{suffix}"
+    return Variant(name, scan_kernel, types, constants, config.warps, config.stages)
+
+
+def scan_variants(arch: int) -> list[Variant]:
+    """Every role at the widths that models use, in the dtypes that people train in, and float32."""
+    variants = []
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        for width in (64, 128):
+            for role in ("forward", "dq", "dk", "dv"):
+                variants.append(scan_variant(role, dtype, width, width, 0, arch))
+        variants.append(scan_variant("forward", dtype, 128, 128, 0, arch, states_only=True))
+        variants.append(scan_variant("forward", dtype, 256, 128, 0, arch))
+        variants.append(scan_variant("dk", dtype, 128, 256, 0, arch))
+        for role in ("forward", "dv"):
+            variants.append(scan_variant(role, dtype, 128, 128, 1, arch))
+        for role in ("dq", "dk"):
+            variants.append(scan_variant(role, dtype, 128, 128, 2, arch))
+        variants.append(scan_variant("forward", dtype, 128, 128, 1, arch, states_only=True))
+    return variants
+
+
+def prefix_variant() -> Variant:
+    """The kernel between the two levels."""
+    types = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
+    types |= dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
+    constants = {"BLOCK": 1024, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
+    return Variant("prefix", prefix_kernel, types, constants, 4, 3)
+
+
+def all_variants(arch: int) -> list[Variant]:
+    """What ships for one architecture."""
+    return [*scan_variants(arch), prefix_variant()]
+
+
+def compile_variant(variant: Variant, arch: int) -> Any:
+    """The compiled kernel, with the alignment that the launcher would find: pointers and strides divisible by 16."""
+    names = variant.function.arg_names
+    signature, aligned = {}, {}
+    unaligned = {"time", "segment_size", "segments_per_sequence", "heads", "scale", "table_ptr", "offset_ptr"}
+    for index, name in enumerate(names):
+        if name in variant.constants:
+            signature[name] = "constexpr"
+            continue
+        signature[name] = variant.types.get(name, "i32")
+        if name not in unaligned and signature[name] != "fp32":
+            aligned[(index,)] = [["tt.divisibility", 16]]
+    source = ASTSource(fn=variant.function, signature=signature, constexprs=variant.constants, attrs=aligned)
+    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+
+
+def read_resources(kernel: Any) -> Resources:
+    """Registers and stack from cuobjdump, shared memory from the metadata, instruction counts from the PTX."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
+        cubin.write(kernel.asm["cubin"])
+        cubin.flush()
+        usage = subprocess.run(
+            [str(TOOLS / "cuobjdump"), "--dump-resource-usage", cubin.name], capture_output=True, text=True, check=True
+        ).stdout
+    registers, stack, local = (int(re.findall(rf"{key}:(\d+)", usage)[-1]) for key in ("REG", "STACK", "LOCAL"))
+    ptx = kernel.asm["ptx"]
+    return Resources(
+        registers=registers,
+        spill_bytes=stack + local,
+        shared_bytes=kernel.metadata.shared,
+        wgmma=ptx.count("wgmma.mma_async"),
+        mma=ptx.count("mma.sync") + ptx.count("tcgen05.mma"),
+        tf32=ptx.count(".tf32"),
+    )
+
+
+def over_budget(measured: Resources, allowed: dict[str, int]) -> list[str]:
+    """What is worse than the budget: more of a resource, or fewer tensor-core instructions."""
+    problems = []
+    for key in ("registers", "spill_bytes", "shared_bytes", "tf32"):
+        if getattr(measured, key) > allowed[key]:
+            problems.append(f"{key} {getattr(measured, key)} > {allowed[key]}")
+    for key in ("wgmma", "mma"):
+        if (getattr(measured, key) == 0) and allowed[key] > 0:
+            problems.append(f"no {key} instructions")
+    return problems
+
+
+def main() -> int:
+    """Compile, print, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--arch", type=int, action="append", choices=sorted(SHARED_BYTES), help="default: 80, 86, 90, 100"
+    )
+    parser.add_argument("--match", default="", help="only kernels whose name holds this")
+    parser.add_argument("--write-budget", action="store_true")
+    arguments = parser.parse_args()
+    budget = json.loads(BUDGET_FILE.read_text()) if BUDGET_FILE.exists() else {}
+    failures, missing = 0, 0
+    print(f"triton {triton.__version__}")
+    titles = ("sm", "warps", "regs", "spill", "shared", "wgmma", "mma", "tf32")
+    print(f"{'kernel':44s}" + "".join(f"{title:>8s}" for title in titles))
+    for arch in arguments.arch or sorted(SHARED_BYTES):
+        for variant in all_variants(arch):
+            if arguments.match not in variant.name:
+                continue
+            used = read_resources(compile_variant(variant, arch))
+            key = f"{variant.name}@sm_{arch}"
+            problems = over_budget(used, budget[key]) if key in budget else []
+            missing += key not in budget
+            if arguments.write_budget:
+                budget[key] = asdict(used)
+                problems = []
+            failures += bool(problems)
+            print(
+                f"{variant.name:44s}"
+                + "".join(f"{n:8d}" for n in (arch, variant.warps, *asdict(used).values()))
+                + f"  {'; '.join(problems)}",
+                flush=True,
+            )
+    if arguments.write_budget:
+        BUDGET_FILE.write_text(json.dumps(dict(sorted(budget.items())), indent=1) + "\n")
+    elif missing:
+        print(f"{missing} kernels have no budget: run with --write-budget", file=sys.stderr)
+    return 1 if failures or (missing and not arguments.write_budget) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
