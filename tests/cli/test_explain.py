@@ -1,0 +1,183 @@
+"""`autoclave explain`: the same verdicts and values as a run, for pages, texts, archives and standard input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from autoclave.cleaning.filters.registry import MODULES, dialects_of
+from autoclave.cli import explain
+from autoclave.corpus.storage import Folder
+from autoclave.errors import AutoclaveError, InputError, RecipeError
+from autoclave.pipelines.engine import InProcessEngine
+from autoclave.pipelines.recipe import check_recipe
+from autoclave.pipelines.run import run_recipe
+
+SENTENCES = [
+    "The river that runs past the old town has moved its bed more than once, and the people there know it well.",
+    "In spring the water rises and takes the sand from one bank to the other, where it stays until the next year.",
+    "Nobody has stopped it so far, and with the sand go the trees that held the bank together for a century.",
+    "The maps of the county show four different courses, which is why the border no longer follows the water.",
+    "Farmers on both sides have learned to plant late, and to leave the lowest fields to grass and to the geese.",
+]
+
+
+def page(*paragraphs: str) -> str:
+    body = "".join(f"<p>{paragraph}</p>\n" for paragraph in paragraphs)
+    return f"<!doctype html><html><head><title>River</title></head><body><article>\n{body}</article></body></html>"
+
+
+def call(*arguments: object, stdin: str | None = None) -> str:
+    app = typer.Typer()
+    explain.register(app)
+    app.command("other")(lambda: None)
+    result = CliRunner().invoke(app, ["explain", *map(str, arguments)], input=stdin)
+    if isinstance(result.exception, AutoclaveError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def answer(*arguments: object, stdin: str | None = None) -> Any:
+    return json.loads(call(*arguments, "--json", stdin=stdin))
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.html"
+    path.write_text(page(*SENTENCES), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    path = tmp_path / "short.html"
+    path.write_text(page(SENTENCES[0]), encoding="utf-8")
+    return path
+
+
+def rule(explanation: Any, signal: str) -> Any:
+    return next(rule for step in explanation["steps"] for rule in step["rules"] if rule["signal"] == signal)
+
+
+def test_a_good_page_is_kept(good: Path) -> None:
+    found = answer(good)
+    assert found["kept"]
+    assert all(step["kept"] for step in found["steps"])
+    assert found["steps"][0]["kind"] == "extract"
+    assert all(sentence[:40] in found["text"] for sentence in SENTENCES)
+
+
+def test_a_short_page_fails_the_rule_on_words(short: Path) -> None:
+    found = answer(short)
+    assert not found["kept"]
+    words = rule(found, "word_count")
+    assert (words["low"], words["kept"]) == (50, False)
+    assert 20 <= words["value"] <= 25  # 22 words; some readings count punctuation
+    step = next(step for step in found["steps"] if step["name"] == "gopher_quality")
+    assert step["reason"] == "word_count < 50"
+    assert "fails" in call(short)
+
+
+def test_an_explanation_says_what_a_run_says(good: Path, short: Path, tmp_path: Path) -> None:
+    recipe = check_recipe(
+        {"name": "t", "inputs": [str(good), str(short)], "stages": {"extract": None, "clean": None}}, "t"
+    )
+    run_recipe(recipe, str(tmp_path / "run"), InProcessEngine())
+    rows = [
+        row
+        for p in sorted((tmp_path / "run" / "02-clean" / "ledger").iterdir())
+        for row in pq.read_table(p).to_pylist()
+    ]
+    assert len(rows) == 2
+    explained = [answer(path) for path in (good, short)]
+    for row in rows:
+        found = next(e for e in explained if rule(e, "word_count")["value"] == row["word_count"])
+        assert (found["kept"], found["filter"], found["reason"]) == (row["kept"], row["filter"], row["reason"])
+        for step in found["steps"]:
+            for one in step["rules"]:
+                assert one["value"] == row[one["signal"]]
+            if step["kind"] == "transform":
+                assert step["changes"] == row[f"{step['name']}_changes"]
+
+
+def test_a_recipe_changes_the_verdict(short: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nstages: {extract: {}, clean: {min_words: 10, filters: [gopher_quality]}}\n")
+    found = answer(short, "--recipe", recipe)
+    assert rule(found, "word_count")["low"] == 10
+    assert [step["name"] for step in found["steps"] if step["kind"] == "filter"] == ["gopher_quality"]
+    recipe.write_text("name: r\nstages: {clean: {min_word: 10}}\n")
+    with pytest.raises(RecipeError, match="min_words"):
+        call(short, "--recipe", recipe)
+
+
+def test_standard_input_and_texts_of_any_name(tmp_path: Path, good: Path) -> None:
+    text = "\n".join(SENTENCES)
+    (tmp_path / "notes.md").write_text(text, encoding="utf-8")
+    by_name = answer(tmp_path / "notes.md")
+    assert rule(answer("-", stdin=text), "word_count") == rule(by_name, "word_count")
+    assert by_name["kept"]
+    assert answer("-", stdin=page(*SENTENCES))["text"] == answer(good)["text"]
+
+
+def test_a_record_of_an_archive(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": " ".join(SENTENCES[:n]), "url": f"https://x.example/{n}"}) for n in range(1, 6)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(lines) + "\n")
+    counts = []
+    for record in range(5):
+        found = answer(tmp_path / "docs.jsonl", "--record", record)
+        assert (found["records"], found["record"], found["url"]) == (5, record, f"https://x.example/{record + 1}")
+        counts.append(rule(found, "word_count")["value"])
+    assert counts == sorted(set(counts))
+    with pytest.raises(InputError, match="no record 5, it has 5"):
+        call(tmp_path / "docs.jsonl", "--record", 5)
+
+
+def test_transforms_show_what_they_changed(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text(
+        "\n".join(SENTENCES) + "\nWhat a river!!!!!!!! See https://rivers.example/a?b=c now.\n"
+    )
+    found = answer(tmp_path / "t.txt")
+    steps = {step["name"]: step for step in found["steps"]}
+    assert "!!!!!!!!" in steps["collapse_punctuation"]["before"]
+    assert "!!!!!!!!" not in steps["collapse_punctuation"]["after"]
+    assert steps["strip_urls"]["changes"] == 1
+    assert "rivers.example" not in found["text"]
+
+
+def test_dialects(short: Path) -> None:
+    found = answer(short, "--dialects")
+    expected = [(name, dialect) for name in MODULES for dialect in dialects_of(name)]
+    assert [(one["filter"], one["dialect"]) for one in found["dialects"]] == expected
+    assert not any(one["kept"] for one in found["dialects"] if one["filter"] == "gopher_quality")
+    assert "Dialects" in call(short, "--dialects")
+
+
+def test_a_page_that_extraction_drops(tmp_path: Path) -> None:
+    (tmp_path / "empty.html").write_text("<!doctype html><html><body></body></html>")
+    found = answer(tmp_path / "empty.html")
+    assert (found["kept"], found["filter"], found["reason"]) == (False, "extract", "empty")
+    assert len(found["steps"]) == 1
+    assert "dropped by extract: empty" in call(tmp_path / "empty.html")
+
+
+def test_clear_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.html"):
+        call(tmp_path / "absent.html")
+    (tmp_path / "bad.warc").write_bytes(b"WARC/1.0\r\nbroken")
+    with pytest.raises(InputError, match="no record 0"):
+        call(tmp_path / "bad.warc")
+
+
+def test_nothing_is_left_behind(good: Path) -> None:
+    before = sorted(good.parent.iterdir())
+    call(good)
+    assert sorted(good.parent.iterdir()) == before
+    assert not Folder(good.parent).files("extract*")
