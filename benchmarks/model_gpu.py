@@ -113,7 +113,7 @@ def scoring_row(config: ModelConfig, device: torch.device, documents: int, pack:
     model = TransNormerLLM(config).initialise(0).to(device)
     if device.type == "cuda":
         for name, parameter in model.named_parameters():
-            if parameter.dim() == 2 and not name.endswith("lrpe_theta"):
+            if parameter.dim() == 2 and not name.endswith("lrpe.theta"):
                 parameter.data = parameter.data.bfloat16()
     scorer = Scorer(model, pack_tokens=pack)
     sizes = 4 * lengths
@@ -142,7 +142,7 @@ def decoding_rows(config: ModelConfig, device: torch.device, batches: list[int],
     model = TransNormerLLM(config).initialise(0).to(device).eval()
     if device.type == "cuda":
         for name, parameter in model.named_parameters():
-            if parameter.dim() == 2 and not name.endswith("lrpe_theta"):
+            if parameter.dim() == 2 and not name.endswith("lrpe.theta"):
                 parameter.data = parameter.data.bfloat16()
     rows: list[Row] = []
     for batch in batches:

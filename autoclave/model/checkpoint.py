@@ -113,7 +113,7 @@ def load_model(folder: str | Path, *, device: str = "cpu", dtype: torch.dtype | 
         model = TransNormerLLM(config)
     assign_weights(model, load_weights(folder / WEIGHTS_FILE), str(folder / WEIGHTS_FILE))
     for name, parameter in model.named_parameters():
-        if dtype is not None and parameter.dim() == 2 and not name.endswith("lrpe_theta"):
+        if dtype is not None and parameter.dim() == 2 and not name.endswith("lrpe.theta"):
             parameter.data = parameter.data.to(dtype)
     return model.to(device=device).eval()
 

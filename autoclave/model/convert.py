@@ -28,7 +28,7 @@ _TO_RELEASED = {
     "mixer.output.weight": "token_mixer.out_proj.weight",
     "mixer.gate_down.weight": "token_mixer.gate_down.weight",
     "mixer.gate_up.weight": "token_mixer.gate_up.weight",
-    "mixer.lrpe_theta": "token_mixer.lrpe.theta",
+    "mixer.lrpe.theta": "token_mixer.lrpe.theta",
     "channel.value.weight": "channel_mixer.l1.weight",
     "channel.gate.weight": "channel_mixer.l2.weight",
     "channel.output.weight": "channel_mixer.l3.weight",

@@ -57,7 +57,7 @@ def learning_rate(settings: OptimizerSettings, step: int, steps: int) -> float:
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
     """Whether weight decay applies: to matrices, not to the embedding, LRPE's theta or norm weights."""
-    return parameter.dim() == 2 and not name.endswith(("embedding.weight", "lrpe_theta"))
+    return parameter.dim() == 2 and not name.endswith(("embedding.weight", "lrpe.theta"))
 
 
 def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:

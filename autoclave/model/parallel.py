@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -168,10 +168,13 @@ def parallelise(
     *,
     compile_layers: bool = False,
     activation_checkpointing: str = "none",
+    bfloat16: bool = False,
 ) -> TransNormerLLM:
     """Apply tensor parallelism, activation checkpointing, compilation and FSDP2 to a plain model, in place.
 
     activation_checkpointing: "none", "full", or "selective" (every second layer).
+    bfloat16: gather matrices in bfloat16 under FSDP; masters, gradient sums and LRPE's theta stay float32. Without
+    FSDP nothing is done for it here: the training loop uses autocast.
     """
     if world.mesh is not None and world.tensor_size > 1:
         split_model(model, world.mesh["tensor"].get_group())
@@ -181,7 +184,11 @@ def parallelise(
         if compile_layers:
             layer.compile()
     if world.mesh is not None and world.data_size > 1:
+        data = world.mesh["data"]
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bfloat16 else None, reduce_dtype=torch.float32)
         for layer in model.layers:
-            fully_shard(layer, mesh=world.mesh["data"])
-        fully_shard(model, mesh=world.mesh["data"])
+            if layer.mixer.lrpe is not None:
+                fully_shard(layer.mixer.lrpe, mesh=data)
+            fully_shard(layer, mesh=data, mp_policy=policy)
+        fully_shard(model, mesh=data, mp_policy=policy)
     return model

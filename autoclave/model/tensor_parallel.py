@@ -30,7 +30,7 @@ def split_of(name: str, config: ModelConfig) -> Split | None:
     name = name.removesuffix("/exp_avg").removesuffix("/exp_avg_sq")
     if name.endswith("mixer.qkvu.weight"):
         return Split(0, 4 if config.gate == "full" else 3)
-    if name.endswith(("mixer.gate_up.weight", "lrpe_theta", "channel.value.weight", "channel.gate.weight")):
+    if name.endswith(("mixer.gate_up.weight", "lrpe.theta", "channel.value.weight", "channel.gate.weight")):
         return Split(0, 1)
     if name.endswith(("mixer.output.weight", "channel.output.weight")):
         return Split(1, 1)

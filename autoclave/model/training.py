@@ -157,8 +157,11 @@ class Trainer:
         self.metrics = MetricsFile(folder / "metrics.jsonl")
         self.loss = math.nan
         self.skipped_in_a_row = 0
-        bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and self.device.type == "cuda")
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
+        on_cuda = self.device.type == "cuda"
+        self.bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and on_cuda)
+        # FSDP gathers matrices in bfloat16 itself; autocast would keep a second copy of the whole model.
+        enabled = self.bfloat16 and self.world.data_size == 1
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
         self.peak = peak_flops(self.device)
 
     def start(self, resume: bool) -> None:
@@ -177,6 +180,7 @@ class Trainer:
             self.world,
             compile_layers=self.settings.compile,
             activation_checkpointing=self.settings.activation_checkpointing,
+            bfloat16=self.bfloat16,
         )
         self.optimizer = make_optimizer(self.model, self.settings.optimizer)
         checkpoints.restore_optimizer(self.model, self.optimizer, self.world.shard_moments(self.model, moments))

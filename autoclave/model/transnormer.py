@@ -112,6 +112,18 @@ def activate(x: Tensor, name: str) -> Tensor:
     return 1 + F.elu(x) if name == "elu1" else x
 
 
+class LearnedPositions(nn.Module):
+    """LRPE's theta [heads, head_size]: a module of its own, so that it stays float32 where matrices are bfloat16."""
+
+    def __init__(self, heads: int, head_size: int) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.empty(heads, head_size))
+
+    def forward(self, dtype: torch.dtype) -> Tensor:
+        """A copy of theta in this dtype (a copy, since FSDP may take the parameter's own storage back)."""
+        return self.theta.to(dtype, copy=True)
+
+
 class TokenMixer(nn.Module):
     """Gated linear attention: out = W_o (u * norm(lightning_attention(silu q, silu k, v))).
 
@@ -130,9 +142,7 @@ class TokenMixer(nn.Module):
         if config.gate == "low_rank":
             self.gate_down = nn.Linear(config.hidden_size, config.gate_rank, bias=False)
             self.gate_up = nn.Linear(config.gate_rank, width, bias=False)
-        self.lrpe_theta = None
-        if config.has_lrpe(layer):
-            self.lrpe_theta = nn.Parameter(torch.empty(config.heads, config.head_size))
+        self.lrpe = LearnedPositions(config.heads, config.head_size) if config.has_lrpe(layer) else None
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """q, k, v [batch, time, heads, head_size] after their activations, and the gate [batch, time, width]."""
@@ -155,7 +165,7 @@ class TokenMixer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """x [batch, time, hidden] -> the same shape, and the final memory [sequences, heads, key, value] if asked."""
         query, key, value, gate = self.project(x)
-        theta = None if self.lrpe_theta is None else self.lrpe_theta.to(decay.dtype)
+        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         if memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None:
             return self.step(query, key, value, gate, decay, packing, memory)
         with torch.autocast(x.device.type, enabled=False):  # the kernel chooses its own precisions
@@ -186,7 +196,7 @@ class TokenMixer(nn.Module):
 
         On a GPU `memory` is updated in place.
         """
-        theta = None if self.lrpe_theta is None else self.lrpe_theta.to(decay.dtype)
+        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         query, key, value = query[:, 0], key[:, 0], value[:, 0]
         positions = packing.positions
         if self.config.norm == "simple" and gate is not None:
@@ -268,7 +278,7 @@ class TransNormerLLM(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
-            if name.endswith("lrpe_theta"):
+            if name.endswith("lrpe.theta"):
                 index = torch.arange(parameter.numel(), dtype=torch.float64) / self.config.mixer_width
                 value = (10_000.0 ** (-2 * index)).view(parameter.shape)
             elif parameter.dim() == 1:

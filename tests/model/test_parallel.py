@@ -66,6 +66,13 @@ def test_two_processes_train_as_one(alone: Path, tmp_path: Path, tensor_parallel
 
 
 @pytest.mark.slow
+def test_two_processes_in_bfloat16_follow_float32(alone: Path, tmp_path: Path) -> None:
+    launch(2, tmp_path / "two", precision="bfloat16")
+    for (_, ours), (_, theirs) in zip(losses(tmp_path / "two"), losses(alone), strict=True):
+        assert ours == pytest.approx(theirs, rel=0.01)
+
+
+@pytest.mark.slow
 def test_four_processes_fsdp_times_tensor_parallel_resumed_on_one(alone: Path, tmp_path: Path) -> None:
     launch(4, tmp_path / "four", tensor_parallel=2, steps=3, activation_checkpointing="full")
     assert len(losses(tmp_path / "four")) == 3
