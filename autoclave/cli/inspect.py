@@ -126,7 +126,7 @@ def sample(
     print_events(events, characters, make_console())
 
 
-def _near(view: StageView, signal: str, value: float, count: int) -> list[Any]:
+def _near(view: StageView, signal: str, value: float | None, count: int) -> list[Any]:
     from autoclave.pipelines.ledgers import near
 
     return near(view, signal, value, count)
@@ -140,14 +140,14 @@ def _has(view: StageView, kept: bool, reason: str | None) -> bool:
     return any(reason in (name, *reasons) for name, reasons in row.dropped_by.items())
 
 
-def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str, float]]:
+def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str, float | None]]:
     """Return (stage, signal, threshold) for SIGNAL=VALUE, or for SIGNAL alone where its thresholds dropped something.
 
     Raises RecipeError where no stage has the signal, or no threshold of it is known.
     """
     from autoclave.errors import RecipeError
     from autoclave.pipelines.histograms import find_thresholds
-    from autoclave.pipelines.ledgers import check_signal
+    from autoclave.pipelines.ledgers import BAND, check_signal
 
     signal, _, value = text.partition("=")
     views = [view for view in stages if signal in view.signals]
@@ -158,16 +158,17 @@ def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str
             return [(view, signal, float(value)) for view in views]
         except ValueError as error:
             raise RecipeError(f"--near {text}: '{value}' is not a number") from error
-    places = [(view, signal, limit) for view in views for limit in _limits(find_thresholds(view).get(signal, []))]
+    places: list[tuple[StageView, str, float | None]] = []
+    for view in views:
+        limits = find_thresholds(view).get(signal, [])
+        places += [(view, signal, value) for value in sorted({limit.value for limit in limits})]
+        if not limits and set(BAND) <= set(view.signals):
+            places.append((view, signal, None))
     if not places:
         raise RecipeError(
             f"--near {signal}: it dropped nothing, so its threshold is not known; give --near {signal}=VALUE"
         )
     return places
-
-
-def _limits(thresholds: list[Any]) -> list[float]:
-    return sorted({limit.value for limit in thresholds})
 
 
 @app.command()

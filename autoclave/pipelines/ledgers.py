@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -257,18 +258,33 @@ def sample(
     return choose(stage, rank, count, [], where)
 
 
-def near(stage: StageView, signal: str, threshold: float, count: int = 10) -> list[Event]:
+BAND = ("band_low", "band_high")
+"""Signals that hold each document's own limits: self-cleaning's, which differ from stratum to stratum."""
+
+
+def near(stage: StageView, signal: str, threshold: float | None, count: int = 10) -> list[Event]:
     """Return the documents of a stage whose signal is nearest to a threshold, below and above it, nearest first.
 
-    Raises RecipeError where the ledger has no such signal.
+    threshold: None for the limits that stand beside the signal in the ledger (see BAND). Raises RecipeError where the
+    ledger has no such signal.
     """
-    check_signal(stage, signal)
+    limits = [threshold] if threshold is not None else BAND
+    for name in (signal, *(limit for limit in limits if isinstance(limit, str))):
+        check_signal(stage, name)
 
     def rank(batch: pa.RecordBatch | pa.Table) -> list[float]:
-        values = batch.column(signal).cast(pa.float64()).to_pylist()
-        return [math.nan if value is None else abs(value - threshold) for value in values]
+        value = _floats(batch, signal)
+        away = [np.abs(value - (_floats(batch, at) if isinstance(at, str) else at)) for at in limits]
+        nearest: list[float] = np.fmin.reduce(away).tolist()
+        return nearest
 
-    return choose(stage, rank, count, [signal])
+    return choose(stage, rank, count, [signal, *BAND] if threshold is None else [signal])
+
+
+def _floats(batch: pa.RecordBatch | pa.Table, name: str) -> np.ndarray:
+    """Return a column as float64, NaN where there is no value."""
+    column = batch.column(name).cast(pa.float64())
+    return column.fill_null(math.nan).to_numpy()
 
 
 def check_signal(stage: StageView, signal: str) -> None:
