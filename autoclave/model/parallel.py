@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from autoclave.errors import RecipeError
 from autoclave.model.tensor_parallel import join_parts, split_model, split_of, take_part
-from autoclave.model.transnormer import TransNormerLLM
+from autoclave.model.transnormer import Layer, TransNormerLLM
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,7 @@ def parallelise(
         data = world.mesh["data"]
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bfloat16 else None, reduce_dtype=torch.float32)
         for layer in model.layers:
+            assert isinstance(layer, Layer)
             if layer.mixer.lrpe is not None:
                 fully_shard(layer.mixer.lrpe, mesh=data)
             fully_shard(layer, mesh=data, mp_policy=policy)

@@ -1,0 +1,164 @@
+"""Model sizes planned, not guessed: memory a GPU by part, FLOPs, tokens a second and days, each with its formula."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from autoclave.errors import RecipeError
+from autoclave.model.config import ModelConfig
+from autoclave.model.metrics import PEAK_BFLOAT16
+
+GIB = 2**30
+# Memory that a program can use, in GiB, as the driver reports it; peaks are in metrics.py.
+GPUS = {"h100": ("H100", 79.2), "h200": ("H200", 139.8), "a100": ("A100", 79.2), "b200": ("B200", 178.4)}
+# CUDA context, cuBLAS workspaces and the allocator's fragments: measured allowances, not a formula.
+OVERHEAD_GIB = 2.0
+# Rows of logits that the fused head has in memory at once (kernels/linear_cross_entropy).
+HEAD_ROWS = 2048
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the memory table: its name, bytes on each GPU, and how they were counted."""
+
+    name: str
+    bytes: float
+    formula: str
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What training a model takes. Rates assume the given model FLOPs utilisation (mfu)."""
+
+    gpu: str
+    gpus: int
+    tensor_parallel: int
+    tokens_per_gpu: int
+    activation_checkpointing: str
+    parameters: int
+    parts: list[Part]
+    gpu_bytes: float
+    flops_per_token: float
+    mfu: float
+    tokens_per_second: float
+    total_tokens: float
+    days: float
+
+    @property
+    def bytes_per_gpu(self) -> float:
+        """All parts together."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the parts fit the GPU's memory."""
+        return self.bytes_per_gpu <= self.gpu_bytes
+
+    def text(self) -> str:
+        """The plan as a table for the terminal."""
+        lines = [f"{self.parameters / 1e6:,.1f} M parameters on {self.gpus} x {self.gpu}"]
+        lines += [f"  {part.name:<24} {part.bytes / GIB:>8.2f} GiB   {part.formula}" for part in self.parts]
+        verdict = "fits" if self.fits else "DOES NOT FIT"
+        lines += [
+            f"  {'together':<24} {self.bytes_per_gpu / GIB:>8.2f} GiB   {verdict} in {self.gpu_bytes / GIB:.1f} GiB",
+            f"{self.flops_per_token / 1e9:,.2f} GFLOP a token (6 N_matrices + attention)",
+            f"{self.tokens_per_second:,.0f} tokens/s at {self.mfu:.0%} model FLOPs utilisation (an assumption)",
+            f"{self.total_tokens / 1e9:,.1f} G tokens: {self.days:,.2f} days",
+        ]
+        return "\n".join(lines)
+
+
+def activation_elements(config: ModelConfig, tensor_parallel: int = 1) -> float:
+    """Elements that one layer keeps for its backward pass, per token (GPU kernels, eager autograd).
+
+    Two residual sums and two norms (4 D); q, k, v, u as projected and q, k after silu (6 D_h); attention and gated
+    output (2 D_h); value, gate and product of the channel mixer (3 F). Split parts are divided by tensor_parallel.
+    """
+    gate = {"full": 1, "low_rank": 1, "none": 0}[config.gate]
+    silu = 2 if config.mixer_activation != "none" else 0
+    split = (3 + gate + silu + 2) * config.mixer_width + 3 * config.glu_size
+    return 4 * config.hidden_size + split / tensor_parallel
+
+
+def _activation_part(config: ModelConfig, tokens: int, mode: str, tensor_parallel: int) -> Part:
+    layer, D, L = activation_elements(config, tensor_parallel), config.hidden_size, config.layers
+    if mode == "none":
+        elements, formula = L * layer, "2 B x tokens x L (4 D + (8 D_h + 3 F) / tp)"
+    elif mode == "selective":
+        kept, redone = L // 2, L - L // 2
+        elements = kept * layer + redone * 2 * D + layer
+        formula = "every second layer: 2 D in place of 4 D + (8 D_h + 3 F) / tp; one layer again"
+    else:
+        elements, formula = L * 2 * D + layer, "2 B x tokens x (L 2 D + one layer)"
+    return Part(name="activations", bytes=2.0 * tokens * (elements + 2 * D), formula=formula)
+
+
+def plan_training(
+    config: ModelConfig,
+    *,
+    gpus: int,
+    gpu: str = "h100",
+    tokens_per_gpu: int = 16_384,
+    tensor_parallel: int = 1,
+    activation_checkpointing: Literal["none", "selective", "full"] = "none",
+    total_tokens: float | None = None,
+    mfu: float = 0.4,
+) -> TrainingPlan:
+    """Memory, speed and time of training with FSDP2, float32 masters and AdamW, bfloat16 matrices.
+
+    tokens_per_gpu: of one micro-batch on one GPU. total_tokens: None means 20 a parameter (Hoffmann et al. 2022).
+    Raises RecipeError for an unknown GPU or a tensor_parallel that does not divide.
+    """
+    if gpu.lower() not in GPUS:
+        raise RecipeError(f"unknown GPU '{gpu}'; there are: {', '.join(GPUS)}")
+    if tensor_parallel < 1 or gpus % tensor_parallel or config.heads % tensor_parallel:
+        raise RecipeError(f"tensor_parallel {tensor_parallel} must divide {gpus} GPUs and {config.heads} heads")
+    name, memory = GPUS[gpu.lower()]
+    counts = config.parameter_count()
+    split = counts["token_mixers"] + counts["channel_mixers"]
+    whole = sum(counts.values()) - split
+    held = split / tensor_parallel + whole  # parameters of one tensor-parallel rank
+    data = gpus // tensor_parallel
+    layer = split / config.layers / tensor_parallel
+    sharded = f"N / {data}" if data > 1 else "N"
+    working = held * 2 if data == 1 else 2 * 2 * layer + 2 * counts["embedding"]
+    gradients = held * 2 if data == 1 else 2 * 2 * layer + 4 * counts["embedding"]
+    head = 4 * counts["embedding"] + HEAD_ROWS * config.vocabulary_size * (4 + 2)
+    parts = [
+        Part(name="float32 masters", bytes=4 * held / data, formula=f"4 B x {sharded}"),
+        Part(name="gradients", bytes=4 * held / data, formula=f"4 B x {sharded}"),
+        Part(name="AdamW moments", bytes=8 * held / data, formula=f"8 B x {sharded}"),
+        Part(
+            name="bfloat16 matrices",
+            bytes=working,
+            formula="2 B x N" if data == 1 else "2 B x (two layers + embedding), gathered",
+        ),
+        Part(
+            name="gradients in flight",
+            bytes=gradients,
+            formula="2 B x N before they are widened" if data == 1 else "2 B x two layers + 4 B x embedding",
+        ),
+        _activation_part(config, tokens_per_gpu, activation_checkpointing, tensor_parallel),
+        Part(name="head", bytes=head, formula=f"4 B x V D (its gradient) + {HEAD_ROWS} rows of logits x 6 B"),
+        Part(name="context, fragments", bytes=OVERHEAD_GIB * GIB, formula="allowance"),
+    ]
+    parameters = sum(counts.values())
+    tokens = 20.0 * parameters if total_tokens is None else float(total_tokens)
+    flops = config.training_flops_per_token()
+    rate = gpus * PEAK_BFLOAT16[name] * mfu / flops
+    return TrainingPlan(
+        gpu=name,
+        gpus=gpus,
+        tensor_parallel=tensor_parallel,
+        tokens_per_gpu=tokens_per_gpu,
+        activation_checkpointing=activation_checkpointing,
+        parameters=parameters,
+        parts=parts,
+        gpu_bytes=memory * GIB,
+        flops_per_token=flops,
+        mfu=mfu,
+        tokens_per_second=rate,
+        total_tokens=tokens,
+        days=tokens / rate / 86_400 if math.isfinite(rate) else math.inf,
+    )
