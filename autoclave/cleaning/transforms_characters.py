@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
 
 from autoclave.cleaning.protected import edit, edit_outside
+from autoclave.cleaning.transforms_scan import TABLE_SIZE, CodePoints, rows_misread
 
 # -- Unicode form ---------------------------------------------------------------------------------------------------
 
-NORMALISE_TRIGGER = r"[^\x00-\x7f]"
 # What bytes 0x80 to 0xFF become when UTF-8 is read as Windows-1252 (or, where that has gaps, as Latin-1).
-_AS_CP1252 = {bytes([byte]).decode("cp1252", "ignore") or chr(byte): byte for byte in range(0x80, 0x100)} | {
-    chr(byte): byte for byte in range(0x80, 0x100)
+_AS_CP1252 = {chr(byte): byte for byte in range(0x80, 0x100)} | {
+    sign: byte for byte in range(0x80, 0xA0) if (sign := bytes([byte]).decode("cp1252", "ignore"))
 }
-_HIGH = "".join(sorted(re.escape(character) for character in _AS_CP1252))
-_LEADS = "\u00c2-\u00f4"
-_MOJIBAKE = re.compile(rf"[{_LEADS}][{_HIGH}]+")
+_LEADS = "".join(map(chr, range(0xC2, 0xF5)))
+_MOJIBAKE = re.compile(rf"[{_LEADS}][{''.join(sorted(map(re.escape, _AS_CP1252)))}]+")
 _C1 = re.compile("[\x80-\x9f]")
 
 
-def normalise_unicode(text: str, language: str | None = None) -> tuple[str, int]:
+@functools.cache
+def _unusual() -> CodePoints:
+    """Rows with code points that NFC may change."""
+    is_normalized = unicodedata.is_normalized
+    unstable = [chr(p) for p in range(0xC0, TABLE_SIZE) if not 0xD800 <= p < 0xE000 and not 0xAC00 <= p < 0xD7A4]
+    changed = [sign for sign in unstable if unicodedata.combining(sign) or not is_normalized("NFC", sign)]
+    vowels = [chr(p) for p in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))]  # compose without being combining
+    return CodePoints(dict.fromkeys([*changed, *vowels], 1))
+
+
+def find_unusual(text: pa.StringArray) -> np.ndarray:
+    """Which rows `normalise_unicode` could change."""
+    return _unusual()(text) | rows_misread(text)
+
+
+def normalise_unicode(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Bring text to NFC and repair UTF-8 that was read as Windows-1252 ("cafÃ©" for "café"), once or twice.
 
     A run is repaired only if all of it is valid UTF-8 when written back as bytes, which text that was meant that way
     hardly ever is. NFC, not NFKC: compatibility forms carry meaning (superscripts, full-width punctuation).
     """
-    changes = 0
-    if text.isascii():
-        return text, 0
+    return edit_outside(text, _normalise)
+
+
+def _normalise(stretch: str) -> str:
     for _ in range(2):
-        text, found = edit(text, _MOJIBAKE, _unscramble)
-        changes += found
-        if not found:
+        repaired = _MOJIBAKE.sub(_unscramble, stretch)
+        if repaired == stretch:
             break
-    if not unicodedata.is_normalized("NFC", text):
-        text, found = edit_outside(text, lambda stretch: unicodedata.normalize("NFC", stretch))
-        changes += found
-    return text, changes
+        stretch = repaired
+    return unicodedata.normalize("NFC", stretch)
 
 
 def _unscramble(match: re.Match[str]) -> str:
     raw = match.group()
     try:
-        fixed = bytes(_AS_CP1252[character] for character in raw).decode()
+        fixed = bytes(_AS_CP1252[sign] for sign in raw).decode()
     except UnicodeDecodeError:
         return raw
     return raw if _C1.search(fixed) else fixed
@@ -58,97 +75,162 @@ _MAPPED: dict[str, str] = {
     **dict.fromkeys("\u00ad\u200b\u2060\u2061\u2062\u2063\u2064\ufeff\u180e\ufff9\ufffa\ufffb", ""),
     # Directional embeddings and isolates: marks of layout; the implicit order of the letters remains.
     **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
-    "\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "st", "\ufb06": "st",
+    **dict(
+        zip("\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06", ["ff", "fi", "fl", "ffi", "ffl", "st", "st"], strict=True)
+    ),
     # Full-width letters and digits; full-width punctuation stays, it is what Chinese and Japanese use.
-    **{chr(point): chr(point - 0xFEE0) for span in ((0xFF10, 0xFF19), (0xFF21, 0xFF3A), (0xFF41, 0xFF5A))
-       for point in range(span[0], span[1] + 1)},
+    **{chr(point): chr(point - 0xFEE0) for point in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))},
+    **{chr(point): chr(point - 0xFEE0) for point in range(0xFF41, 0xFF5B)},
     # Radicals in place of the characters they look like: what text from PDF files holds.
     **{chr(point): unicodedata.normalize("NFKC", chr(point)) for point in range(0x2F00, 0x2FD6)},
-}  # fmt: skip
-_PRIVATE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
-_SPECIAL = re.compile(f"[{''.join(map(re.escape, _MAPPED))}{_PRIVATE}]")
-SPECIAL = (
-    r"[\x{00a0}\x{1680}\x{2000}-\x{200b}\x{202a}-\x{202f}\x{205f}-\x{2064}\x{2066}-\x{2069}\x{3000}\x{0085}\x{2028}"
-    r"\x{2029}\x0b\x0c\x{00ad}\x{feff}\x{180e}\x{fff9}-\x{fffb}\x{fb00}-\x{fb06}\x{ff10}-\x{ff19}\x{ff21}-\x{ff3a}"
-    r"\x{ff41}-\x{ff5a}\x{2f00}-\x{2fd5}\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
-)
+}
+_PRIVATE = "".join(map(chr, range(0xE000, 0xF900)))
+find_special = CodePoints({**dict.fromkeys(_MAPPED, 1), _PRIVATE: 1}, above=True)
 
 
-def map_special_characters(text: str, language: str | None = None) -> tuple[str, int]:
+def map_special_characters(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Map unusual blanks, line ends, ligatures, full-width letters and digits, and radicals to their usual forms;
     remove invisible characters, directional embeddings and private-use characters (icon fonts)."""
-    return edit(text, _SPECIAL, lambda match: _MAPPED.get(match.group(), ""))
+    return edit(text, _special(text))
+
+
+def _special(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    for start, end, _ in find_special.spans(text):
+        run = text[start:end].decode()
+        if run[0] in _MAPPED:
+            yield start, end, _MAPPED[run[0]].encode() * len(run)
+        elif 0xE000 <= ord(run[0]) < 0xF900 or ord(run[0]) >= 0xF0000:
+            yield start, end, b""
 
 
 # -- garbled strings ------------------------------------------------------------------------------------------------
 
-_GARBLED = re.compile(
-    r"""
-    ^[^\n]*(?:\ufffd[^\n\ufffd]{0,3}){4}[^\n]*\n?        # a line that lost its encoding
-  | \ufffd+ | (?:\u951f\u65a4\u62f7|\u951f\u65a4)+       # replacement characters, and read as GBK twice
-  | (?:\u70eb){3,} | (?:\u5c6f){3,}                      # uninitialised memory (0xCC, 0xCD) read as GBK
-  | (?<=[\u0300-\u036f\u0483-\u0489]{3})[\u0300-\u036f\u0483-\u0489]+            # stacked accents ("Zalgo")
-  | (?<![A-Za-z0-9+/_=.-])(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[a-z])(?=[A-Za-z0-9+/_-]*[A-Z])
-    [A-Za-z0-9+/_-]{80,}={0,2}(?![A-Za-z0-9+/_=-])       # base64 and its kin
-  | (?<![0-9A-Fa-f])(?=[0-9A-Fa-f]*[0-9])(?=[0-9A-Fa-f]*[A-Fa-f])[0-9A-Fa-f]{96,}(?![0-9A-Fa-f])   # hexadecimal dumps
-  | [\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]+              # control characters
-    """,
-    re.VERBOSE | re.MULTILINE,
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+_ACCENTS = "".join(map(chr, (*range(0x300, 0x370), *range(0x483, 0x48A))))
+_CONTROLS = "".join(chr(p) for p in (*range(9), *range(0x0E, 0x20), 0x7F, *range(0x80, 0xA0)) if p != 0x85)
+_ACCENT_CLASS, _BLOB_CLASS = 1, 2
+find_garbled = CodePoints(
+    {_CONTROLS: 1, "\ufffd\u951f": 1, "\u70eb\u5c6f": 3},
+    ((_ACCENTS, 4), (_BASE64, 80)),
 )
-GARBLED_TRIGGER = (
-    r"\x{fffd}|\x{951f}\x{65a4}|\x{70eb}{3}|\x{5c6f}{3}|[\x{0300}-\x{036f}\x{0483}-\x{0489}]{4}"
-    r"|[A-Za-z0-9+/_-]{80}|[\x00-\x08\x0e-\x1f\x7f]|[\x{0080}-\x{0084}\x{0086}-\x{009f}]"
-)
+_LOST = "\ufffd".encode()
+_MISREAD = re.compile("(?:\u951f\u65a4\u62f7?)+".encode().replace(b"\xe6\x8b\xb7?", b"(?:\xe6\x8b\xb7)?"))
+_KINDS_OF_BLOB = (re.compile(rb"[0-9]"), re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"))
+_HEXADECIMAL = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 
 
-def strip_garbled(text: str, language: str | None = None) -> tuple[str, int]:
+def strip_garbled(text: bytes, language: str | None = None, hint: int = 7) -> tuple[bytes, int]:
     """Remove what no one wrote: replacement characters and their classic Chinese misreadings, control characters,
     stacked accents beyond three, base64 and hexadecimal blobs; lines with four or more lost characters go whole."""
-    return edit(text, _GARBLED, "")
+    lines = 0
+    if text.count(_LOST) >= 4:
+        text, lines = edit(text, _lost_lines(text))
+    text, places = edit(text, _garbled(text))
+    return text, lines + places
+
+
+def _lost_lines(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    start = 0
+    for line in text.split(b"\n"):
+        end = min(start + len(line) + 1, len(text))
+        if line.count(_LOST) >= 4:
+            yield start, end, b""
+        start = end
+
+
+def _garbled(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    done = 0
+    for start, end, kind in sorted(find_garbled.spans(text)):
+        if start < done:
+            continue
+        if kind == _ACCENT_CLASS:
+            start += 6  # three accents are seen in real words
+        elif kind == _BLOB_CLASS:
+            if not _is_blob(text, start, end):
+                continue
+            while text[end : end + 1] == b"=":
+                end += 1
+        elif text.startswith(b"\xe9\x94\x9f", start):
+            misread = _MISREAD.match(text, start)
+            if misread is None:
+                continue
+            end = misread.end()
+        done = end
+        yield start, end, b""
+
+
+def _is_blob(text: bytes, start: int, end: int) -> bool:
+    """Whether a long run of base64 letters is data: no path, no rule of hyphens, no word."""
+    if text[start - 1 : start] in (b".", b"=") or text[end : end + 1] == b".":
+        return False
+    word = text[start:end]
+    digits, lower, upper = (kind.search(word) is not None for kind in _KINDS_OF_BLOB)
+    if not digits or word.count(b"/") + word.count(b"-") + word.count(b"_") > len(word) // 8:
+        return False
+    return (lower and upper) or (len(word) >= 96 and (lower or upper) and _HEXADECIMAL.fullmatch(word) is not None)
 
 
 # -- punctuation ----------------------------------------------------------------------------------------------------
 
-_RUN = re.compile(
-    r"""(?P<one>[!?\uff01\uff1f\u3002\uff0c\u3001\uff1b\uff5e\uff1a])(?P=one)+
-    |(?P<few>[,;])(?P=few){2,}
-    |(?P<pair>[!?\uff01\uff1f]{2})(?P=pair)+
-    |\.{4,}|\u2026{3,}|(?<![\u2014\u2500])\u2014{3,}|(?P<tilde>~)~{2,}(?=\s|[^\x00-\x7f])|(?P<middot>\u00b7)\u00b7{2,}""",
-    re.VERBOSE,
+find_runs = CodePoints(
+    {"\uff0c\u3002\u3001\uff1b\uff5e\uff1a!?\uff01\uff1f": 2, ",;\u2026\u2014\u00b7~": 3, ".": 4},
+    (("!?\uff01\uff1f", 4),),
 )
-RUN_TRIGGER = (
-    r"!!|\?\?|!\?!|\?!\?|,,,|;;;|\.{4}|~~~|[\x{ff01}\x{ff1f}]{2}|\x{3002}{2}|\x{ff0c}{2}|\x{3001}{2}|\x{ff1b}{2}|\x{ff5e}{2}"
-    r"|\x{ff1a}{2}|\x{2026}{3}|\x{2014}{3}|\x{00b7}{3}|[!?\x{ff01}\x{ff1f}]{4}"
-)
+_DOUBLED = ("\u2026", "\u2014")
 
 
-def collapse_punctuation(text: str, language: str | None = None) -> tuple[str, int]:
+def collapse_punctuation(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Collapse runs of one punctuation sign to a single one.
 
     An ellipsis counts as one sign ("...", and two in Chinese), and so does the double dash of Chinese. Two commas or
     semicolons stay (empty cells, `for (;;)`), and signs that draw lines or mark up (- = _ * #) are not touched.
     """
-    return edit(text, _RUN, _collapse)
+    return edit(text, _runs(text))
 
 
-def _collapse(match: re.Match[str]) -> str:
-    groups = match.groupdict()
-    for name in ("one", "few", "pair", "tilde", "middot"):
-        if groups[name] is not None:
-            return str(groups[name])
-    sign = match.group()[0]
-    return {".": "...", "\u2026": "\u2026\u2026"}.get(sign, "\u2014\u2014")
+def _runs(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    done = 0
+    for start, end, kind in sorted(find_runs.spans(text), key=lambda span: (span[0], -span[1])):
+        if start < done:
+            continue
+        run = text[start:end].decode()
+        sign = run[0]
+        if kind:
+            new = _one_period(run)
+        elif sign == "~":
+            # A fence, or a line under a heading in some markups, when it does not end a word.
+            if end < len(text) and text[end] < 0x80 and not text[end : end + 1].isspace():
+                continue
+            new = sign
+        else:
+            new = "..." if sign == "." else sign * 2 if sign in _DOUBLED else sign
+        done = end
+        yield start, end, new.encode()
+
+
+def _one_period(run: str) -> str:
+    """The shortest beginning of one or two signs that a mixed run of them repeats; a run that repeats none has its
+    doubled signs collapsed."""
+    if len(set(run)) == 1:
+        return run[0]
+    if len(run) % 2 == 0 and run == run[:2] * (len(run) // 2):
+        return run[:2]
+    return "".join(sign for at, sign in enumerate(run) if at == 0 or run[at - 1] != sign)
 
 
 # -- numbers --------------------------------------------------------------------------------------------------------
 
-_NUMBER = re.compile(r"(?<![\d.,/-])\d{1,3}(?:,\d{3})+(?![\d,])|[^\x00-\x7f\D]+")
-NUMBER_TRIGGER = r"\d,\d{3}|[^\x00-\x7f\P{Nd}]"
+_NUMBER = re.compile(r"(?<![\d.,/-])\d{1,3}(?:,\d{3})+(?![\d,])|(?:(?![0-9])\d)+")
 
 
-def standardise_numbers(text: str, language: str | None = None) -> tuple[str, int]:
+def find_numbers(text: pa.StringArray) -> np.ndarray:
+    """Every row: the transform is off by default, and cheap next to looking twice."""
+    return np.ones(len(text), dtype=np.bool_)
+
+
+def standardise_numbers(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Write decimal digits of every script as ASCII and drop commas between thousands: "1,234,567" is 1234567."""
-    return edit(text, _NUMBER, _plain_number)
+    return edit_outside(text, lambda stretch: _NUMBER.sub(_plain_number, stretch))
 
 
 def _plain_number(match: re.Match[str]) -> str:

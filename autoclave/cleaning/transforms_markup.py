@@ -4,87 +4,150 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 
 from autoclave.cleaning.protected import edit
 
 _BLOCK = (
-    "address|article|aside|blockquote|br|center|dd|details|dir|div|dl|dt|fieldset|figcaption|figure|footer|form|"
-    "h[1-6]|header|hr|li|main|menu|nav|ol|option|p|section|summary|table|tbody|td|tfoot|th|thead|tr|ul"
+    "address article aside blockquote br center dd details dir div dl dt fieldset figcaption figure footer form h1 h2 "
+    "h3 h4 h5 h6 header hr li main menu nav ol option p section summary table tbody td tfoot th thead tr ul"
 )
 _INLINE = (
-    "a|abbr|acronym|area|audio|b|base|basefont|bdi|bdo|big|body|button|canvas|caption|cite|code|col|colgroup|data|"
-    "datalist|del|dfn|dialog|em|embed|font|frame|frameset|head|html|i|iframe|img|input|ins|kbd|label|legend|link|map|"
-    "mark|meta|meter|noframes|noscript|object|optgroup|output|param|picture|pre|progress|q|rp|rt|ruby|s|samp|script|"
-    "select|small|source|span|strike|strong|style|sub|sup|svg|template|textarea|time|title|track|tt|u|var|video|wbr"
+    "a abbr acronym area audio b base basefont bdi bdo big body button canvas caption cite code col colgroup data "
+    "datalist del dfn dialog em embed font frame frameset head html i iframe img input ins kbd label legend link map "
+    "mark meta meter noframes noscript object optgroup output param picture pre progress q rp rt ruby s samp script "
+    "select small source span strike strong style sub sup svg template textarea time title track tt u var video wbr"
 )
-# Only names that HTML has, and custom elements (a hyphen in the name): <Directory>, <T> and <stdio.h> are no tags.
-_ATTRIBUTES = r"""(?:\s+(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*)?"""
+_BLOCK_NAMES = frozenset(_BLOCK.encode().split())
+_NAMES = _BLOCK_NAMES | frozenset(_INLINE.encode().split())
+# Scripts and comments longer than this are left: a limit on what an opening that is never closed can cost.
+_SPAN = 50_000
 _TAG = re.compile(
-    rf"""<(script|style)\b{_ATTRIBUTES}>.*?</\1\s*>|<!--.*?-->|<!doctype\b[^<>]*>
-    |</?(?:(?P<block>{_BLOCK})|{_INLINE}|[a-z][a-z0-9]*(?:-[a-z0-9]+)+){_ATTRIBUTES}\s*/?>""",
+    rb"""<(?:
+        !--(?:(?!-->).){0,%(span)d}-->
+      | !doctype\b[^<>]*>
+      | (?P<element>script|style)\b[^<>]*>(?:(?!</).|</(?!(?P=element))){0,%(span)d}</(?P=element)\s*>
+      | /?(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?:\s+(?:[^<>"']|"[^"<>]*"|'[^'<>]*')*)?\s*/?>
+    )"""
+    % {b"span": _SPAN},
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-TAG_TRIGGER = r"(?i)</?[a-z!][^<>]*>|&#?[a-z0-9]+;|<script|<style|<!--"
-
-# A URL ends at blanks, quotes, brackets, CJK punctuation and full-width forms; trailing punctuation is not its own.
-_URL_BODY = r"""[^\s<>"'`()\[\]{}|\\^\u2018-\u201f\u3000-\u303f\uff00-\uffef\u4e00-\u9fff]"""
-_URL = rf"(?:(?:https?|ftp)://|\bwww\.(?=[\w-]+\.)){_URL_BODY}*(?:\({_URL_BODY}*\){_URL_BODY}*)*(?<![.,;:!?*_])"
-_LINK = re.compile(
-    rf"""(?P<image>!?)\[(?P<text>[^\[\]\n]*)\]\(\s*<?{_URL}>?(?:\s+["'][^"'\n]*["'])?\s*\)   # [text](url "title")
-    |<{_URL}>                                                                               # <url>
-    |[ \t]?[(（\[]\s*{_URL}\s*[)）\]]                                                         # (url) and nothing else
-    |{_URL}""",
-    re.VERBOSE | re.IGNORECASE,
-)
-URL_TRIGGER = r"(?i)(?:https?|ftp)://|\bwww\.[\w-]+\."
-_BLANKS = re.compile(r"(?<=\S) {2,}(?=\S)| +(?=\n|$)")
+_ENTITY = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
-def strip_html_tags(text: str, language: str | None = None) -> tuple[str, int]:
+def strip_html_tags(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Remove HTML tags, comments, scripts and styles with their content; decode character references.
 
-    A tag of a block element that stood between words leaves a line end, any other nothing.
+    Only names that HTML has count, and custom elements (a hyphen in the name): `<Directory>`, `<T>` and `<stdio.h>`
+    are no tags. A tag of a block element that stood between words leaves a line end, any other nothing.
     """
     changes = 0
-    for _ in range(3):  # a tag inside a tag shows only when the inner one is gone
-        text, found = edit(text, _TAG, _tag)
-        changes += found
-        if not found:
-            break
-    text, entities = edit(text, _ENTITY, _entity)
-    return text, changes + entities
+    if b"<" in text:
+        for _ in range(3):  # a tag inside a tag shows only when the inner one is gone
+            text, found = edit(text, _tags(text))
+            changes += found
+            if not found:
+                break
+    if b"&" in text:
+        text, entities = edit(text, _entities(text))
+        changes += entities
+    return text, changes
 
 
-def _tag(match: re.Match[str]) -> str:
-    if match.group("block") is None:
-        return ""
-    text, (start, end) = match.string, match.span()
-    between = start > 0 and end < len(text) and text[start - 1] != "\n" and text[end] != "\n"
-    return "\n" if between else ""
+def _tags(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    for match in _TAG.finditer(text):
+        start, end = match.span()
+        name = match.group("name")
+        new = b""
+        if name is not None:
+            name = name.lower()
+            if name not in _NAMES and b"-" not in name:
+                continue
+            if name in _BLOCK_NAMES and start > 0 and end < len(text) and text[start - 1] != 10 and text[end] != 10:
+                new = b"\n"
+        yield start, end, new
 
 
-def _entity(match: re.Match[str]) -> str:
-    decoded = html.unescape(match.group())
-    return "" if decoded == "\x00" or "\ud800" <= decoded[:1] <= "\udfff" else decoded
+def _entities(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    for match in _ENTITY.finditer(text):
+        decoded = html.unescape(match.group().decode())
+        if decoded == "\x00" or "\ud800" <= decoded[:1] <= "\udfff":
+            decoded = ""
+        yield match.start(), match.end(), decoded.encode()
 
 
-def strip_urls(text: str, language: str | None = None) -> tuple[str, int]:
-    """Remove URLs; of a Markdown link its text stays, of an image its description goes with it.
+# A URL ends at blanks, quotes, brackets and whatever is not ASCII; trailing punctuation is not its own.
+_URL_BODY = re.compile(rb"""(?:[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]|\([!#$%&*+,\-./0-9:;=?@A-Z_a-z~]*\))*""")
+_TRAILING = b".,;:!?*_"
+_LINK_END = re.compile(rb""">?(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'))?[ \t]*\)""")
+_OPENING = re.compile(rb"""[ \t]?(?:\(|\[|\xef\xbc\x88)[ \t]*\Z""")
+_CLOSING = re.compile(rb"""[ \t]*(?:\)|\]|\xef\xbc\x89)""")
+_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_INSIDE_NAME = _WORD | frozenset(b"./@-")
+_BLANK = b" \t"
+_LINK_TEXT = 500
 
-    Brackets that held nothing but the URL go with it, and blanks that it leaves are joined.
+
+def strip_urls(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
+    """Remove URLs (http, https, ftp, www.); of a Markdown link its text stays, an image goes with its description.
+
+    Brackets that held nothing but the URL go with it, and one of the blanks around it.
     """
-    edited, changes = edit(text, _LINK, _link)
-    if changes:
-        edited, _ = edit(edited, _BLANKS, lambda match: " " if match.group().strip("\n") and not _at_end(match) else "")
-    return edited, changes
+    return edit(text, _urls(text))
 
 
-def _link(match: re.Match[str]) -> str:
-    if match.group("text") is None:
-        return ""
-    return "" if match.group("image") else match.group("text")
+def _urls(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    done = 0
+    for start, begin in _url_starts(text):
+        if start < done:
+            continue
+        match = _URL_BODY.match(text, begin)
+        end = match.end() if match else begin
+        while end > begin and text[end - 1] in _TRAILING:
+            end -= 1
+        if end - begin < 2:
+            continue
+        start, end, new = _with_context(text, start, end)
+        done = end
+        yield start, end, new
 
 
-def _at_end(match: re.Match[str]) -> bool:
-    return match.end() == len(match.string) or match.string[match.end()] == "\n"
+def _url_starts(text: bytes) -> list[tuple[int, int]]:
+    """Return (where a URL begins, where its body begins after the scheme), in order."""
+    starts: list[tuple[int, int]] = []
+    at = text.find(b"://")
+    while at >= 0:
+        for scheme in (b"https", b"http", b"ftp"):
+            start = at - len(scheme)
+            if start >= 0 and text[start:at].lower() == scheme and (start == 0 or text[start - 1] not in _WORD):
+                starts.append((start, at + 3))
+                break
+        at = text.find(b"://", at + 3)
+    for prefix in (b"www.", b"WWW."):
+        at = text.find(prefix)
+        while at >= 0:
+            if at == 0 or text[at - 1] not in _INSIDE_NAME:
+                starts.append((at, at + 4))
+            at = text.find(prefix, at + 4)
+    return sorted(starts)
+
+
+def _with_context(text: bytes, start: int, end: int) -> tuple[int, int, bytes]:
+    """Widen a URL by the link, the brackets or the blank that would stand there for nothing without it."""
+    before = text[start - 1 : start]
+    opening = start - 1 if before == b"<" else start
+    if text[max(0, opening - 2) : opening] == b"](":
+        closing = _LINK_END.match(text, end)
+        bracket = text.rfind(b"[", max(0, opening - _LINK_TEXT), opening - 2)
+        if closing is not None and bracket >= 0 and b"\n" not in text[bracket:start]:
+            image = bracket > 0 and text[bracket - 1] == 33
+            return (bracket - 1 if image else bracket), closing.end(), b"" if image else text[bracket + 1 : opening - 2]
+    if before == b"<" and text[end : end + 1] == b">":
+        return start - 1, end + 1, b""
+    opened = _OPENING.search(text, max(0, start - 6), start)
+    closed = _CLOSING.match(text, end)
+    if opened is not None and closed is not None:
+        return opened.start(), closed.end(), b""
+    if start and text[start - 1] in _BLANK and (end == len(text) or text[end] in b" \t\n.,;:!?"):
+        return start - 1, end, b""
+    return start, end, b""
