@@ -1,6 +1,6 @@
 """Launches the scan kernel in the roles that make up Lightning Attention's forward and backward pass."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import triton
@@ -68,18 +68,26 @@ def _unit_stride(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
 
 
-def run_scan(problem: Problem, role: Role, state: Tensor | None, final: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def run_scan(
+    problem: Problem,
+    role: Role,
+    state: Tensor | None,
+    final: Tensor | None,
+    config: ScanConfig | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Run one role. `state` [N, H, K', V] enters each sequence, `final` (allocated by the caller) receives what leaves it.
 
-    Returns the output [B, T, H, value width] and, when LRPE encodes the values, the gradient to theta [H, K] float32.
+    `config` overrides the shipped tile sizes. Returns the output [B, T, H, value width] and, when LRPE encodes the
+    values, the gradient to theta [H, K] float32.
     """
     a, b, c = (_unit_stride(x) for x in (role.a, role.b, role.c))
     x = c if role.x is None else _unit_stride(role.x)
     batch, time, heads, inner = a.shape
     value = c.shape[-1]
-    config = scan_config(c.dtype, inner, value, role.lrpe, limits_of(c)[1])
+    if config is None:
+        config = scan_config(c.dtype, inner, value, role.lrpe, limits_of(c)[1])
     if problem.chunk is not None:
-        config = ScanConfig(problem.chunk, config.block_value, config.warps, config.stages, config.precision)
+        config = replace(config, chunk=problem.chunk)
     segments = problem.segments(c, config, value)
     output = torch.empty(batch, time, heads, value, dtype=c.dtype, device=c.device)
     d_theta = None
