@@ -311,7 +311,8 @@ class TransNormerLLM(nn.Module):
     ) -> Output:
         """Hidden states after the final norm, and with `targets` the cross-entropy in nats.
 
-        tokens: int64 [batch, time], or [1, total] with cu_seqlens int32 or int64 [sequences + 1]
+        tokens: int64 [batch, time], or [1, total] with cu_seqlens int32 or int64 [sequences + 1]; or embeddings before
+            scaling, of a floating-point dtype, [batch, time, hidden_size]
         targets: int64, same shape; -100 is ignored. reduction: "sum", "mean" or "none" ([batch * time])
         state: of as many sequences as there are; None means all start at position 0
         """
@@ -337,7 +338,7 @@ class TransNormerLLM(nn.Module):
 
     def embed(self, tokens: Tensor, cu_seqlens: Tensor | None, state: ModelState | None) -> Tensor:
         """Scaled embeddings, in the autocast dtype where autocast is on, so that the residual stream has it."""
-        x = self.embedding(tokens)
+        x = tokens if tokens.is_floating_point() else self.embedding(tokens)
         if self.config.scale_embedding:
             x = x * math.sqrt(self.config.hidden_size)
         if self.config.absolute_positions:
