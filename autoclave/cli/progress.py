@@ -66,7 +66,7 @@ class TerminalProgress:
     def end(self, name: str) -> None:
         reused = f"{self._reused[name]} already done" if self._reused[name] else ""
         self._bars.update(self._tasks[name], note=reused)
-        if not self._live:
+        if not self._live and self._done[name]:
             seconds = time.monotonic() - self._started[name]
             note = f" ({reused})" if reused else ""
             self.console.print(f"{name}: {self._done[name]} shards in {seconds:.1f} s{note}", highlight=False)

@@ -30,7 +30,7 @@ def make_crawl(examples: Path, folder: Path, documents: int = 40) -> Path:
     shutil.copytree(examples / "pages", folder / "pages")
     with zstandard.open(examples / "english.jsonl.zst", "rt", encoding="utf-8") as source:
         lines = [line for line, _ in zip(source, range(documents), strict=False)]
-    (folder / "english.jsonl").write_text("".join(lines + lines[:3]), encoding="utf-8")
+    (folder / "english.jsonl").write_text("".join(lines + lines[:8]), encoding="utf-8")
     warc = (examples / "httpd-docs.warc.gz").read_bytes()
     (folder / "cut.warc.gz").write_bytes(warc[: len(warc) // 3])
     return folder
@@ -45,11 +45,15 @@ def write_recipe(path: Path, crawl: Path) -> Path:
         "inputs": [str(crawl)],
         "stages": {
             "extract": {},
-            "clean": {"language": {"keep": ["en", "zh"], "min_score": 0.3}},
+            "clean": {
+                "language": {"keep": ["en", "zh"], "min_score": 0.3},
+                "filters": ["gopher_quality", "c4"],
+                "thresholds": {"alphabetic_word_ratio": [0.5, None]},
+            },
             "dedup": {},
             "selfclean": {"vocabulary_size": 1024, "min_stratum": 10, "sample": 5, "model": model},
             "tokenize": {"training": {"vocabulary_size": 1024, "han_alphabet": "none"}},
-            "train": {**model, "checkpoint_every": 2},
+            "train": {**model, "steps": 10, "warmup_steps": 2, "checkpoint_every": 3},
         },
     }
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))

@@ -1,0 +1,171 @@
+"""Decisions of the self-cleaning loop: folds, bands, sample, against brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoclave.cleaning.selfclean.folds import HOST_BUCKETS, assign_folds, host_buckets, large_buckets
+from autoclave.cleaning.selfclean.sample import GROUPS, Candidate, rank_of, smallest, write_sample
+from autoclave.cleaning.selfclean.thresholds import (
+    BINS,
+    BINS_PER_BIT,
+    KEEP_ALL,
+    decide,
+    find_bands,
+    histogram,
+    merge_histograms,
+    score_bins,
+    strata,
+)
+from autoclave.corpus.schema import make_doc_id
+
+
+def ids(count: int) -> pa.Array:
+    return pa.array([make_doc_id("s", i) for i in range(count)], pa.binary(16))
+
+
+def test_pages_of_a_host_share_a_fold_and_folds_are_balanced() -> None:
+    hosts = pa.array([f"host{i % 500}.example" for i in range(5000)])
+    folds = assign_folds(hosts, ids(5000), np.array([], dtype=np.int64), 4, seed=3)
+    by_host = {}
+    for host, fold in zip(hosts.to_pylist(), folds, strict=True):
+        assert by_host.setdefault(host, fold) == fold
+    counts = np.bincount(folds, minlength=4)
+    assert counts.min() > 0.7 * 1250
+    assert counts.max() < 1.3 * 1250
+
+
+def test_folds_depend_on_nothing_but_host_id_and_seed() -> None:
+    hosts = pa.array([None if i % 7 == 0 else f"h{i % 40}" for i in range(300)])
+    large = np.unique(host_buckets(pa.array(["h3"])))
+    whole = assign_folds(hosts, ids(300), large, 3, seed=1)
+    parts = [assign_folds(hosts.slice(a, 50), ids(300).slice(a, 50), large, 3, seed=1) for a in range(0, 300, 50)]
+    assert np.array_equal(whole, np.concatenate(parts))
+    assert not np.array_equal(whole, assign_folds(hosts, ids(300), large, 3, seed=2))
+
+
+def test_a_large_host_is_split_by_document() -> None:
+    hosts = pa.array(["big.example"] * 1000 + [f"h{i}" for i in range(200)])
+    buckets = host_buckets(hosts)
+    sizes = np.bincount(buckets, minlength=HOST_BUCKETS)
+    large = large_buckets(sizes, 2)
+    assert large.tolist() == [buckets[0]]
+    folds = assign_folds(hosts, ids(1200), large, 2, seed=0)
+    assert 400 < folds[:1000].sum() < 600
+
+
+def test_documents_without_a_host_are_spread() -> None:
+    folds = assign_folds(pa.nulls(1000, pa.string()), ids(1000), np.array([], dtype=np.int64), 2, seed=0)
+    assert 430 < folds.sum() < 570
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(0, 12, width=32), min_size=1, max_size=300),
+    st.sampled_from([0.0, 0.02, 0.1, 0.3]),
+    st.sampled_from([0.0, 0.05, 0.2]),
+)
+def test_bands_never_drop_more_than_the_share_and_as_much_as_they_may(
+    scores: list[float], drop_high: float, drop_low: float
+) -> None:
+    bins = score_bins(np.array(scores))
+    names = pa.array(["a"] * len(scores))
+    total = merge_histograms([histogram(names, bins)])
+    band = find_bands(total, drop_low=drop_low, drop_high=drop_high, min_documents=1)["a"]
+    below, above = (bins < band.low).sum(), (bins > band.high).sum()
+    assert below <= drop_low * len(scores)
+    assert above <= drop_high * len(scores)
+    if band.low <= band.high:
+        assert (bins <= band.low).sum() > drop_low * len(scores)
+        assert (bins >= band.high).sum() > drop_high * len(scores)
+    verdict, low, high = decide(names, bins, {"a": band})
+    assert (verdict == -1).sum() == below
+    assert (verdict == 1).sum() == above
+    assert np.all(low <= high)
+
+
+def test_bands_do_not_depend_on_how_the_corpus_is_cut() -> None:
+    draw = np.random.default_rng(0)
+    bins = score_bins(draw.gamma(4, 0.5, 4000))
+    names = pa.array(draw.choice(["en|length1", "zh|length1", "en|length2"], 4000))
+    whole = merge_histograms([histogram(names, bins)])
+    cuts = [0, 17, 900, 901, 4000]
+    parts = [histogram(names.slice(a, b - a), bins[a:b]) for a, b in itertools.pairwise(cuts)]
+    again = merge_histograms(reversed(parts))
+    assert whole.keys() == again.keys()
+    assert all(np.array_equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_small_stratum_takes_its_parents_band() -> None:
+    many, few = score_bins(np.linspace(1, 2, 500)), score_bins(np.linspace(5, 6, 5))
+    names = pa.array(["en|a"] * 500 + ["en|b"] * 5 + ["xx|a"] * 3)
+    bins = np.concatenate([many, few, few[:3]])
+    bands = find_bands(merge_histograms([histogram(names, bins)]), drop_low=0.1, drop_high=0.1, min_documents=100)
+    assert bands["en|a"].stratum == "en|a"
+    assert bands["en|b"].stratum == "en"
+    assert bands["xx|a"].stratum == "*"
+    none = find_bands(merge_histograms([histogram(names, bins)]), drop_low=0.1, drop_high=0.1, min_documents=10_000)
+    assert all(band == KEEP_ALL for band in none.values())
+
+
+def test_no_language_is_dropped_because_it_is_unlike_the_rest() -> None:
+    """Chinese scores twice what English does; each loses its own share and no more."""
+    draw = np.random.default_rng(1)
+    scores = np.concatenate([draw.normal(1.0, 0.1, 900), draw.normal(2.0, 0.1, 100)])
+    names = pa.array(["en"] * 900 + ["zh"] * 100)
+    bands = find_bands(
+        merge_histograms([histogram(names, score_bins(scores))]), drop_low=0.02, drop_high=0.1, min_documents=50
+    )
+    verdict, _, _ = decide(names, score_bins(scores), bands)
+    assert (verdict[900:] != 0).mean() <= 0.12
+    assert (verdict[:900] != 0).mean() <= 0.12
+    assert (verdict[900:] == 1).sum() >= 9
+
+
+def test_scores_that_are_no_numbers_are_the_worst() -> None:
+    assert score_bins(np.array([np.nan, np.inf, -1.0, 0.0, 99.0])).tolist() == [BINS - 1, BINS - 1, 0, 0, BINS - 1]
+    assert score_bins(np.array([1.5]))[0] == 1.5 * BINS_PER_BIT
+
+
+def test_strata_are_named_by_their_keys() -> None:
+    names = strata(
+        ("language", "length", "source"),
+        pa.array(["en", None]),
+        np.array([10, 5000]),
+        pa.array(["crawl/a|b/x.warc.gz", "x.jsonl"]),
+    )
+    assert names.to_pylist() == ["en|length0|crawl/a_b/", "|length2|"]
+
+
+def candidate(number: int, group: str) -> Candidate:
+    doc_id = make_doc_id("s", number)
+    return Candidate(rank_of(doc_id, 0), group, doc_id.hex(), group != "dropped", 1.0, "en", "", f"text {number}")
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_the_sample_is_the_smallest_ranks_whatever_the_order(size: int) -> None:
+    everything = [candidate(i, GROUPS[i % 3]) for i in range(300)]
+    expected = [
+        one
+        for group in GROUPS
+        for one in sorted((c for c in everything if c.group == group), key=lambda c: (c.rank, c.doc_id))[:size]
+    ]
+    assert smallest(everything, size) == expected
+    assert smallest(reversed(everything), size) == expected
+    halves = [*smallest(everything[:150], size), *smallest(everything[150:], size)]
+    assert smallest(halves, size) == expected
+
+
+def test_the_sample_does_not_tell_the_verdict() -> None:
+    sample, key = write_sample(smallest([candidate(i, GROUPS[i % 3]) for i in range(90)], 20))
+    rows, keys = sample.splitlines(), key.splitlines()
+    assert len(rows) == len(keys) == 60
+    assert all(word not in row for row in rows for word in (b"kept", b"dropped", b"group", b"doc_id", b"bits"))
+    order = [GROUPS.index(k.split(b'"group":"')[1].split(b'"')[0].decode()) for k in keys]
+    assert order != sorted(order)
