@@ -34,7 +34,7 @@ def arc_records(stream: ByteStream, source: str, errors: ErrorReport, limit: int
         if not line:
             if stream.damage is None:
                 return
-            report(offset, stream.damage)
+            report(stream.damage_offset, stream.damage)
             if not stream.recover():
                 return
             continue
@@ -72,8 +72,8 @@ def _content(
             return None
         return WarcRecord(offset, {}, None, length)
     content = stream.peek(length)
-    if len(content) < length and stream.damage is not None and not stream.truncated:
-        stream.skip(len(content))
+    if stream.damage is not None and not stream.truncated and stream.position + length > stream.sound_until:
+        stream.skip(len(stream.buffered))
         return None  # the frame is corrupt; the caller reports it
     inside = _line_ahead(content) if len(content) < length else None
     if inside is not None:

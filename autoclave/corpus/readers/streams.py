@@ -166,6 +166,18 @@ class ByteStream:
                 return
 
     @property
+    def damage_offset(self) -> int:
+        """Where in the file the frame that is damaged begins."""
+        return self._frame_start
+
+    @property
+    def sound_until(self) -> int:
+        """Uncompressed position up to which all bytes are of frames that were read without a fault."""
+        if self.damage is None or self._inflater is None or not self._marks:
+            return self.position + len(self._buffer)
+        return self._marks[-1][0]
+
+    @property
     def buffered(self) -> bytearray:
         """The bytes at hand, for searching; do not change it."""
         return self._buffer
@@ -174,7 +186,7 @@ class ByteStream:
 
     def frame_offset(self) -> int | None:
         """Compressed offset of the frame that begins exactly at the cursor; None when none does (or plain file)."""
-        while self._marks and self._marks[0][0] < self.position:
+        while len(self._marks) > 1 and self._marks[0][0] < self.position:
             self._marks.popleft()
         if self._marks and self._marks[0][0] == self.position:
             return self._marks[0][1]

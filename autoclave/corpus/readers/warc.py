@@ -75,7 +75,7 @@ class WarcParser:
             if stream.ensure(1) == 0:
                 if stream.damage is None:
                     return
-                self._report(stream.offset(), stream.damage)
+                self._report(stream.damage_offset, stream.damage)
                 if not stream.recover():
                     return
                 continue
@@ -125,8 +125,13 @@ class WarcParser:
         if len(content) == length and self._ends_well(length):
             stream.skip(length)
             return WarcRecord(offset, headers, content, length)
-        if stream.damage is not None and not stream.truncated and len(stream.buffered) <= length + 4:
-            # The frame of this record is corrupt; what was inflated before the fault cannot be trusted.
+        if stream.damage is not None and not stream.truncated:
+            if len(content) == length and stream.position + length <= stream.sound_until:
+                stream.skip(length)
+                return WarcRecord(offset, headers, content, length)
+            # The fault lies in this record, or nobody knows how much before the place where it was noticed; the main
+            # loop reports it.
+            stream.skip(len(stream.buffered))
             return None
         cut = self._find_record(length)
         if cut is not None:
