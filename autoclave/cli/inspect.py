@@ -87,7 +87,7 @@ def funnel(context: typer.Context, json: Json = False) -> None:
 def sample(
     context: typer.Context,
     stage: StageName = None,
-    reason: Annotated[str | None, typer.Option("--reason", "-r", help="A filter's name, or one reason of it.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="A filter, a signal, or a whole reason.")] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Documents that were kept, not dropped ones.")] = False,
     near: Annotated[
         str | None,
@@ -123,7 +123,7 @@ def sample(
         return
     from autoclave.cli.views import make_console, print_events
 
-    print_events(events, characters, make_console())
+    print_events(events, characters, make_console(), near.partition("=")[0] if near else None)
 
 
 def _near(view: StageView, signal: str, value: float | None, count: int) -> list[Any]:
@@ -134,10 +134,12 @@ def _near(view: StageView, signal: str, value: float | None, count: int) -> list
 
 def _has(view: StageView, kept: bool, reason: str | None) -> bool:
     """Whether a stage has documents to sample from."""
+    from autoclave.pipelines.ledgers import dropped_for
+
     row = view.row
     if reason is None:
         return bool(row.kept if kept else row.dropped) and bool(view.signals or row.dropped)
-    return any(reason in (name, *reasons) for name, reasons in row.dropped_by.items())
+    return dropped_for(view, reason) > 0
 
 
 def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str, float | None]]:

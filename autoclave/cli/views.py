@@ -10,7 +10,7 @@ from rich.text import Text
 
 from autoclave.pipelines.funnel import StageRow
 from autoclave.pipelines.histograms import Histogram
-from autoclave.pipelines.ledgers import Cluster, DocumentRow, Event, LedgerRow, Story
+from autoclave.pipelines.ledgers import BAND, Cluster, DocumentRow, Event, LedgerRow, Story
 
 PIPE_WIDTH = 160
 """Columns where output goes to a file or a pipe: wide enough that tables need no wrapping."""
@@ -38,12 +38,13 @@ def print_reasons(rows: list[StageRow], console: Console) -> None:
         console.print(table)
 
 
-def print_events(events: list[Event], characters: int, console: Console) -> None:
-    """Print documents with their verdict, the signals that were measured, and the beginning of their text."""
+def print_events(events: list[Event], characters: int, console: Console, signal: str | None = None) -> None:
+    """Print documents with their verdict, the signal that it rests on (or the one given), and how their text begins."""
     for event in events:
         _print_head(event.verdict.doc_id, event.document, console)
         console.print(_verdict(event.stage, event.verdict))
-        _print_signals(event.verdict.signals, console)
+        decisive = {signal, (event.verdict.reason or "").partition(" ")[0], *BAND}
+        _print_signals({name: v for name, v in event.verdict.signals.items() if name in decisive}, console)
         _print_text(event.document, characters, console)
         console.print()
     if not events:
@@ -87,7 +88,8 @@ def _verdict(stage: str, verdict: LedgerRow) -> Text:
 
 
 def _print_signals(signals: dict[str, Any], console: Console) -> None:
-    shown = [f"{name} {_number(value)}" for name, value in signals.items() if value is not None]
+    """Print signals that are there and not zero: most documents have none of most things."""
+    shown = [f"{name} {_number(value)}" for name, value in signals.items() if value]
     if shown:
         console.print(Text("  " + " · ".join(shown), style="dim"))
 

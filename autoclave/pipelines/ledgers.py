@@ -241,21 +241,31 @@ def sample(
 ) -> list[Event]:
     """Draw documents of a stage at random, the same ones each time for a seed.
 
-    kept: only kept ones, only dropped ones, or (None) both; reason: only those dropped by the filter, or for the
-    reason, of that name. Raises RecipeError where the stage dropped nothing of that name.
+    kept: only kept ones, only dropped ones, or (None) both; reason: only those dropped by the filter of that name, for
+    that reason, or for a limit of that signal. Raises RecipeError where the stage dropped nothing of that name.
     """
     where = None if kept is None else (pc.field("kept") == kept)
     if reason is not None:
-        known = {name: set(reasons) for name, reasons in stage.row.dropped_by.items()}
-        if reason not in known and not any(reason in reasons for reasons in known.values()):
-            names = sorted({*known, *(name for reasons in known.values() for name in reasons)})
-            raise RecipeError(f"{stage.label} dropped nothing for '{reason}'; it has {', '.join(names) or 'no drops'}")
+        if not dropped_for(stage, reason):
+            names = ", ".join(stage.row.dropped_by) or "no drops"
+            raise RecipeError(f"{stage.label} dropped nothing for '{reason}'; filters that dropped: {names}")
         where = (pc.field("filter") == reason) | (pc.field("reason") == reason)
+        where |= pc.starts_with(pc.field("reason"), f"{reason} ")
 
     def rank(batch: pa.RecordBatch | pa.Table) -> list[float]:
         return [float(xxhash.xxh3_64_intdigest(i, seed)) for i in batch.column("doc_id").to_pylist()]
 
     return choose(stage, rank, count, [], where)
+
+
+def dropped_for(stage: StageView, reason: str) -> int:
+    """Return how many documents a stage dropped by the filter, for the reason, or for the signal of that name."""
+    return sum(
+        number
+        for name, reasons in stage.row.dropped_by.items()
+        for said, number in reasons.items()
+        if reason in (name, said) or said.startswith(f"{reason} ")
+    )
 
 
 BAND = ("band_low", "band_high")

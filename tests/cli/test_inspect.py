@@ -71,6 +71,8 @@ def test_samples_by_reason(run_folder: Path) -> None:
     short = answer(run_folder, "sample", "--reason", "word_count < 50", "--count", 100)
     assert {event["verdict"]["doc_id"] for event in short} == {doc_id(*one) for one in ALL if words(*one) < 50}
     assert all(event["stage"] == "clean" and not event["verdict"]["kept"] for event in short)
+    by_signal = answer(run_folder, "sample", "--reason", "word_count", "--count", 100)
+    assert len(by_signal) == 12
     long = answer(run_folder, "sample", "--reason", "rules_long", "-n", 100)
     assert sorted(event["verdict"]["signals"]["word_count"] for event in long) == [290, 291, 300, 301]
     assert all(len(event["document"]["text"].split()) == event["verdict"]["signals"]["word_count"] for event in long)
