@@ -147,16 +147,14 @@ class TokenMixer(nn.Module):
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """q, k, v [batch, time, heads, head_size] after their activations, and the gate [batch, time, width]."""
         width = self.heads * self.head_size
-        projected = self.qkvu(x)
+        # split, not slices: its backward writes the joint gradient once, in place of a zero-filled copy a slice
+        query, key, value, *full_gate = self.qkvu(x).split(width, -1)
         heads = (*x.shape[:-1], self.heads, self.head_size)
-        query_key = activate(projected[..., : 2 * width], self.config.mixer_activation)
-        query = query_key[..., :width].view(heads)
-        key = query_key[..., width:].view(heads)
-        value = activate(projected[..., 2 * width : 3 * width], self.config.value_activation).view(heads)
-        gate: Tensor | None = None
-        if self.config.gate == "full":
-            gate = projected[..., 3 * width :]
-        elif self.config.gate == "low_rank":
+        query = activate(query, self.config.mixer_activation).view(heads)
+        key = activate(key, self.config.mixer_activation).view(heads)
+        value = activate(value, self.config.value_activation).view(heads)
+        gate: Tensor | None = full_gate[0] if full_gate else None
+        if self.config.gate == "low_rank":
             gate = self.gate_up(self.gate_down(x))
         return query, key, value, None if gate is None else activate(gate, self.config.gate_activation)
 
