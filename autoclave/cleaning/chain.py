@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
-from autoclave.cleaning.filters.base import Bound, Filter, failures
+from autoclave.cleaning.filters.base import Bound, Filter, failures, given
 from autoclave.cleaning.filters.registry import load_filter
 from autoclave.cleaning.signals import run_filters, signal_names
 from autoclave.corpus.output import Verdicts
@@ -185,12 +185,14 @@ def load_transforms(names: Sequence[str] | None) -> dict[str, Any]:
     """Return the named transforms in order, the default ones for None; RecipeError for an unknown name."""
     if names is not None and not names:
         return {}
-    from autoclave.cleaning.transforms import DEFAULT_TRANSFORMS, TRANSFORMS
+    from autoclave.cleaning.transforms import TRANSFORMS
 
-    for name in names or ():
+    if names is None:
+        return {name: transform for name, transform in TRANSFORMS.items() if transform.default}
+    for name in names:
         if name not in TRANSFORMS:
             raise RecipeError(f"clean.transforms: no transform '{name}'; there are {', '.join(TRANSFORMS)}")
-    return {name: TRANSFORMS[name] for name in (DEFAULT_TRANSFORMS if names is None else names)}
+    return {name: TRANSFORMS[name] for name in names}
 
 
 def decide(
@@ -208,10 +210,9 @@ def decide(
     for chosen in filters:
         said = _language_reasons(chosen, signals, languages, settings) if chosen.name == "language" else None
         said = chosen.decide(signals, languages) if said is None else said
-        hit = np.not_equal(said, None) & np.equal(names, None)
+        hit = given(said) & ~given(names)
         names[hit], reasons[hit] = chosen.name, said[hit]
-    kept = np.equal(names, None)
-    return Verdicts(kept, pa.array(names, pa.string()), pa.array(reasons, pa.string()), dict(signals))
+    return Verdicts(~given(names), pa.array(names, pa.string()), pa.array(reasons, pa.string()), dict(signals))
 
 
 def _language_reasons(
@@ -223,5 +224,5 @@ def _language_reasons(
     said = np.array([None if code in keep else f"language is {code or 'unknown'}" for code in languages], dtype=object)
     for bound in chosen.bounds:
         for failed, reason in failures(signals[bound.signal], bound):
-            said[np.equal(said, None) & failed] = reason
+            said[~given(said) & failed] = reason
     return said

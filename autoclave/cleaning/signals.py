@@ -49,7 +49,7 @@ def _run_slice(scan: Scan, filters: Sequence[Filter], measurement: Measurement) 
         if chosen.edit is not None:
             edited = chosen.edit(scan, measurement)
             columns.update(edited.signals)
-            scan = Scan(edited.data, edited.offsets)
+            scan = edited.scan
         if chosen.measure is not None:
             columns.update(chosen.measure(scan, measurement))
     return columns, scan

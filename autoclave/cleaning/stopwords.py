@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autoclave.kernels.text.statistics import STOP_SLOTS
+from autoclave.kernels.text.counts import STOP_SLOTS
 from autoclave.kernels.text.words import hash_bytes
 
 STOP_WORDS: dict[str, str] = {

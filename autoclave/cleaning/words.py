@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from autoclave.kernels.text import segments, statistics
+from autoclave.kernels.text import counts, segments
 from autoclave.kernels.text import words as kernel
-from autoclave.kernels.text.characters import character_tables
+from autoclave.kernels.text.characters import SPACE, character_tables
 from autoclave.kernels.text.tokens import exception_table
 
 WORD_KINDS = {
@@ -28,7 +28,7 @@ WORD_KINDS = {
 }
 """Names of the ways to cut words, as settings give them; `kernels/text/words.py` defines each."""
 
-SLICE_BYTES = 1 << 21
+SLICE_BYTES = 1 << 19
 """Bytes of text that are measured together: the spans of their words stay near the cache."""
 
 
@@ -48,20 +48,35 @@ class Words:
     offsets: np.ndarray
 
 
-@dataclass(frozen=True)
 class Segments:
-    """The lines or paragraphs of a slice of documents.
+    """The lines or paragraphs of a slice of documents; what is derived from their spans is found when asked for.
 
-    start, end: int32 byte spans; chars: int32; hashes: uint64; flags: int32 (`kernels/text/segments.py`); offsets:
-    int64, segments of document d are offsets[d]:offsets[d + 1].
+    start, end: int32 byte spans; chars: int32 code points; hashes: uint64; flags: int32
+    (`kernels/text/segments.py`); offsets: int64, segments of document d are offsets[d]:offsets[d + 1].
     """
 
-    start: np.ndarray
-    end: np.ndarray
-    chars: np.ndarray
-    hashes: np.ndarray
-    flags: np.ndarray
-    offsets: np.ndarray
+    def __init__(self, scan: Scan, start: np.ndarray, end: np.ndarray, offsets: np.ndarray) -> None:
+        self._scan, self.start, self.end, self.offsets = scan, start, end, offsets
+
+    @functools.cached_property
+    def _described(self) -> tuple[np.ndarray, np.ndarray]:
+        chars, hashes = np.empty(len(self.start), dtype=np.int32), np.empty(len(self.start), dtype=np.uint64)
+        segments.segment_hashes(self._scan.data, self.start, self.end, chars, hashes)
+        return chars, hashes
+
+    @property
+    def chars(self) -> np.ndarray:
+        return self._described[0]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        return self._described[1]
+
+    @functools.cached_property
+    def flags(self) -> np.ndarray:
+        flags = np.empty(len(self.start), dtype=np.int32)
+        segments.segment_flags(self._scan.data, self._scan.classes, self.start, self.end, flags)
+        return flags
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sum of one value a segment over each document, int64."""
@@ -78,6 +93,16 @@ def dictionary_tables() -> tuple[np.ndarray, np.ndarray]:
 @functools.cache
 def _exceptions() -> np.ndarray:
     return exception_table()
+
+
+@functools.cache
+def _ascii_classes(nul_separates: bool) -> np.ndarray:
+    """Return the classes of ASCII; for fastText's words, with what separates there as white space."""
+    classes = character_tables()[0][:128].copy()
+    if nul_separates:
+        classes &= ~SPACE
+        classes[[0, 9, 10, 11, 12, 13, 32]] |= SPACE
+    return classes
 
 
 class Scan:
@@ -101,12 +126,37 @@ class Scan:
         """Return the words of one kind (a key of WORD_KINDS)."""
         return self.once(("words", kind), lambda: self._find_words(WORD_KINDS[kind]))
 
+    def has_words(self, kind: str) -> bool:
+        """Say whether the words of one kind have been found already."""
+        return ("words", kind) in self._found
+
+    def carry_words(
+        self, before: Scan, applies: np.ndarray, lines: Segments, places: np.ndarray, sizes: np.ndarray
+    ) -> None:
+        """Take the tokens of the text before an edit by lines; arguments as `kernels.text.c4.edit_lines` has them."""
+        from autoclave.kernels.text.c4 import carry_words
+
+        old = before.words("tokens")
+        room = len(self.data) + 1
+        start, end, chars = (np.empty(room, dtype=np.int32) for _ in range(3))
+        hashes, flags = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint8)
+        offsets = np.empty(len(self) + 1, dtype=np.int64)
+        keys, costs = dictionary_tables()
+        count = carry_words(
+            before.data, self.data, before.offsets, self.offsets, applies, lines.start, lines.end, lines.offsets,
+            places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), keys, costs,
+            old.start, old.end, old.chars, old.hashes, old.flags, old.offsets,
+            start, end, chars, hashes, flags, offsets,
+        )  # fmt: skip
+        found = Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
+        self._found["words", "tokens"] = found
+
     def marks(self) -> np.ndarray:
-        """Return int64 [documents, 6], the columns of `kernels.text.statistics.count_marks`."""
+        """Return int64 [documents, 6], the columns of `kernels.text.counts.count_marks`."""
 
         def compute() -> np.ndarray:
             out = np.empty((len(self), 6), dtype=np.int64)
-            statistics.count_marks(self.data, self.offsets, out)
+            counts.count_marks(self.data, self.offsets, out)
             return out
 
         return self.once("marks", compute)
@@ -117,17 +167,32 @@ class Scan:
         """Return lines or paragraphs; mode and options as `kernels.text.segments.split_segments` has them."""
 
         def compute() -> Segments:
-            how = (self.data, self.offsets, self.classes, mode, strip_text, strip, drop_blank)
-            nothing = np.empty(0, dtype=np.int32)
+            places, widths = self._breaks(mode == segments.UNIVERSAL_LINES)
+            room = len(places) + len(self)
+            start, end = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
             offsets = np.empty(len(self) + 1, dtype=np.int64)
-            count = segments.split_segments(*how, nothing, nothing, offsets, True)
-            start, end, chars, flags = (np.empty(count, dtype=np.int32) for _ in range(4))
-            hashes = np.empty(count, dtype=np.uint64)
-            segments.split_segments(*how, start, end, offsets, False)
-            segments.describe_segments(self.data, self.classes, start, end, chars, hashes, flags)
-            return Segments(start, end, chars, hashes, flags, offsets)
+            count = segments.split_segments(
+                self.data, self.offsets, self.classes, places, widths, mode, strip_text, strip, drop_blank,
+                start, end, offsets,
+            )  # fmt: skip
+            return Segments(self, start[:count], end[:count], offsets)
 
         return self.once(("segments", mode, strip_text, strip, drop_blank), compute)
+
+    def _breaks(self, universal: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return (places int32, widths int32) of line breaks: of all kinds, or of '\\n' only."""
+
+        def compute() -> tuple[np.ndarray, np.ndarray]:
+            if not universal:
+                places = np.flatnonzero(self.data == 10).astype(np.int32)
+                return places, np.ones(len(places), dtype=np.int32)
+            nothing = np.empty(0, dtype=np.int32)
+            count = segments.find_line_breaks(self.data, nothing, nothing)
+            places, widths = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+            segments.find_line_breaks(self.data, places, widths)
+            return places, widths
+
+        return self.once(("breaks", universal), compute)
 
     def duplicates(
         self, mode: int, *, strip_text: bool = False, strip: bool = False, drop_blank: bool = False
@@ -145,26 +210,22 @@ class Scan:
     def _find_words(self, kind: int) -> Words:
         sizes = np.minimum(np.diff(self.offsets), kernel.MAX_WORDS + kernel.MAX_CHUNK)
         room = int(sizes.sum()) + 1
-        start, end = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+        start, end, chars = (np.empty(room, dtype=np.int32) for _ in range(3))
+        hashes, flags = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint8)
         offsets = np.empty(len(self) + 1, dtype=np.int64)
         keys, costs = dictionary_tables()
         count = kernel.split_words(
-            self.data, self.offsets, kind, self.classes, self.scripts, _exceptions(), keys, costs, start, end, offsets
-        )
-        start, end = start[:count], end[:count]
-        chars, hashes, flags = np.empty(count, np.int32), np.empty(count, np.uint64), np.empty(count, np.uint8)
-        kernel.describe_words(self.data, self.classes, 0, count, start, end, chars, hashes, flags)
-        return Words(start, end, chars, hashes, flags, offsets)
+            self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,
+            _exceptions(), keys, costs, start, end, chars, hashes, flags, offsets,
+        )  # fmt: skip
+        return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
 
 
 def text_buffer(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """Return (data uint8, offsets int64 of rows + 1) over the array's own buffer; a null row is an empty text."""
-    if text.type == pa.large_string():
-        offset_type = np.int64
-    elif text.type == pa.string():
-        offset_type = np.int32
-    else:
+    if text.type not in (pa.string(), pa.large_string()):
         raise TypeError(f"text must be an Arrow string array, not {text.type}")
+    offset_type = np.dtype(np.int32 if text.type == pa.string() else np.int64)
     _, places, values = text.buffers()
     if len(text) == 0:
         return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)

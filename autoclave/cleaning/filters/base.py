@@ -40,10 +40,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Edited:
-    """A slice after an edit: UTF-8 bytes, int64 offsets of the documents, and the signals of the edit."""
+    """A slice after an edit, and the signals of the edit."""
 
-    data: np.ndarray
-    offsets: np.ndarray
+    scan: Scan
     signals: Columns
 
 
@@ -143,17 +142,18 @@ class Filter:
         Bounds are compared at the precision of the stored signal (float32), so that the same decision can be taken
         again from the ledger. Raises RecipeError where a signal is missing.
         """
-        reasons = np.full(len(languages), None, dtype=object)
+        said: list[str | None] = [None]
+        numbers = np.zeros(len(languages), dtype=np.int32)
         codes = np.array([language or "" for language in languages], dtype=object)
-        groups = {code: codes == code for code in sorted(set(codes))}
-        for code, rows in groups.items():
+        for code in sorted(set(codes)):
+            rows = codes == code
             for bound in self.bounds_for(code or None):
                 if bound.signal not in signals:
                     raise RecipeError(f"filter '{self.name}': no signal '{bound.signal}' was measured")
                 for failed, reason in failures(signals[bound.signal], bound):
-                    hit = rows & failed & np.equal(reasons, None)
-                    reasons[hit] = reason
-        return reasons
+                    numbers[rows & failed & (numbers == 0)] = len(said)
+                    said.append(reason)
+        return np.array(said, dtype=object)[numbers]
 
 
 def parse_range(limits: Any, where: str) -> Range | None:
@@ -190,3 +190,8 @@ def ratio(part: np.ndarray, whole: np.ndarray, empty: float = 0.0) -> np.ndarray
     whole = np.asarray(whole, dtype=np.float64)
     divided = np.divide(part, whole, out=np.full(whole.shape, empty, dtype=np.float64), where=whole != 0)
     return divided.astype(np.float32)
+
+
+def given(values: np.ndarray) -> np.ndarray:
+    """Return where an object array holds something, as bool."""
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))

@@ -9,6 +9,7 @@ from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Meas
 from autoclave.cleaning.words import Scan
 from autoclave.errors import RecipeError
 from autoclave.kernels.text import c4 as kernel
+from autoclave.kernels.text import segments
 
 SOURCE = "Raffel et al. 2020, arXiv 1910.10683, section 2.2; TensorFlow Datasets c4_utils.py"
 
@@ -44,14 +45,22 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
             np.bool_,
             len(scan),
         )
+        lines = scan.segments(
+            segments.UNIVERSAL_LINES if rules.strip_lines else segments.LINES, strip=rules.strip_lines
+        )
         out, offsets = np.empty(len(scan.data) + 1, dtype=np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
+        places, sizes = np.empty(len(lines.start), dtype=np.int32), np.zeros(len(lines.start), dtype=np.int32)
         counts = np.zeros((len(scan), kernel.COLUMNS), dtype=np.int64)
         kernel.edit_lines(
-            scan.data, scan.offsets, scan.classes, applies, rules.strip_lines, rules.terminal_punctuation,
-            rules.single_quote, rules.min_words_per_line, rules.max_word_length, rules.citations, rules.javascript,
-            rules.policy, out, offsets, counts,
+            scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets,
+            not rules.strip_lines, rules.terminal_punctuation, rules.single_quote, rules.min_words_per_line,
+            rules.max_word_length, rules.citations, rules.javascript, rules.policy, out, offsets, places, sizes, counts,
         )  # fmt: skip
-        return Edited(out[: offsets[-1]], offsets, _columns(counts))
+        out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
+        edited = Scan(out[: offsets[-1]], offsets)
+        if scan.has_words("tokens"):
+            edited.carry_words(scan, applies, lines, places, sizes)
+        return Edited(edited, _columns(counts))
 
     bounds = (
         Bound("lorem_ipsum_lines", high=0, reason="lorem_ipsum"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
 from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import segments, statistics
+from autoclave.kernels.text import counts, segments
 
 SOURCE = "Penedo et al. 2024, arXiv 2406.17557, section 3.6; datatrove 0.10 FineWebQualityFilter"
 
@@ -34,13 +34,13 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     marks = scan.marks()
     count = np.diff(lines.offsets)
     words = np.diff(scan.words("tokens").offsets)
-    chars = marks[:, statistics.CHARACTERS] - marks[:, statistics.NEWLINES]
+    chars = marks[:, counts.CHARACTERS] - marks[:, counts.NEWLINES]
     return {
         "line_count": count.astype(np.int32),
         "line_punctuation_ratio": ratio(lines.sums((lines.flags & segments.TERMINAL_END) != 0), count),
         "short_line_ratio": ratio(lines.sums(lines.chars <= SHORT_LINE), count),
         "repeated_line_character_ratio": ratio(repeated[:, 3], chars),
-        "newline_word_ratio": ratio(marks[:, statistics.NEWLINES], words),
+        "newline_word_ratio": ratio(marks[:, counts.NEWLINES], words),
     }
 
 

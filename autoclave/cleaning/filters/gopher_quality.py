@@ -9,7 +9,7 @@ import numpy as np
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
 from autoclave.cleaning.stopwords import stop_rows, stop_tables
 from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import segments, statistics
+from autoclave.kernels.text import counts, segments
 
 SOURCE = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1"
 
@@ -32,13 +32,13 @@ FINEWEB2: dict[str, dict[str, Range | None]] = {
 
 
 def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: bool = False) -> np.ndarray:
-    """Return int64 [documents, STATISTICS], the columns of `kernels.text.statistics.word_statistics`."""
+    """Return int64 [documents, STATISTICS], the columns of `kernels.text.counts.word_statistics`."""
 
     def compute() -> np.ndarray:
         words = scan.words(kind)
-        out = np.empty((len(scan), statistics.STATISTICS), dtype=np.int64)
+        out = np.empty((len(scan), counts.STATISTICS), dtype=np.int64)
         tables, rows = stop_tables()[0], stop_rows(measurement.languages)
-        statistics.word_statistics(
+        counts.word_statistics(
             scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
             tables, rows, lowercase, out,
         )  # fmt: skip
@@ -55,77 +55,77 @@ def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: 
 
 def _paper(scan: Scan, measurement: Measurement) -> Columns:
     words, marks = word_columns(scan, measurement, "script"), scan.marks()
-    count = words[:, statistics.WORDS]
+    count = words[:, counts.WORDS]
     lines = (segments.LINES, False, True)
     bullets = segments.BULLET_DATATROVE | segments.BULLET_DCLM
     return {
         "word_count": count.astype(np.int32),
-        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
-        "hash_ratio": ratio(marks[:, statistics.HASHES], count),
-        "ellipsis_ratio": ratio(marks[:, statistics.DOTS] + marks[:, statistics.ELLIPSES], count),
+        "mean_word_length": ratio(words[:, counts.WORD_CHARS], count),
+        "hash_ratio": ratio(marks[:, counts.HASHES], count),
+        "ellipsis_ratio": ratio(marks[:, counts.DOTS] + marks[:, counts.ELLIPSES], count),
         "bullet_line_ratio": _flagged(scan, lines[0], bullets, *lines[1:]),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DATATROVE, *lines[1:]),
-        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
-        "stop_word_count": words[:, statistics.STOP_DISTINCT].astype(np.int32),
+        "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
+        "stop_word_count": words[:, counts.STOP_DISTINCT].astype(np.int32),
     }
 
 
 def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
     words, marks = word_columns(scan, measurement, "tokens"), scan.marks()
-    count = words[:, statistics.WORDS]
+    count = words[:, counts.WORDS]
     return {
-        "word_count": words[:, statistics.OTHER_WORDS].astype(np.int32),
-        "mean_word_length": ratio(words[:, statistics.OTHER_CHARS], words[:, statistics.OTHER_WORDS]),
-        "hash_ratio": ratio(marks[:, statistics.HASHES], count),
-        "ellipsis_ratio": ratio(marks[:, statistics.DOTS] + marks[:, statistics.ELLIPSES], count),
+        "word_count": words[:, counts.OTHER_WORDS].astype(np.int32),
+        "mean_word_length": ratio(words[:, counts.OTHER_CHARS], words[:, counts.OTHER_WORDS]),
+        "hash_ratio": ratio(marks[:, counts.HASHES], count),
+        "ellipsis_ratio": ratio(marks[:, counts.DOTS] + marks[:, counts.ELLIPSES], count),
         "bullet_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.BULLET_DATATROVE),
         "ellipsis_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.ELLIPSIS_DATATROVE),
-        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
-        "stop_word_count": words[:, statistics.STOP_DISTINCT].astype(np.int32),
+        "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
+        "stop_word_count": words[:, counts.STOP_DISTINCT].astype(np.int32),
     }
 
 
 def _dclm(scan: Scan, measurement: Measurement) -> Columns:
     plain = word_columns(scan, measurement, "ascii_space")
     words, marks = word_columns(scan, measurement, "whitespace", lowercase=True), scan.marks()
-    count = words[:, statistics.WORDS]
-    symbols = marks[:, [statistics.HASHES, statistics.DOTS, statistics.SPACED_DOTS, statistics.ELLIPSES]].sum(axis=1)
+    count = words[:, counts.WORDS]
+    symbols = marks[:, [counts.HASHES, counts.DOTS, counts.SPACED_DOTS, counts.ELLIPSES]].sum(axis=1)
     lines = (segments.LINES, True, True)
     return {
-        "word_count": plain[:, statistics.ALNUM_WORDS].astype(np.int32),
-        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
+        "word_count": plain[:, counts.ALNUM_WORDS].astype(np.int32),
+        "mean_word_length": ratio(words[:, counts.WORD_CHARS], count),
         "symbol_ratio": ratio(symbols, count),
         "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_DCLM, *lines[1:]),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DCLM, *lines[1:]),
-        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
-        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
+        "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
+        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
     }
 
 
 def _dolma(scan: Scan, measurement: Measurement) -> Columns:
     words = word_columns(scan, measurement, "whitespace")
-    count = words[:, statistics.WORDS]
+    count = words[:, counts.WORDS]
     return {
         "word_count": count.astype(np.int32),
-        "median_word_length": (words[:, statistics.MEDIAN_TWICE] / 2).astype(np.float32),
-        "symbol_ratio": ratio(words[:, statistics.SYMBOL_WORDS], count),
+        "median_word_length": (words[:, counts.MEDIAN_TWICE] / 2).astype(np.float32),
+        "symbol_ratio": ratio(words[:, counts.SYMBOL_WORDS], count),
         "bullet_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.BULLET_DOLMA),
         "ellipsis_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.ELLIPSIS_DOLMA),
-        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
-        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
+        "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
+        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
     }
 
 
 def _curator(scan: Scan, measurement: Measurement) -> Columns:
     words = word_columns(scan, measurement, "whitespace")
-    count = words[:, statistics.WORDS]
+    count = words[:, counts.WORDS]
     lines = (segments.LINES, False, True)
     return {
-        "symbol_ratio": ratio(words[:, statistics.CURATOR_SYMBOLS], count),
+        "symbol_ratio": ratio(words[:, counts.CURATOR_SYMBOLS], count),
         "word_count": count.astype(np.int32),
-        "alphabetic_word_ratio": ratio(words[:, statistics.ALPHA_WORDS], count),
-        "stop_word_count": words[:, statistics.STOP_TOTAL].astype(np.int32),
-        "mean_word_length": ratio(words[:, statistics.WORD_CHARS], count),
+        "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
+        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
+        "mean_word_length": ratio(words[:, counts.WORD_CHARS], count),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_CURATOR, *lines[1:]),
         "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_CURATOR, *lines[1:]),
     }

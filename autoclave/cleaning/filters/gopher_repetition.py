@@ -8,7 +8,7 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
 from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import ngrams, segments, statistics
+from autoclave.kernels.text import counts, ngrams, segments
 from autoclave.kernels.text.search import replaced_characters
 
 SOURCE = "Rae et al. 2021, arXiv 2112.11446, table A1"
@@ -39,14 +39,14 @@ FINEWEB2 = {
     "ja": _fineweb2(0.328, (0.239, 0.196, 0.172), (0.243, 0.225, 0.207, 0.190, 0.175, 0.159)),
     "ko": _fineweb2(0.374, (0.282, 0.228, 0.185), (0.201, 0.184, 0.168, 0.154, 0.140, 0.127)),
 }
-"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang); its paragraph and duplicate-line-character rules are off."""
+"""Limits of FineWeb-2 (cmn_Hani, jpn_Jpan, kor_Hang), whose paragraph and duplicate-line-character rules are off."""
 
 
-def _segment_columns(scan: Scan, unit: str, counts: np.ndarray, first: int, whole: np.ndarray) -> Columns:
-    """Return the two duplicate ratios of lines or paragraphs; `first` is the column of counts to use."""
+def _segment_columns(scan: Scan, unit: str, found: np.ndarray, first: int, whole: np.ndarray) -> Columns:
+    """Return the two duplicate ratios of lines or paragraphs; `first` is the column of `found` to use."""
     return {
-        f"duplicate_{unit}_ratio": ratio(counts[:, first], counts[:, 0]),
-        f"duplicate_{unit}_character_ratio": ratio(counts[:, first + 1], whole),
+        f"duplicate_{unit}_ratio": ratio(found[:, first], found[:, 0]),
+        f"duplicate_{unit}_character_ratio": ratio(found[:, first + 1], whole),
     }
 
 
@@ -67,7 +67,7 @@ def _ngram_columns(scan: Scan, kind: str, style: int, whole: np.ndarray) -> tupl
 
 
 def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
-    chars = scan.marks()[:, statistics.CHARACTERS]
+    chars = scan.marks()[:, counts.CHARACTERS]
     paragraphs = scan.duplicates(segments.PARAGRAPH_RUNS, strip_text=True)
     lines = scan.duplicates(segments.LINE_RUNS)
     return {
@@ -106,20 +106,20 @@ def _dolma(scan: Scan, measurement: Measurement) -> Columns:
 
 
 def _curator(scan: Scan, measurement: Measurement) -> Columns:
-    chars = scan.marks()[:, statistics.CHARACTERS]
+    chars = scan.marks()[:, counts.CHARACTERS]
     lines = scan.duplicates(segments.LINES, drop_blank=True)
     paragraphs = scan.duplicates(segments.PARAGRAPHS)
     columns, place = _ngram_columns(scan, "whitespace", ngrams.CURATOR, chars)
     words = scan.words("whitespace")
-    counts = np.diff(words.offsets)
+    numbers = np.diff(words.offsets)
     for n in (2, 3, 4):
         removed = replaced_characters(
             scan.data, scan.offsets, words.start, words.end, words.chars, words.offsets, place[:, n - 2], n
         )
-        columns[f"top_{n}gram_ratio"] = ratio(np.where(counts < n, chars, removed), chars, empty=1.0)
+        columns[f"top_{n}gram_ratio"] = ratio(np.where(numbers < n, chars, removed), chars, empty=1.0)
     for n in range(5, 11):
         column = columns[f"duplicate_{n}gram_ratio"]
-        columns[f"duplicate_{n}gram_ratio"] = np.where(counts < n, np.float32(1), column)
+        columns[f"duplicate_{n}gram_ratio"] = np.where(numbers < n, np.float32(1), column)
     return {
         **_segment_columns(scan, "line", lines, 2, lines[:, 1]),
         **_segment_columns(scan, "paragraph", paragraphs, 2, paragraphs[:, 1]),

@@ -1,14 +1,18 @@
 """C4's line rules: drops lines, takes citations out, and counts what decides over the document."""
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.search import find, find_lowered
-from autoclave.kernels.text.segments import LINES, UNIVERSAL_LINES, _separator, strip_span
-from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END
+from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.search import find
+from autoclave.kernels.text.segments import strip_span
+from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS, scratch, split_range
 
 LINES_IN, LINES_KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM, JAVASCRIPT, CURLY, POLICY, CITATIONS = range(10)
 """Columns of `edit_lines`: lines; lines kept; lines dropped for a long word, no end mark, too few words; lines with
@@ -16,23 +20,67 @@ LINES_IN, LINES_KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM, JAVASCRIPT, CUR
 
 COLUMNS = 10
 
-_CITATIONS = (np.frombuffer(b"[edit]", dtype=np.uint8), np.frombuffer(b"[citation needed]", dtype=np.uint8))
+_EDIT = np.frombuffer(b"[edit]", dtype=np.uint8)
+_NEEDED = np.frombuffer(b"[citation needed]", dtype=np.uint8)
 _LOREM = np.frombuffer(b"lorem ipsum", dtype=np.uint8)
 _JAVASCRIPT = np.frombuffer(b"javascript", dtype=np.uint8)
-_BRACKET = np.frombuffer(b"{", dtype=np.uint8)
-_POLICIES = tuple(
-    np.frombuffer(phrase, dtype=np.uint8)
-    for phrase in (
-        b"terms of use",
-        b"privacy policy",
-        b"cookie policy",
-        b"uses cookies",
-        b"use of cookies",
-        b"use cookies",
-    )
-)
-_P0, _P1, _P2, _P3, _P4, _P5 = _POLICIES
-_EDIT, _NEEDED = _CITATIONS
+_TERMS = np.frombuffer(b"terms of use", dtype=np.uint8)
+_PRIVACY = np.frombuffer(b"privacy policy", dtype=np.uint8)
+_COOKIE_POLICY = np.frombuffer(b"cookie policy", dtype=np.uint8)
+_USES = np.frombuffer(b"uses cookies", dtype=np.uint8)
+_USE_OF = np.frombuffer(b"use of cookies", dtype=np.uint8)
+_USE = np.frombuffer(b"use cookies", dtype=np.uint8)
+
+HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
+
+
+@njit(cache=True, nogil=True)
+def _phrase_at(data: np.ndarray, at: int, start: int, stop: int, phrase: np.ndarray, anchor: int) -> bool:
+    """Say whether the lower-case phrase, its byte `anchor` at data[at], lies within data[start:stop], in any case."""
+    begin = at - anchor
+    if begin < start or begin + len(phrase) > stop:
+        return False
+    for offset in range(len(phrase)):
+        byte = load(data, begin + offset)
+        if 65 <= byte <= 90:
+            byte |= 0x20
+        if byte != phrase[offset]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def find_phrases(data: np.ndarray, start: int, stop: int) -> int:
+    """Return which of the phrases a line has, as HAS_ bits, in one pass that looks closer at rare letters only."""
+    found = 0
+    for at in range(start, stop):
+        byte = load(data, at)
+        if byte < 0x40:
+            continue
+        letter = byte | 0x20
+        if letter == 0x6B:  # k
+            if (
+                _phrase_at(data, at, start, stop, _COOKIE_POLICY, 3)
+                or _phrase_at(data, at, start, stop, _USES, 8)
+                or _phrase_at(data, at, start, stop, _USE_OF, 10)
+                or _phrase_at(data, at, start, stop, _USE, 7)
+            ):
+                found |= HAS_POLICY
+        elif letter == 0x76:  # v
+            if _phrase_at(data, at, start, stop, _JAVASCRIPT, 2):
+                found |= HAS_JAVASCRIPT
+            if _phrase_at(data, at, start, stop, _PRIVACY, 3):
+                found |= HAS_POLICY
+        elif letter == 0x6D:  # m
+            if _phrase_at(data, at, start, stop, _LOREM, 4):
+                found |= HAS_LOREM
+            if _phrase_at(data, at, start, stop, _TERMS, 3):
+                found |= HAS_POLICY
+        elif byte == 0x7B:
+            found |= HAS_CURLY
+        elif byte == 0x5B:
+            found |= HAS_SQUARE
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -51,19 +99,19 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
-    """Return (words between white space, characters of the longest)."""
+def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> tuple[int, int]:
+    """Return (words between white space, characters of the longest); stops once there are `enough` words."""
     words, longest, length = 0, 0, 0
     at = start
-    while at < stop:
-        if classes[decode(data, at)] & SPACE:
+    while at < stop and words < enough:
+        if load(classes, decode(data, at)) & SPACE:
             length = 0
         else:
             if length == 0:
                 words += 1
             length += 1
             longest = max(longest, length)
-        at += character_width(data[at])
+        at += character_width(np.int64(load(data, at)))
     return words, longest
 
 
@@ -81,24 +129,15 @@ def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: b
 
 
 @njit(cache=True, nogil=True)
-def _has_policy(data: np.ndarray, start: int, stop: int) -> bool:
-    return (
-        find_lowered(data, start, stop, _P0, len(_P0)) >= 0
-        or find_lowered(data, start, stop, _P1, len(_P1)) >= 0
-        or find_lowered(data, start, stop, _P2, len(_P2)) >= 0
-        or find_lowered(data, start, stop, _P3, len(_P3)) >= 0
-        or find_lowered(data, start, stop, _P4, len(_P4)) >= 0
-        or find_lowered(data, start, stop, _P5, len(_P5)) >= 0
-    )
-
-
-@njit(cache=True, nogil=True)
 def edit_lines(
     data: np.ndarray,
     offsets: np.ndarray,
     classes: np.ndarray,
     applies: np.ndarray,
-    strip_lines: bool,
+    start: np.ndarray,
+    end: np.ndarray,
+    line_offsets: np.ndarray,
+    keep_empty: bool,
     terminal: bool,
     quote: bool,
     min_words: int,
@@ -108,126 +147,170 @@ def edit_lines(
     policy: bool,
     out: np.ndarray,
     out_offsets: np.ndarray,
+    line_places: np.ndarray,
+    line_sizes: np.ndarray,
     counts: np.ndarray,
 ) -> None:
     """Write the edited documents to `out` (room for all of data) and the columns LINES_IN to CITATIONS.
 
-    applies: bool per document; others are copied. strip_lines: cut with splitlines, strip each line and drop empty
-    ones (datatrove), else cut at '\\n' and keep empty lines (DCLM). Rules over the document never cut the work short,
-    so that the edit does not depend on their limits: a line with '{' goes on as if the rule were not there.
+    applies: bool per document; others are copied. start, end, line_offsets: the lines. keep_empty: empty lines stay
+    and white space may follow an end mark (DCLM). Rules over the document never cut the work short, so that the edit
+    does not depend on their limits: a line with '{' goes on as if the rule were not there. line_places, line_sizes:
+    int32 per line, where it lies in `out` (-1 where it was dropped, or its document only copied) and its bytes there.
     """
     size = 0
-    mode = UNIVERSAL_LINES if strip_lines else LINES
     for document in range(len(offsets) - 1):
         out_offsets[document] = size
         counts[document, :] = 0
-        at, stop = offsets[document], offsets[document + 1]
         if not applies[document]:
-            out[size : size + stop - at] = data[at:stop]
-            size += stop - at
+            first, last = offsets[document], offsets[document + 1]
+            out[size : size + last - first] = data[first:last]
+            size += last - first
+            line_places[line_offsets[document] : line_offsets[document + 1]] = -1
             continue
-        begin, any_kept = size, False
-        while at <= stop:
-            line = at
-            taken = 0
-            while at < stop:
-                taken = _separator(data, at, stop, mode, classes)
-                if taken:
-                    break
-                at += 1
-            first, last = line, at
-            final = taken == 0
-            at += taken
-            if final and strip_lines and first == last:
-                break
-            if strip_lines:
-                first, last = strip_span(data, first, last, classes)
+        begin = size
+        for line in range(line_offsets[document], line_offsets[document + 1]):
+            first, last = np.int64(start[line]), np.int64(end[line])
+            line_places[line] = -1
             counts[document, LINES_IN] += 1
-            words, longest = _count_words(data, first, last, classes)
+            words, longest = 0, 0
+            if last - first > max_word >= 0:
+                words, longest = _count_words(data, first, last, classes, last - first)
+                if longest > max_word:
+                    counts[document, LONG_WORD] += 1
+                    continue
+            found = find_phrases(data, first, last)
             kept_from = size
-            if any_kept:
+            if counts[document, LINES_KEPT]:
                 out[size] = 10
                 size += 1
             text = size
-            keep = longest <= max_word or max_word < 0
-            if not keep:
-                counts[document, LONG_WORD] += 1
-            else:
+            if citations and found & HAS_SQUARE:
                 byte = first
                 while byte < last:
-                    mark = _citation(data, byte, last, classes) if citations and data[byte] == 0x5B else 0
+                    mark = _citation(data, byte, last, classes) if load(data, byte) == 0x5B else 0
                     if mark:
                         counts[document, CITATIONS] += 1
                         byte += mark
                     else:
-                        out[size] = data[byte]
+                        out[size] = load(data, byte)
                         size += 1
                         byte += 1
-                keep = _keep_line(
-                    out,
-                    text,
-                    size,
-                    classes,
-                    words,
-                    strip_lines,
-                    terminal,
-                    quote,
-                    min_words,
-                    javascript,
-                    policy,
-                    counts[document],
-                )
+                found |= find_phrases(out, text, size)
+                removed = size - text < last - first
+            else:
+                removed = False
+                for byte in range(last - first):
+                    out[size + byte] = load(data, first + byte)
+                size += last - first
+            keep = keep_empty and text == size
+            if not keep:
+                keep = not terminal or _ends_well(out, text, size, quote, keep_empty, classes)
+                if not keep:
+                    counts[document, UNPUNCTUATED] += 1
+                else:
+                    if removed and keep_empty:
+                        words = _count_words(out, text, size, classes, min_words)[0]
+                    else:
+                        words = _count_words(data, first, last, classes, min_words)[0]
+                    keep = words >= min_words
+                    if not keep:
+                        counts[document, FEW_WORDS] += 1
+            if keep and found & HAS_LOREM:
+                counts[document, LOREM] += 1
+            if keep and javascript and found & HAS_JAVASCRIPT:
+                counts[document, JAVASCRIPT] += 1
+                keep = False
+            if keep and found & HAS_CURLY:
+                counts[document, CURLY] += 1
+            if keep and policy and found & HAS_POLICY:
+                counts[document, POLICY] += 1
+                keep = False
             if keep:
-                any_kept = True
                 counts[document, LINES_KEPT] += 1
+                line_places[line], line_sizes[line] = text, size - text
             else:
                 size = kept_from
-            if final:
-                break
         first, last = strip_span(out, begin, size, classes)
-        for byte in range(last - first):
-            out[begin + byte] = out[first + byte]
+        if first > begin:
+            for byte in range(last - first):
+                out[begin + byte] = out[first + byte]
+            for line in range(line_offsets[document], line_offsets[document + 1]):
+                if line_places[line] >= 0:
+                    line_places[line] -= first - begin
         size = begin + last - first
     out_offsets[len(offsets) - 1] = size
 
 
 @njit(cache=True, nogil=True)
-def _keep_line(
+def carry_words(
+    data: np.ndarray,
     out: np.ndarray,
-    text: int,
-    size: int,
+    offsets: np.ndarray,
+    out_offsets: np.ndarray,
+    applies: np.ndarray,
+    line_start: np.ndarray,
+    line_end: np.ndarray,
+    line_offsets: np.ndarray,
+    line_places: np.ndarray,
+    line_sizes: np.ndarray,
+    ascii_classes: np.ndarray,
     classes: np.ndarray,
-    words: int,
-    strip_lines: bool,
-    terminal: bool,
-    quote: bool,
-    min_words: int,
-    javascript: bool,
-    policy: bool,
-    counts: np.ndarray,
-) -> bool:
-    """Apply the rules after citations are gone, in C4's order; count what each finds."""
-    if not strip_lines and text == size:
-        return True
-    if terminal and not _ends_well(out, text, size, quote, not strip_lines, classes):
-        counts[UNPUNCTUATED] += 1
-        return False
-    if not strip_lines:
-        words = _count_words(out, text, size, classes)[0]
-    if words < min_words:
-        counts[FEW_WORDS] += 1
-        return False
-    if find_lowered(out, text, size, _LOREM, len(_LOREM)) >= 0:
-        counts[LOREM] += 1
-    if javascript and find_lowered(out, text, size, _JAVASCRIPT, len(_JAVASCRIPT)) >= 0:
-        counts[JAVASCRIPT] += 1
-        return False
-    if find(out, text, size, _BRACKET, 1) >= 0:
-        counts[CURLY] += 1
-    if policy and _has_policy(out, text, size):
-        counts[POLICY] += 1
-        return False
-    return True
+    scripts: np.ndarray,
+    exceptions: np.ndarray,
+    dictionary_keys: np.ndarray,
+    dictionary_costs: np.ndarray,
+    old_start: np.ndarray,
+    old_end: np.ndarray,
+    old_chars: np.ndarray,
+    old_hashes: np.ndarray,
+    old_flags: np.ndarray,
+    old_offsets: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    chars: np.ndarray,
+    hashes: np.ndarray,
+    flags: np.ndarray,
+    word_offsets: np.ndarray,
+) -> int:
+    """Fill the tokens of the edited text from those of the text before: a line that stayed keeps its tokens.
+
+    Only lines that lost a citation are cut again. Returns the number of tokens.
+    """
+    points, places, pending, costs, steps = scratch()
+    words = 0
+    for document in range(len(offsets) - 1):
+        word_offsets[document] = words
+        word, last_word = old_offsets[document], old_offsets[document + 1]
+        if not applies[document]:
+            shift = out_offsets[document] - offsets[document]
+            for old in range(word, last_word):
+                start[words], end[words] = old_start[old] + shift, old_end[old] + shift
+                chars[words], hashes[words], flags[words] = old_chars[old], old_hashes[old], old_flags[old]
+                words += 1
+            continue
+        for line in range(line_offsets[document], line_offsets[document + 1]):
+            if line_places[line] < 0:
+                continue
+            place, stop = np.int64(line_places[line]), np.int64(line_end[line])
+            if line_sizes[line] != line_end[line] - line_start[line]:
+                words = split_range(
+                    out, max(place, out_offsets[document]), min(place + line_sizes[line], out_offsets[document + 1]),
+                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary_keys, dictionary_costs, points,
+                    places, pending, costs, steps, start, end, chars, hashes, flags, words,
+                )  # fmt: skip
+                continue
+            while word < last_word and old_start[word] < line_start[line]:
+                word += 1
+            shift = place - np.int64(line_start[line])
+            while word < last_word and load(old_start, word) < stop:
+                start[words], end[words] = load(old_start, word) + shift, load(old_end, word) + shift
+                chars[words], hashes[words] = load(old_chars, word), load(old_hashes, word)
+                flags[words] = load(old_flags, word)
+                words += 1
+                word += 1
+    word_offsets[len(offsets) - 1] = words
+    return words
 
 
 @njit(cache=True, nogil=True)

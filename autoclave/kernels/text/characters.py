@@ -5,6 +5,9 @@ oracle agree by construction. Planes beyond 1 hold ideographs and unassigned cod
 filled by blocks instead of being asked about one by one.
 """
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import functools
@@ -12,6 +15,8 @@ import unicodedata
 
 import numpy as np
 from numba import njit
+
+from autoclave.kernels.text.memory import load
 
 SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096
@@ -21,11 +26,15 @@ str.splitlines breaks; category Nd; sentence-final marks; datatrove's punctuatio
 CONTROL, QUOTE, CURRENCY, ATTACHED = 8192, 16384, 32768, 65536
 """Category C without spaces; quotation marks and brackets; currency signs; characters split off the ends of words."""
 
+HASH, ELLIPSIS, UNSPACED = 1 << 17, 1 << 18, 1 << 19
+"""The character #; the character …; letters of scripts that put no spaces between words."""
+
 LATIN, HAN, HIRAGANA, KATAKANA, HANGUL, THAI, LAO, KHMER, MYANMAR = 1, 2, 3, 4, 5, 6, 7, 8, 9
 CYRILLIC, ARABIC, DEVANAGARI, GREEK, HEBREW, OTHER_SCRIPT = 10, 11, 12, 13, 14, 15
-SCRIPTS = (
+_SCRIPT_NAMES = (
     "none latin han hiragana katakana hangul thai lao khmer myanmar cyrillic arabic devanagari greek hebrew other"
-).split()
+)
+SCRIPTS = _SCRIPT_NAMES.split()
 """Names of the scripts, by their number in the script table; 'none' is for what belongs to all (digits, marks)."""
 
 _SCRIPT_RANGES = (
@@ -105,15 +114,23 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
     for script, ranges in _SCRIPT_RANGES:
         for first, last in ranges:
             scripts[first : last + 1] = script
-    for start in range(0x20000, 0x40000, 0x100):  # ideographs: whole rows are alike, but for the last of a block
-        edges = _block(start, start + 0x100)
-        classes[start : start + 0x100] = edges
+    for start in range(0x20000, 0x40000, 0x100):  # ideographs or nothing, but for the rows where a block ends
+        first, last = (unicodedata.category(chr(point)) for point in (start, start + 0xFF))
+        if first == last == "Lo":
+            classes[start : start + 0x100] = ALPHA | ALNUM
+        elif first == last == "Cn" and start % 0x10000 < 0xF800:
+            classes[start : start + 0x100] = CONTROL
+        else:
+            classes[start : start + 0x100] = _block(start, start + 0x100)
     classes[scripts == HAN] |= IDEOGRAPH
+    classes[(scripts >= HAN) & (scripts <= MYANMAR) & (scripts != HANGUL)] |= UNSPACED
     for marks, bit in (
         (_TERMINAL, TERMINAL | DATATROVE_PUNCTUATION),
         (_DATATROVE_ENDS, DATATROVE_PUNCTUATION),
         (_ATTACHED, ATTACHED),
         (_QUOTES, QUOTE),
+        ("#", HASH),
+        ("…", ELLIPSIS),
         ("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", LINE_BREAK),
     ):
         classes[[ord(mark) for mark in marks]] |= bit
@@ -139,25 +156,22 @@ def character_width(byte: int) -> int:
 @njit(cache=True, nogil=True, inline="always")
 def decode(data: np.ndarray, at: int) -> int:
     """Return the code point that begins at byte `at` of valid UTF-8."""
-    first = data[at]
+    first = np.int64(load(data, at))
     if first < 0x80:
-        return np.int64(first)
+        return first
+    second = np.int64(load(data, at + 1)) & 0x3F
     if first < 0xE0:
-        return (np.int64(first & 0x1F) << 6) | np.int64(data[at + 1] & 0x3F)
+        return (first & 0x1F) << 6 | second
+    third = np.int64(load(data, at + 2)) & 0x3F
     if first < 0xF0:
-        return (np.int64(first & 0x0F) << 12) | (np.int64(data[at + 1] & 0x3F) << 6) | np.int64(data[at + 2] & 0x3F)
-    return (
-        (np.int64(first & 0x07) << 18)
-        | (np.int64(data[at + 1] & 0x3F) << 12)
-        | (np.int64(data[at + 2] & 0x3F) << 6)
-        | np.int64(data[at + 3] & 0x3F)
-    )
+        return (first & 0x0F) << 12 | second << 6 | third
+    return (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(load(data, at + 3)) & 0x3F
 
 
 @njit(cache=True, nogil=True, inline="always")
 def step_back(data: np.ndarray, at: int) -> int:
     """Return where the character before byte `at` begins."""
     at -= 1
-    while data[at] & 0xC0 == 0x80:
+    while load(data, at) & 0xC0 == 0x80:
         at -= 1
     return at

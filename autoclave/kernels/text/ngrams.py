@@ -4,10 +4,16 @@ An n-gram can be repeated only where both (n-1)-grams inside it are, so the work
 of it is one table look-up a word for n = 2.
 """
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from autoclave.kernels.text.memory import load, load64, store64
+from autoclave.kernels.text.words import hash_bytes
 
 DATATROVE, UNION, DOLMA, CURATOR = 0, 1, 2, 3
 """Styles. Top n-gram: characters with the spaces between words (DATATROVE), the longest of the most frequent (UNION),
@@ -17,7 +23,6 @@ without spaces (DOLMA). Duplicates: second and later occurrences in a greedy sca
 
 LARGEST = 10
 _MULTIPLIER = np.uint64(0x9FB21C651E98DF25)
-_POLYNOMIAL = np.uint64(0x5851F42D4C957F2D)
 _SHIFT = np.uint64(29)
 _1 = np.uint64(1)
 _ANCHOR = 16
@@ -35,60 +40,57 @@ def _table_size(entries: int) -> int:
 def _count_repeats(
     grams: np.ndarray,
     total: int,
+    n: int,
+    style: int,
     only: np.ndarray,
-    restrict: bool,
     table: np.ndarray,
     first: np.ndarray,
     counts: np.ndarray,
-) -> int:
-    """Fill first[i], the first position with the n-gram of i, and counts there; return how many positions repeat.
+    sums: np.ndarray,
+) -> tuple[int, int, int]:
+    """Fill first[i], the first position with the n-gram of i, and counts there; return (repeats, best, place).
 
-    With restrict, only positions where only[i] and only[i + 1] hold can repeat; the others count once.
+    For n > 2 only positions where only[i] and only[i + 1] hold, the repeated (n-1)-grams, can repeat; the others count
+    once. best is the count of the top n-gram, place its first position: the earliest of the most frequent, in the
+    style UNION the longest of them.
     """
     candidates = total
-    if restrict:
+    if n > 2:
         candidates = 0
         for at in range(total):
-            if only[at] and only[at + 1]:
-                candidates += 1
+            candidates += load(only, at) & load(only, at + 1)
     size = _table_size(candidates)
     table[:size] = -1
     mask = np.uint64(size - 1)
-    repeats = 0
+    repeats, best, place = 0, 1, 0
     for at in range(total):
         counts[at] = 1
         first[at] = at
-        if restrict and not (only[at] and only[at + 1]):
+        if n > 2 and not (load(only, at) and load(only, at + 1)):
             continue
-        slot = grams[at] & mask
-        while table[slot] >= 0 and grams[table[slot]] != grams[at]:
-            slot = (slot + _1) & mask
-        found = table[slot]
+        gram = load(grams, at)
+        slot = np.int64(gram & mask)
+        found = np.int64(load(table, slot))
+        while found >= 0 and load(grams, found) != gram:
+            slot = np.int64((np.uint64(slot) + _1) & mask)
+            found = np.int64(load(table, slot))
         if found < 0:
             table[slot] = at
-        else:
-            first[at] = found
-            counts[found] += 1
-            repeats += 1 if counts[found] > 2 else 2
-    return repeats
-
-
-@njit(cache=True, nogil=True)
-def _top(total: int, n: int, style: int, first: np.ndarray, counts: np.ndarray, sums: np.ndarray) -> tuple[int, int]:
-    """Return (characters of the top n-gram times its count, its first position)."""
-    best, place = 0, 0
-    for at in range(total):
-        if first[at] != at:
             continue
-        longer = style == UNION and counts[at] == best and sums[at + n] - sums[at] > sums[place + n] - sums[place]
-        if counts[at] > best or longer:
-            best, place = np.int64(counts[at]), at
-    length = sums[place + n] - sums[place]
-    if style == DATATROVE:
-        length += n - 1
-    if style == UNION and best < 2:
-        return 0, place
-    return length * best, place
+        first[at] = found
+        count = np.int64(load(counts, found)) + 1
+        counts[found] = count
+        repeats += 1
+        if count > best:
+            best, place = count, found
+        elif count == best and found != place:
+            if style == UNION:
+                longer = (sums[found + n] - sums[found]) - (sums[place + n] - sums[place])
+                if longer > 0 or (longer == 0 and found < place):
+                    place = found
+            elif found < place:
+                place = found
+    return repeats, best, place
 
 
 @njit(cache=True, nogil=True)
@@ -113,17 +115,6 @@ def _duplicates(total: int, n: int, style: int, first: np.ndarray, counts: np.nd
 
 
 @njit(cache=True, nogil=True)
-def _power(exponent: int) -> np.uint64:
-    result, base = _1, _POLYNOMIAL
-    while exponent:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
-
-
-@njit(cache=True, nogil=True)
 def _joined_duplicates(
     data: np.ndarray,
     start: np.ndarray,
@@ -132,13 +123,10 @@ def _joined_duplicates(
     words: int,
     sums: np.ndarray,
     stream: np.ndarray,
-    powers: np.ndarray,
     places: np.ndarray,
-    prefix: np.ndarray,
     anchors: np.ndarray,
     candidate: np.ndarray,
     table: np.ndarray,
-    grams: np.ndarray,
     result: np.ndarray,
 ) -> None:
     """Fill result[n - 5] for n = 5 to 10: characters repeated in datatrove's greedy scan over joined words.
@@ -146,61 +134,65 @@ def _joined_duplicates(
     datatrove compares words glued together, so 'ab c' equals 'a bc'. Two equal strings of at least 16 bytes share
     their first 16, which singles out the few positions that can repeat; shorter n-grams are always looked up.
     """
-    size, value = 0, np.uint64(0)
+    size, limit = 0, np.int64(len(data)) - 8
     for at in range(words):
-        places[at], prefix[at] = size, value
-        for byte in range(start[word + at], end[word + at]):
-            stream[size] = data[byte]
-            value = value * _POLYNOMIAL + np.uint64(data[byte]) + _1
-            size += 1
-    places[words], prefix[words] = size, value
+        places[at] = size
+        first, last = np.int64(start[word + at]), np.int64(end[word + at])
+        if last - first <= 8 and first <= limit:
+            store64(stream, size, load64(data, first))  # what is too much is overwritten by the next word
+        else:
+            for byte in range(last - first):
+                stream[size + byte] = load(data, first + byte)
+        size += last - first
+    places[words] = size
+    for byte in range(size, size + _ANCHOR):
+        stream[byte] = 0
     for at in range(words):
-        value = np.uint64(0)
-        stop = min(places[at] + _ANCHOR, size)
-        for byte in range(places[at], stop):
-            value = (value ^ np.uint64(stream[byte])) * _MULTIPLIER
+        place = np.int64(places[at])
+        value = (load64(stream, place) * _MULTIPLIER) ^ load64(stream, place + 8)
         value ^= value >> _SHIFT
-        anchors[at] = value
+        value *= _MULTIPLIER
+        anchors[at] = value ^ (value >> _SHIFT)
     table_size = _table_size(words)
     table[:table_size] = -1
     mask = np.uint64(table_size - 1)
     for at in range(words):
         candidate[at] = False
-        slot = anchors[at] & mask
-        while table[slot] >= 0 and anchors[table[slot]] != anchors[at]:
-            slot = (slot + _1) & mask
-        if table[slot] < 0:
+        anchor = load(anchors, at)
+        slot = np.int64(anchor & mask)
+        found = np.int64(load(table, slot))
+        while found >= 0 and load(anchors, found) != anchor:
+            slot = np.int64((np.uint64(slot) + _1) & mask)
+            found = np.int64(load(table, slot))
+        if found < 0:
             table[slot] = at
         else:
             candidate[at] = True
-            candidate[table[slot]] = True
+            candidate[found] = True
     for n in range(5, LARGEST + 1):
         total, entries = words - n + 1, 0
         for at in range(total):
-            if candidate[at] or places[at + n] - places[at] < _ANCHOR:
-                entries += 1
+            entries += load(candidate, at) | (load(places, at + n) - load(places, at) < _ANCHOR)
+        result[n - 5] = 0
+        if entries < 2:
+            continue
+        table_size = _table_size(entries)
+        table[:table_size] = -1
+        mask = np.uint64(table_size - 1)
         repeated, allowed = 0, 0
-        if entries > 1:
-            table_size = _table_size(entries)
-            table[:table_size] = -1
-            mask = np.uint64(table_size - 1)
-            for at in range(total):
-                length = places[at + n] - places[at]
-                if at < allowed or not (candidate[at] or length < _ANCHOR):
-                    continue
-                factor = powers[length] if length < len(powers) else _power(length)
-                value = prefix[at + n] - prefix[at] * factor
-                value = (value ^ np.uint64(length)) * _MULTIPLIER
-                value ^= value >> _SHIFT
-                grams[at] = value
-                slot = value & mask
-                while table[slot] >= 0 and grams[table[slot]] != value:
-                    slot = (slot + _1) & mask
-                if table[slot] < 0:
-                    table[slot] = at
-                else:
-                    repeated += sums[at + n] - sums[at]
-                    allowed = at + n
+        for at in range(total):
+            if at < allowed or not (load(candidate, at) or load(places, at + n) - load(places, at) < _ANCHOR):
+                continue
+            value = hash_bytes(stream, places[at], places[at + n])
+            anchors[at] = value
+            slot = np.int64(value & mask)
+            while table[slot] >= 0 and anchors[table[slot]] != value:
+                slot = np.int64((np.uint64(slot) + _1) & mask)
+            if table[slot] < 0:
+                table[slot] = at
+            else:
+                repeated += sums[at + n] - sums[at]
+                allowed = at + n
         result[n - 5] = repeated
 
 
@@ -231,17 +223,11 @@ def ngram_statistics(
     sums, repeats = np.empty(most + 1, np.int64), np.empty(most + 2, np.bool_)
     joined = most if style == DATATROVE else 0
     size = 0
-    if joined:
-        for document in range(len(offsets) - 1):
-            if offsets[document + 1] > offsets[document]:
-                size = max(size, np.int64(end[offsets[document + 1] - 1]) - np.int64(start[offsets[document]]))
-    stream, powers = np.empty(size, np.uint8), np.empty(1024 if joined else 0, np.uint64)
-    places, prefix = np.empty(joined + 1, np.int64), np.empty(joined + 1, np.uint64)
+    for document in range(len(offsets) - 1 if joined else 0):
+        if offsets[document + 1] > offsets[document]:
+            size = max(size, np.int64(end[offsets[document + 1] - 1]) - np.int64(start[offsets[document]]))
+    stream, places = np.empty(size + _ANCHOR + 8, np.uint8), np.empty(joined + 1, np.int64)
     anchors, candidate = np.empty(joined, np.uint64), np.empty(joined, np.bool_)
-    value = _1
-    for at in range(len(powers)):
-        powers[at] = value
-        value *= _POLYNOMIAL
     result = np.zeros(6, np.int64)
     for document in range(len(offsets) - 1):
         word = offsets[document]
@@ -252,24 +238,25 @@ def ngram_statistics(
         for at in range(words):
             sums[at + 1] = sums[at] + np.int64(chars[word + at])
             grams[at] = hashes[word + at]
-        live = True
+        live, best, place = True, 1, 0
         for n in range(2, LARGEST + 1):
             total = words - n + 1
             if total < 1 or (n > 4 and style == DATATROVE):
                 break
-            for at in range(total):
-                grams[at] = (grams[at] ^ (hashes[word + at + n - 1] >> _1)) * _MULTIPLIER
-                grams[at] ^= grams[at] >> _SHIFT
             if live:
-                live = _count_repeats(grams, total, repeats, n > 2, table, first, counts) > 0
                 for at in range(total):
-                    repeats[at] = counts[first[at]] > 1
-            elif n <= 4:
-                first[0], counts[0] = 0, 1
+                    value = (load(grams, at) ^ (load(hashes, word + at + n - 1) >> _1)) * _MULTIPLIER
+                    grams[at] = value ^ (value >> _SHIFT)
+                repeated, best, place = _count_repeats(grams, total, n, style, repeats, table, first, counts, sums)
+                live = repeated > 0
+                for at in range(total if live else 0):
+                    repeats[at] = load(counts, np.int64(load(first, at))) > 1
+            else:
+                best, place = 1, 0
             if n <= 4:
-                top[document, n - 2], top_place[document, n - 2] = _top(
-                    total if live else 1, n, style, first, counts, sums
-                )
+                length = sums[place + n] - sums[place] + (n - 1 if style == DATATROVE else 0)
+                top[document, n - 2] = 0 if style == UNION and best < 2 else length * best
+                top_place[document, n - 2] = place
                 continue
             if live:
                 duplicate[document, n - 5] = _duplicates(total, n, style, first, counts, sums)
@@ -278,21 +265,7 @@ def ngram_statistics(
                     all_chars[document, n - 5] += sums[at + n] - sums[at]
         if style == DATATROVE and words >= 5:
             _joined_duplicates(
-                data,
-                start,
-                end,
-                word,
-                words,
-                sums,
-                stream,
-                powers,
-                places,
-                prefix,
-                anchors,
-                candidate,
-                table,
-                grams,
-                result,
-            )
+                data, start, end, word, words, sums, stream, places, anchors, candidate, table, result
+            )  # fmt: skip
             for n in range(6):
                 duplicate[document, n] = result[n]

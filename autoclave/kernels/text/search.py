@@ -1,5 +1,8 @@
 """Searching for byte strings in documents."""
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,18 +1,21 @@
 """Lines and paragraphs of a batch: spans, lengths, hashes, flags, and how much of them is duplicated."""
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import (
-    LINE_BREAK,
     SPACE,
     TERMINAL,
     character_width,
     decode,
     step_back,
 )
+from autoclave.kernels.text.memory import load
 from autoclave.kernels.text.words import hash_bytes
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -33,40 +36,42 @@ _CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25
 @njit(cache=True, nogil=True)
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the span without white space at its ends, as str.strip()."""
-    while start < stop and classes[decode(data, start)] & SPACE:
-        start += character_width(data[start])
+    while start < stop and load(classes, decode(data, start)) & SPACE:
+        start += character_width(np.int64(load(data, start)))
     while stop > start:
         before = step_back(data, stop)
-        if not classes[decode(data, before)] & SPACE:
+        if not load(classes, decode(data, before)) & SPACE:
             break
         stop = before
     return start, stop
 
 
 @njit(cache=True, nogil=True)
-def _separator(data: np.ndarray, at: int, stop: int, mode: int, classes: np.ndarray) -> int:
-    """Return the bytes of the separator at `at`; 0 for none."""
-    byte = data[at]
-    if mode == UNIVERSAL_LINES:
-        if byte < 0x80:
-            if byte == 13 and at + 1 < stop and data[at + 1] == 10:
-                return 2
-            return 1 if classes[byte] & LINE_BREAK else 0
-        if byte == 0xC2 or byte == 0xE2:
-            return character_width(byte) if classes[decode(data, at)] & LINE_BREAK else 0
-        return 0
-    if byte != 10:
-        return 0
-    if mode == LINES:
-        return 1
-    run = 1
-    while at + run < stop and data[at + run] == 10:
-        run += 1
-    if mode == LINE_RUNS:
-        return run
-    if run < 2:
-        return 0
-    return 2 if mode == PARAGRAPHS else run
+def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
+    """Fill where str.splitlines() breaks and the bytes of each break; return how many there are.
+
+    With places of length 0 only counts them.
+    """
+    count, at, stop = 0, 0, np.int64(len(data))
+    fill = len(places) > 0
+    while at < stop:
+        byte = load(data, at)
+        width = 0
+        if byte < 0x20:
+            if 10 <= byte <= 13 or 28 <= byte <= 30:
+                width = 2 if byte == 13 and at + 1 < stop and load(data, at + 1) == 10 else 1
+        elif byte == 0xC2:
+            width = 2 if load(data, at + 1) == 0x85 else 0
+        elif byte == 0xE2:
+            width = 3 if load(data, at + 1) == 0x80 and load(data, at + 2) & 0xFE == 0xA8 else 0
+        if width == 0:
+            at += 1
+            continue
+        if fill:
+            places[count], widths[count] = at, width
+        count += 1
+        at += width
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -74,6 +79,8 @@ def split_segments(
     data: np.ndarray,
     offsets: np.ndarray,
     classes: np.ndarray,
+    places: np.ndarray,
+    widths: np.ndarray,
     mode: int,
     strip_text: bool,
     strip: bool,
@@ -81,27 +88,39 @@ def split_segments(
     start: np.ndarray,
     end: np.ndarray,
     segment_offsets: np.ndarray,
-    count_only: bool,
 ) -> int:
-    """Fill the spans of all segments, or with count_only just count them; return how many there are.
+    """Fill the spans of all segments (room for a segment a break and a document); return how many there are.
 
-    strip_text strips the document first; strip strips each segment; drop_blank leaves out what is only white space.
+    places, widths: where '\\n' is (UNIVERSAL_LINES: where `find_line_breaks` says), in order. strip_text strips the
+    document first; strip strips each segment; drop_blank leaves out what is only white space.
     """
-    segments = 0
+    segments, mark, marks = 0, 0, len(places)
     for document in range(len(offsets) - 1):
-        if not count_only:
-            segment_offsets[document] = segments
+        segment_offsets[document] = segments
         at, stop = offsets[document], offsets[document + 1]
         if strip_text:
             at, stop = strip_span(data, at, stop, classes)
+        while mark < marks and places[mark] < at:
+            mark += 1
         begin = at
         while True:
             taken = 0
-            while at < stop:
-                taken = _separator(data, at, stop, mode, classes)
-                if taken:
+            at = stop
+            while mark < marks and places[mark] < stop:
+                at, taken = np.int64(places[mark]), np.int64(widths[mark])
+                mark += 1
+                if mode > LINES and mode != UNIVERSAL_LINES:
+                    while (
+                        mark < marks
+                        and places[mark] < stop
+                        and places[mark] == at + taken
+                        and (mode != PARAGRAPHS or taken < 2)
+                    ):
+                        taken += 1
+                        mark += 1
+                if taken > 1 or mode <= LINE_RUNS:
                     break
-                at += 1
+                at, taken = stop, 0  # a single break ends no paragraph
             if taken == 0 and mode == UNIVERSAL_LINES and begin == stop:
                 break  # splitlines gives no last empty line
             first, last = begin, at
@@ -112,15 +131,12 @@ def split_segments(
                     first, last = inner, outer
                 keep = not (drop_blank and inner == outer)
             if keep:
-                if not count_only:
-                    start[segments], end[segments] = first, last
+                start[segments], end[segments] = first, last
                 segments += 1
             if taken == 0:
                 break
-            at += taken
-            begin = at
-    if not count_only:
-        segment_offsets[len(offsets) - 1] = segments
+            begin = at + taken
+    segment_offsets[len(offsets) - 1] = segments
     return segments
 
 
@@ -152,9 +168,7 @@ def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) ->
         flags |= TERMINAL_END
     if last == 0x2026:
         flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
-    elif stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E:
-        flags |= ELLIPSIS_DCLM
-    elif (
+    elif (stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E) or (
         stop - start >= 5
         and last == 0x2E
         and data[stop - 2] == 32
@@ -198,25 +212,22 @@ def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True)
-def describe_segments(
-    data: np.ndarray,
-    classes: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    hashes: np.ndarray,
-    flags: np.ndarray,
-) -> None:
-    """Fill chars (int32), hashes (uint64) and flags (int32) of all segments from their spans."""
+def segment_flags(data: np.ndarray, classes: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray) -> None:
+    """Fill the flags (int32) of all segments from their spans."""
+    for segment in range(len(start)):
+        flags[segment] = _line_flags(data, np.int64(start[segment]), np.int64(end[segment]), classes)
+
+
+@njit(cache=True, nogil=True)
+def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: np.ndarray, hashes: np.ndarray) -> None:
+    """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
     for segment in range(len(start)):
         first, last = np.int64(start[segment]), np.int64(end[segment])
         count = 0
         for at in range(first, last):
-            if data[at] & 0xC0 != 0x80:
-                count += 1
+            count += load(data, at) & 0xC0 != 0x80
         chars[segment] = count
         hashes[segment] = hash_bytes(data, first, last)
-        flags[segment] = _line_flags(data, first, last, classes)
 
 
 @njit(cache=True, nogil=True)

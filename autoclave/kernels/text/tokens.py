@@ -5,6 +5,9 @@ addresses stay whole, and what is left is split at inner marks between letters. 
 South-East Asian letters, which are not spaced, are cut by script (`segment_run`).
 """
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,26 +25,24 @@ from autoclave.kernels.text.characters import (
     MYANMAR,
     QUOTE,
     SYMBOL,
+    UNSPACED,
     UPPER,
     character_width,
     decode,
 )
+from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
+from autoclave.kernels.text.memory import load
 
-LONGEST_ENTRY = 8
-"""Most characters of a dictionary word."""
+_1 = np.uint64(1)
+EXCEPTION_SLOTS = 1024
 
-_POINT_SEED = np.uint64(0x2545F4914F6CDD1D)
-_POINT_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
-_SHIFT = np.uint64(32)
+DOT, ADDRESS, APOSTROPHE, INNER = 1, 2, 4, 8
+"""What a chunk contains: a full stop; one of : / @; an apostrophe; any mark at all."""
 
-_UNITS = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K".split()
+_UNIT_NAMES = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
 
 
-@njit(cache=True, nogil=True, inline="always")
-def mix_point(value: np.uint64, point: int) -> np.uint64:
-    """Return the hash of a character sequence lengthened by `point`; begin with 0."""
-    value = (value ^ np.uint64(point) ^ _POINT_SEED) * _POINT_MULTIPLIER
-    return value ^ (value >> _SHIFT)
+_CANNOT = (0x61, 0x6E, 0x6E, 0x6F, 0x74)
 
 
 def _pack(word: str) -> int:
@@ -51,27 +52,30 @@ def _pack(word: str) -> int:
     return packed
 
 
-_PACKED_UNITS = tuple(sorted(_pack(unit) for unit in _UNITS))
+_PACKED_UNITS = tuple(sorted(_pack(unit) for unit in _UNIT_NAMES.split()))
 
-ABBREVIATIONS = (
+_ABBREVIATIONS = (
     "Adm. Bros. Co. Corp. D.C. Dr. E.G. E.g. Gen. Gov. I.E. I.e. Inc. Jr. Ltd. Md. Messrs. Mo. Mont. Mr. Mrs. Ms. "
     "N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. No. Ph.D. Prof. Rep. Rev. S.C. Sen. St. a.k.a. e.g. i.e. v.s. vs. "
     "Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. Jun. Kan. "
-    "Kans. Ky. La. Mar. Mass. Mich. Minn. Miss. Mt. N.D. Nov. Oct. Okla. Ore. Pa. S.D. Sep. Sept. Tenn. Va. Wash. Wis."
-    " a.m. p.m. A.M. P.M. and/or w/o 'S 's \u2019S \u2019s Ca. Bros. co. C++ c++"
-).split() + [f"{letter}." for letter in "abcdefghijklmnopqrstuvwxyz"]
+    "Kans. Ky. La. Mar. Mass. Mich. Minn. Miss. Mt. Nov. Oct. Okla. Ore. Pa. S.D. Sep. Sept. Tenn. Va. Wash. Wis. "
+    "a.m. p.m. A.M. P.M. and/or w/o Ca. co. C++ c++ a. b. c. d. e. f. g. h. i. j. k. l. m. n. o. p. q. r. s. t. u. v. "
+    "w. x. y. z."
+)
+ABBREVIATIONS = _ABBREVIATIONS.split()
 """Chunks that stay whole although they end in a full stop or have marks inside (spaCy's English exceptions)."""
 
 
 def exception_table() -> np.ndarray:
-    """Return the sorted hashes (uint64) of `ABBREVIATIONS`."""
-    hashes = []
+    """Return the hashes (uint64) of `ABBREVIATIONS` in an open-addressing table, 0 where empty."""
+    slots = np.zeros(EXCEPTION_SLOTS, dtype=np.uint64)
     for word in ABBREVIATIONS:
-        value = np.uint64(0)
-        for letter in word:
-            value = np.uint64(mix_point(value, ord(letter)))
-        hashes.append(int(value))
-    return np.array(sorted(set(hashes)), dtype=np.uint64)
+        value = mix_points(word)
+        slot = value % EXCEPTION_SLOTS
+        while slots[slot] not in (0, value):
+            slot = (slot + 1) % EXCEPTION_SLOTS
+        slots[slot] = value
+    return slots
 
 
 @njit(cache=True, nogil=True)
@@ -80,9 +84,13 @@ def _is_exception(points: np.ndarray, first: int, last: int, exceptions: np.ndar
         return False
     value = np.uint64(0)
     for at in range(first, last):
-        value = mix_point(value, np.int64(points[at]))
-    place = np.searchsorted(exceptions, value)
-    return place < len(exceptions) and exceptions[place] == value
+        value = mix_point(value, np.int64(load(points, at)))
+    slot = value & np.uint64(EXCEPTION_SLOTS - 1)
+    while exceptions[slot] != 0:
+        if exceptions[slot] == value:
+            return True
+        slot = (slot + _1) & np.uint64(EXCEPTION_SLOTS - 1)
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -117,10 +125,10 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
             return False
     if at_sign >= 0:
         return True
+    capitals = 0
     for at in range(dot + 1, stop):  # a host's ending; `end.Next` is two sentences glued together
-        if not classes[points[at]] & LOWER:
-            return False
-    return True
+        capitals += not classes[points[at]] & LOWER
+    return capitals == 0
 
 
 @njit(cache=True, nogil=True)
@@ -170,23 +178,20 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
 def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
     length = last - first
-    if length == 6 and (points[first] == 0x63 or points[first] == 0x43):  # cannot
-        if (
-            points[first + 1] == 0x61
-            and points[first + 2] == 0x6E
-            and points[first + 3] == 0x6E
-            and points[first + 4] == 0x6F
-            and points[first + 5] == 0x74
-        ):
+    if length == 6 and (points[first] == 0x63 or points[first] == 0x43):
+        same = 0
+        for at in range(5):
+            same += points[first + 1 + at] == _CANNOT[at]
+        if same == 5:
             return 3
     if length < 3:
         return 0
     a, b, c = points[last - 3] | 0x20, points[last - 2] | 0x20, points[last - 1] | 0x20
     if length > 3 and a == 0x6E and (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and c == 0x74:
         return 3
-    if length > 3 and (points[last - 3] == 0x27 or points[last - 3] == 0x2019):
-        if (b == 0x6C and c == 0x6C) or ((b == 0x72 or b == 0x76) and c == 0x65):
-            return 3
+    ending = (b == 0x6C and c == 0x6C) or ((b == 0x72 or b == 0x76) and c == 0x65)
+    if length > 3 and (points[last - 3] == 0x27 or points[last - 3] == 0x2019) and ending:
+        return 3
     if (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and (c == 0x64 or c == 0x6D):
         return 2
     return 0
@@ -195,8 +200,9 @@ def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
 @njit(cache=True, nogil=True)
 def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.ndarray) -> int:
     """Return the length of the mark at `at`, strictly inside points[first:last], that splits there; 0 for none."""
-    point, bits = points[at], classes[points[at]]
-    if bits & ALNUM and not bits & ATTACHED:
+    point = np.int64(load(points, at))
+    bits = np.int64(load(classes, point))
+    if bits & ALNUM:
         return 0
     if point == 0x2E and points[at + 1] == 0x2E:
         run = 2
@@ -207,10 +213,12 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
         return 1
     before, after = classes[points[at - 1]], classes[points[at + 1]]
     if point == 0x2D and points[at + 1] == 0x2D:
+        if not before & ALPHA:
+            return 0
         run = 2
         while at + run < last and points[at + run] == 0x2D:
             run += 1
-        if at + run < last and before & ALPHA and classes[points[at + run]] & ALPHA:
+        if at + run < last and classes[points[at + run]] & ALPHA:
             return run
         return 0
     if point == 0x2D or point == 0x2013 or point == 0x2014 or point == 0x7E:
@@ -242,22 +250,27 @@ def _split_spaced(
     last: int,
     classes: np.ndarray,
     exceptions: np.ndarray,
+    seen: int,
     pending: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
     words: int,
 ) -> int:
-    """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words."""
+    """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words.
+
+    seen: what the chunk contains (DOT, ...), so that rules that cannot apply are not tried.
+    """
     suffixes = 0
-    while first < last and not _is_exception(points, first, last, exceptions):
+    special = seen & (DOT | ADDRESS | APOSTROPHE) != 0
+    while first < last and not (special and _is_exception(points, first, last, exceptions)):
         point, taken = np.int64(points[first]), 0
         if point == 0x2E and first + 1 < last and points[first + 1] == 0x2E:
             taken = 2
             while first + taken < last and points[first + taken] == 0x2E:
                 taken += 1
-        elif classes[point] & ATTACHED:
-            taken = 1
-        elif point == 0x2B and (first + 1 == last or not classes[points[first + 1]] & DIGIT):
+        elif load(classes, point) & ATTACHED or (
+            point == 0x2B and (first + 1 == last or not classes[points[first + 1]] & DIGIT)
+        ):
             taken = 1
         if taken:
             start[words], end[words] = places[first], places[first + taken]
@@ -272,8 +285,9 @@ def _split_spaced(
         suffixes += 2
         last -= taken
     if first < last:
-        cut = _contraction_length(points, first, last)
-        if _is_exception(points, first, last, exceptions) or _is_address(points, first, last, classes):
+        cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == 6 else 0
+        whole = not seen & INNER or (special and _is_exception(points, first, last, exceptions))
+        if not cut and (whole or (seen & (DOT | ADDRESS) and _is_address(points, first, last, classes))):
             start[words], end[words] = places[first], places[last]
             words += 1
         elif cut:
@@ -299,55 +313,6 @@ def _split_spaced(
     for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
         start[words], end[words] = places[pending[index]], places[pending[index + 1]]
         words += 1
-    return words
-
-
-@njit(cache=True, nogil=True)
-def _segment_ideographs(
-    points: np.ndarray,
-    places: np.ndarray,
-    first: int,
-    last: int,
-    keys: np.ndarray,
-    entry_costs: np.ndarray,
-    costs: np.ndarray,
-    steps: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the most probable split of a run of ideographs under a unigram dictionary (Viterbi from the right).
-
-    keys, entry_costs: an open-addressing table of hashed entries and their prefixes; cost = -log2 probability,
-    infinite for what is only a prefix. A character that is no entry costs as much as the rarest.
-    """
-    mask = np.uint64(len(keys) - 1)
-    unknown = np.float32(22.0)
-    costs[last] = 0.0
-    for at in range(last - 1, first - 1, -1):
-        best, step = np.float32(np.inf), 1
-        value = np.uint64(0)
-        for length in range(1, min(LONGEST_ENTRY, last - at) + 1):
-            value = mix_point(value, np.int64(points[at + length - 1]))
-            slot = value & mask
-            while keys[slot] != value and keys[slot] != 0:
-                slot = (slot + np.uint64(1)) & mask
-            if keys[slot] == 0:
-                if length == 1:
-                    best = unknown + costs[at + 1]
-                break
-            cost = entry_costs[slot]
-            if length == 1 and cost > unknown:
-                cost = unknown
-            if cost + costs[at + length] < best:
-                best, step = cost + costs[at + length], length
-        costs[at], steps[at] = best, step
-    at = first
-    while at < last:
-        step = np.int64(steps[at])
-        start[words], end[words] = places[at], places[at + step]
-        words += 1
-        at += step
     return words
 
 
@@ -381,18 +346,27 @@ def split_chunk(
     Ideographs are cut by the dictionary; kana and other unspaced letters stay in runs of one script, because no
     dictionary of theirs is at hand: a run of hiragana, of katakana, of Thai is one word.
     """
-    length, mixed = 0, False
+    length, mixed, seen = 0, False, 0
     at = begin
     while at < stop:
         point = decode(data, at)
-        points[length], places[length] = point, at
-        if _run_kind(np.int64(scripts[point])):
+        bits = np.int64(load(classes, point))
+        if bits & UNSPACED:
             mixed = True
-        at += character_width(data[at])
+        if not bits & ALNUM:
+            seen |= INNER
+            if point == 0x2E:
+                seen |= DOT
+            elif point == 0x3A or point == 0x2F or point == 0x40:
+                seen |= ADDRESS
+            elif point == 0x27 or point == 0x2019:
+                seen |= APOSTROPHE
+        points[length], places[length] = point, at
+        at += character_width(np.int64(load(data, at)))
         length += 1
     places[length] = stop
     if not mixed:
-        return _split_spaced(points, places, 0, length, classes, exceptions, pending, start, end, words)
+        return _split_spaced(points, places, 0, length, classes, exceptions, seen, pending, start, end, words)
     first = 0
     while first < length:
         kind = _run_kind(np.int64(scripts[points[first]]))
@@ -400,11 +374,11 @@ def split_chunk(
         while last < length and _run_kind(np.int64(scripts[points[last]])) == kind:
             last += 1
         if kind == HAN:
-            words = _segment_ideographs(points, places, first, last, keys, entry_costs, costs, steps, start, end, words)
+            words = segment_ideographs(points, places, first, last, keys, entry_costs, costs, steps, start, end, words)
         elif kind:
             start[words], end[words] = places[first], places[last]
             words += 1
         else:
-            words = _split_spaced(points, places, first, last, classes, exceptions, pending, start, end, words)
+            words = _split_spaced(points, places, first, last, classes, exceptions, seen, pending, start, end, words)
         first = last
     return words

@@ -10,6 +10,9 @@ SCRIPT      WHITESPACE, and within a chunk that has ideographs, kana or South-Ea
 UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `unicode_words.py`.
 """
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,16 +21,20 @@ from numba import njit
 from autoclave.kernels.text.characters import (
     ALNUM,
     ALPHA,
+    ATTACHED,
     DATATROVE_PUNCTUATION,
-    HAN,
-    HANGUL,
-    MYANMAR,
+    DECIMAL,
+    ELLIPSIS,
+    HASH,
+    LOWER,
     PUNCTUATION,
     SPACE,
     TERMINAL,
+    UNSPACED,
     character_width,
     decode,
 )
+from autoclave.kernels.text.memory import load, load64
 from autoclave.kernels.text.tokens import split_chunk
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
@@ -45,19 +52,54 @@ MAX_CHUNK = 1 << 16
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
-_32 = np.uint64(32)
-_29 = np.uint64(29)
+_32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3), np.uint64(64)
+_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
 def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     """Return the 64-bit hash of data[start:stop] that words, lines and lists of words share."""
-    value = _SEED
-    for at in range(start, stop):
-        value = (value ^ np.uint64(data[at])) * _MULTIPLIER
+    value = _SEED ^ np.uint64(stop - start)
+    at, limit = start, np.int64(len(data)) - 8
+    while at + 8 <= stop:
+        value = (value ^ load64(data, at)) * _MULTIPLIER
+        value ^= value >> _29
+        at += 8
+    if at < stop:
+        rest = np.uint64(stop - at)
+        if at <= limit:
+            tail = load64(data, at) & (_ONES >> (_64 - (rest << _3)))
+        else:
+            tail, shift = np.uint64(0), np.uint64(0)
+            while at < stop:
+                tail |= np.uint64(load(data, at)) << shift
+                shift += _8
+                at += 1
+        value = (value ^ tail) * _MULTIPLIER
         value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _word_flags(some: int, every: int, first: int, length: int) -> int:
+    """Return the flags of a word from the OR and the AND of its characters' classes and its first class."""
+    flags = 0
+    if some & ALPHA:
+        flags |= HAS_ALPHA
+    if not every & DATATROVE_PUNCTUATION:
+        flags |= HAS_OTHER
+    if first & ALNUM:
+        flags |= FIRST_ALNUM
+    if length == 1 and first & TERMINAL:
+        flags |= SENTENCE_END
+    if every & PUNCTUATION:
+        flags |= ALL_PUNCTUATION
+    if some & HASH:
+        flags |= HAS_HASH
+    if some & ELLIPSIS:
+        flags |= HAS_ELLIPSIS
+    return flags
 
 
 @njit(cache=True, nogil=True)
@@ -74,46 +116,134 @@ def describe_words(
 ) -> None:
     """Fill chars, hashes and flags of the words [first, last) from their spans."""
     for word in range(first, last):
-        value, length, seen, alnum = _SEED, 0, 0, False
-        all_marks, final_mark = True, False
         at, stop = np.int64(start[word]), np.int64(end[word])
+        hashes[word] = hash_bytes(data, at, stop)
+        length, some, every, begins = 0, 0, -1, 0
         while at < stop:
-            byte = data[at]
+            byte = np.int64(load(data, at))
             if byte < 0x80:
-                point, width = np.int64(byte), 1
-                value = (value ^ np.uint64(byte)) * _MULTIPLIER
-                value ^= value >> _29
-                if byte == 0x23:
-                    seen |= HAS_HASH
+                bits = np.int64(load(classes, byte))
+                at += 1
             else:
-                point, width = decode(data, at), character_width(byte)
-                for offset in range(width):
-                    value = (value ^ np.uint64(data[at + offset])) * _MULTIPLIER
-                    value ^= value >> _29
-                if point == 0x2026:
-                    seen |= HAS_ELLIPSIS
-            bits = classes[point]
+                bits = np.int64(load(classes, decode(data, at)))
+                at += character_width(byte)
             if length == 0:
-                alnum = bits & ALNUM != 0
-                final_mark = bits & TERMINAL != 0
-            if bits & ALPHA:
-                seen |= HAS_ALPHA
-            if not bits & DATATROVE_PUNCTUATION:
-                seen |= HAS_OTHER
-            if not bits & PUNCTUATION:
-                all_marks = False
+                begins = bits
+            some |= bits
+            every &= bits
+            length += 1
+        chars[word] = length
+        flags[word] = _word_flags(some, every, begins, length)
+
+
+@njit(cache=True, nogil=True)
+def split_range(
+    data: np.ndarray,
+    at: int,
+    stop: int,
+    kind: int,
+    ascii_classes: np.ndarray,
+    classes: np.ndarray,
+    scripts: np.ndarray,
+    exceptions: np.ndarray,
+    dictionary_keys: np.ndarray,
+    dictionary_costs: np.ndarray,
+    points: np.ndarray,
+    places: np.ndarray,
+    pending: np.ndarray,
+    costs: np.ndarray,
+    steps: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    chars: np.ndarray,
+    hashes: np.ndarray,
+    flags: np.ndarray,
+    words: int,
+) -> int:
+    """Append the words of data[at:stop], a document or a line, at index `words`; return the new number of words."""
+    limit = words + MAX_WORDS
+    while at < stop and words < limit:
+        begin, some, every, before, length = at, 0, -1, -1, 0
+        bits = 0
+        first = 0
+        while at < stop:
+            byte = np.int64(load(data, at))
+            if byte < 0x80:
+                bits = np.int64(load(ascii_classes, byte))
+                width = 1
+            else:
+                bits = np.int64(load(classes, decode(data, at)))
+                if kind == ASCII_SPACE:
+                    bits &= ~SPACE
+                width = character_width(byte)
+            if bits & SPACE:
+                break
+            if length == 0:
+                first = bits
+            before = every
+            every &= bits
+            some |= bits
             length += 1
             at += width
-        value *= _FINAL
-        chars[word] = length
-        hashes[word] = value ^ (value >> _32)
-        if alnum:
-            seen |= FIRST_ALNUM
-        if final_mark and length == 1:
-            seen |= SENTENCE_END
-        if all_marks:
-            seen |= ALL_PUNCTUATION
-        flags[word] = seen
+            if length == MAX_CHUNK and kind >= TOKENS:
+                break
+        if length == 0:
+            at += width
+            continue
+        whole = kind < TOKENS or (kind == SCRIPT and not some & UNSPACED)
+        if kind == TOKENS and not some & UNSPACED:
+            cannot = length == 6 and load(data, begin) | 0x20 == 0x63
+            whole = length == 1 or (every & ALPHA and not cannot) or every & DECIMAL != 0
+        if whole:
+            start[words], end[words], chars[words] = begin, at, length
+            hashes[words] = hash_bytes(data, begin, at)
+            flags[words] = _word_flags(some, every, first, length)
+            words += 1
+            continue
+        final = np.int64(load(data, at - 1))
+        if (
+            kind == TOKENS
+            and not some & UNSPACED
+            and before & ALPHA
+            and length > 3
+            and length != 7
+            and final < 0x80
+            and load(ascii_classes, final) & ATTACHED
+            and (final != 0x2E or (first & LOWER and load(ascii_classes, np.int64(load(data, at - 2))) & LOWER))
+            and final != 0x3D
+            and final != 0x25
+            and final != 0x24
+            and load(data, at - 2) < 0x80
+        ):  # letters and one mark at the end: the common case of `split_chunk`
+            start[words], end[words], chars[words] = begin, at - 1, length - 1
+            hashes[words] = hash_bytes(data, begin, at - 1)
+            flags[words] = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+            words += 1
+            start[words], end[words], chars[words] = at - 1, at, 1
+            hashes[words] = hash_bytes(data, at - 1, at)
+            bits = np.int64(load(ascii_classes, final))
+            flags[words] = _word_flags(bits, bits, bits, 1)
+            words += 1
+            continue
+        new = split_chunk(
+            data, begin, at, classes, scripts, exceptions, dictionary_keys, dictionary_costs,
+            points, places, pending, costs, steps, start, end, words,
+        )  # fmt: skip
+        describe_words(data, classes, words, new, start, end, chars, hashes, flags)
+        words = new
+    return words
+
+
+@njit(cache=True, nogil=True)
+def scratch() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the arrays points, places, pending, costs, steps that `split_range` works in."""
+    return (
+        np.empty(MAX_CHUNK + 8, np.int32),
+        np.empty(MAX_CHUNK + 9, np.int32),
+        np.empty(2 * MAX_CHUNK + 8, np.int32),
+        np.empty(MAX_CHUNK + 9, np.float32),
+        np.empty(MAX_CHUNK + 9, np.int32),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -121,6 +251,7 @@ def split_words(
     data: np.ndarray,
     offsets: np.ndarray,
     kind: int,
+    ascii_classes: np.ndarray,
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
@@ -128,81 +259,24 @@ def split_words(
     dictionary_costs: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
+    chars: np.ndarray,
+    hashes: np.ndarray,
+    flags: np.ndarray,
     document_words: np.ndarray,
 ) -> int:
-    """Fill the spans of all words; document_words[d] is the first word of document d. Return the number of words.
+    """Fill spans, lengths, hashes and flags of all words; return their number.
 
-    data: uint8; offsets: int64 of documents + 1; start, end: int32 byte spans with room for every word.
+    data: uint8; offsets: int64 of documents + 1; ascii_classes: classes of the first 128 code points, with SPACE where
+    the kind separates; document_words[d]: the first word of document d. The outputs need room for every word.
     """
-    points = np.empty(MAX_CHUNK + 8, np.int32)
-    places = np.empty(MAX_CHUNK + 9, np.int32)
-    pending = np.empty(2 * MAX_CHUNK + 8, np.int32)
-    costs = np.empty(MAX_CHUNK + 9, np.float32)
-    steps = np.empty(MAX_CHUNK + 9, np.int32)
+    points, places, pending, costs, steps = scratch()
     words = 0
     for document in range(len(offsets) - 1):
         document_words[document] = words
-        limit = words + MAX_WORDS
-        at, stop = offsets[document], offsets[document + 1]
-        while at < stop and words < limit:
-            byte = data[at]
-            if byte < 0x80:
-                separates = (
-                    classes[byte] & SPACE != 0 if kind != ASCII_SPACE else byte == 32 or 9 <= byte <= 13 or byte == 0
-                )
-                if separates:
-                    at += 1
-                    continue
-            elif kind != ASCII_SPACE and classes[decode(data, at)] & SPACE:
-                at += character_width(byte)
-                continue
-            begin, simple, unspaced, length = at, True, False, 0
-            while at < stop:
-                byte = data[at]
-                if byte < 0x80:
-                    bits = classes[byte]
-                    if kind == ASCII_SPACE:
-                        if byte == 32 or 9 <= byte <= 13 or byte == 0:
-                            break
-                    elif bits & SPACE:
-                        break
-                    if not bits & ALPHA:
-                        simple = False
-                    at += 1
-                else:
-                    point = decode(data, at)
-                    if kind != ASCII_SPACE and classes[point] & SPACE:
-                        break
-                    simple = False
-                    script = scripts[point]
-                    if HAN <= script <= MYANMAR and script != HANGUL:
-                        unspaced = True
-                    at += character_width(byte)
-                length += 1
-                if length == MAX_CHUNK and kind >= TOKENS:
-                    break
-            if (simple and kind == TOKENS and at - begin != 6) or kind < TOKENS or (kind == SCRIPT and not unspaced):
-                start[words] = begin
-                end[words] = at
-                words += 1
-            else:
-                words = split_chunk(
-                    data,
-                    begin,
-                    at,
-                    classes,
-                    scripts,
-                    exceptions,
-                    dictionary_keys,
-                    dictionary_costs,
-                    points,
-                    places,
-                    pending,
-                    costs,
-                    steps,
-                    start,
-                    end,
-                    words,
-                )
+        words = split_range(
+            data, offsets[document], offsets[document + 1], kind, ascii_classes, classes, scripts, exceptions,
+            dictionary_keys, dictionary_costs, points, places, pending, costs, steps, start, end, chars, hashes,
+            flags, words,
+        )  # fmt: skip
     document_words[len(offsets) - 1] = words
     return words

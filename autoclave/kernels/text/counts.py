@@ -1,5 +1,8 @@
 """Per-document sums over characters and words."""
 
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np
@@ -145,9 +148,8 @@ def word_statistics(
                 out[document, ALNUM_WORDS] += 1
             if flag & (HAS_HASH | HAS_ELLIPSIS):
                 out[document, SYMBOL_WORDS] += 1
-            if not flag & HAS_ALPHA and _is_symbol_word(data, start[word], end[word], length):
-                out[document, CURATOR_SYMBOLS] += 1
-            elif flag & HAS_HASH and _is_symbol_word(data, start[word], end[word], length):
+            marked = flag & HAS_HASH or not flag & HAS_ALPHA
+            if marked and _is_symbol_word(data, start[word], end[word], length):
                 out[document, CURATOR_SYMBOLS] += 1
             if flag & SENTENCE_END:
                 waiting = True
