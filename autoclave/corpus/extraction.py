@@ -127,6 +127,7 @@ _CODE_BLOCK = re.compile(
     r"""(<pre\b(?=[^>]*(?:highlight|lang|code|prettyprint|brush|src|syntax)|[^>]*>\s*<code\b)[^>]*>)(.*?)(</pre\s*>)""",
     re.I | re.S,
 )
+_CODE_END = re.compile(r"\s+((?:</[a-zA-Z]+\s*>\s*)*)\Z")
 _RENDERED_MATH = [".katex-html", ".MathJax", ".MathJax_Preview", ".MathJax_Display", ".MJX_Assistive_MathML"]
 
 
@@ -135,11 +136,10 @@ def keep_structure(html: str) -> str:
 
     TeX is taken from MathJax script elements and from the annotation of MathML; formulas without TeX stay as text.
     """
-    lowered = html.lower()
-    if "math/" in lowered or "<math" in lowered:
+    if "math/" in html or "<math" in html:
         html = _TEX_SCRIPT.sub(lambda match: _dollars(match.group(2), bool(match.group(1))), html)
         html = _MATH_ELEMENT.sub(lambda match: _dollars(match.group(2), 'display="block"' in match.group(1)), html)
-    if "<pre" in lowered:
+    if "<pre" in html or "<PRE" in html:
         html = _CODE_BLOCK.sub(_fence, html)
     return html
 
@@ -156,7 +156,9 @@ def _fence(match: re.Match[str]) -> str:
     begin, body, end = match.groups()
     if "```" in body or not body.strip():
         return match.group(0)
-    return f"{begin}```\n{body.rstrip()}\n```{end}"
+    # The line end before the fence goes inside whatever element closes last.
+    body = _CODE_END.sub(r"\1", body)
+    return f"{begin}```\n{body}\n```{end}"
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
@@ -192,7 +194,8 @@ def extract_text(html: str, extractor: str = "resiliparse") -> str:
         preserve_formatting=True,
         alt_texts=False,
         list_bullets=True,
-        skip_elements=_RENDERED_MATH,
+        # Matching selectors costs time on every element of a page, so only where there is something to match.
+        skip_elements=_RENDERED_MATH if "katex" in html or "MathJax" in html else None,
     )
     return tidy(text)
 

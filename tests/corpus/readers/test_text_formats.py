@@ -133,9 +133,9 @@ def test_html_file() -> None:
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("a.warc", "warc"), ("a.warc.gz", "warc"), ("a.warc.wet.gz", "warc"), ("a.arc.gz", "warc"), ("a.warc.zst", "warc"),
+        ("a.warc", "warc"), ("a.warc.gz", "warc"), ("a.warc.wet.gz", "warc"), ("a.arc.gz", "warc"),
         ("a.JSONL", "jsonl"), ("a.json.gz", "jsonl"), ("a.parquet", "parquet"), ("a.htm", "html"), ("a.txt", "text"),
-        ("a.bin", None), ("README.md", None),
+        ("a.warc.zst", "warc"), ("a.bin", None), ("README.md", None),
     ],
 )  # fmt: skip
 def test_format_of_name(name: str, form: str | None) -> None:
