@@ -170,6 +170,19 @@ def test_command_line_training_gives_the_same_tokenizer_as_the_stage(source: Pat
     assert (tmp_path / "out" / "t.json").read_bytes() == token_files(tmp_path / "stage")["tokenizer.json"]
 
 
+def test_a_corpus_without_any_text(tmp_path: Path) -> None:
+    columns = {"doc_id": [bytes(16)], "text": [""], "source": ["s"], "offset": [0]}
+    rows = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(1, f.type) for f in DOCUMENT_SCHEMA]
+    with ShardOutput(Folder(tmp_path / "source"), "source", "000000") as output:
+        output.write(pa.RecordBatch.from_arrays(rows, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(1))
+        output.commit("empty", [])
+    context = run(tmp_path / "source", tmp_path / "out")
+    assert context.results["tokens"] == 0
+    batch = TokenLoader(tmp_path / "out" / "tokens", sequence_length=4, batch_size=1, seed=0).batch(0)
+    assert batch.inputs.tolist() == [[1, 0, 0, 0]]
+    assert batch.targets.tolist() == [[2, IGNORE, IGNORE, IGNORE]]
+
+
 def test_rates_fill_the_budget_and_lift_the_small() -> None:
     sizes = {"en": 1_000_000, "zh": 100_000, "tiny": 100, "none": 0}
     rates = sampling_rates(sizes, SampleSettings(size=50_000, exponent=0.5))

@@ -216,6 +216,15 @@ def test_single_files_are_read_as_their_folder_is(folder: Path) -> None:
     assert (by_file.batch(5).inputs == by_folder.batch(5).inputs).all()
 
 
+def test_shards_on_an_object_store_are_read_as_local_ones_are(folder: Path) -> None:
+    remote = Folder("memory://loader-test/tokens")
+    for path in sorted(folder.iterdir()):
+        remote.write_bytes(path.name, path.read_bytes())
+    options = {"sequence_length": 40, "batch_size": 3, "seed": 4}
+    there, here = TokenLoader(remote.url, **options), TokenLoader(folder, **options)  # type: ignore[arg-type]
+    assert (there.batch(5).inputs == here.batch(5).inputs).all()
+
+
 def test_many_shards_keep_few_files_open(tmp_path: Path) -> None:
     write_tokens(tmp_path, unique_documents([3] * 700), 1, 1)
     loader = TokenLoader(tmp_path, sequence_length=8, batch_size=50, seed=0)
