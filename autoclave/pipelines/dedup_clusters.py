@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.clusters import cut_components, flatten, unite
 from autoclave.cleaning.dedup.slices import column_numpy, read_slice, write_slices
 from autoclave.corpus.output import ShardOutput
+from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges
+from autoclave.pipelines.dedup_external import find_clusters_externally
 from autoclave.pipelines.dedup_manifest import ROW_BITS, Manifest, read_manifest
 from autoclave.pipelines.stage import ShardTask
 
-COMPONENT_ROWS = pa.schema(
-    [
-        pa.field("row", pa.uint32()),
-        pa.field("component", pa.uint64()),
-        pa.field("part", pa.uint32()),
-        pa.field("leader", pa.uint64()),
-    ]
-)
-"""Documents of candidate components: which verification task compares them, and whose exact copy they are (own id:
-nobody's)."""
-
-EXACT_ROWS = pa.schema([pa.field("row", pa.uint32()), pa.field("doc_id", pa.binary(16)), pa.field("size", pa.int32())])
-"""Documents of groups of exact copies that resemble nothing else: whom they yield to (null: nobody), and the group."""
+DENSE_BYTES = 40
+"""Memory a document of the method in memory: leader, label, sizes and groups as int64, and what passes by."""
 
 
 def find_clusters(task: ShardTask, output: ShardOutput) -> None:
     """Label components and write, by shard, the rows that take part: `components.arrow` and `exact.arrow`."""
     manifest = read_manifest(task.arguments["_manifest"])
+    if int(manifest.bases()[-1]) * DENSE_BYTES > task.settings.memory_budget_mb << 20:
+        find_clusters_externally(task, output, manifest)
+        return
     folder = task.folder.rsplit("/", 1)[0] + "/candidates"
     partitions = [f"{p:06d}" for p in range(task.arguments["partitions"])]
     bases = manifest.bases()
@@ -93,31 +85,18 @@ def _exact_leaders(manifest: Manifest, folder: str, partitions: list[str]) -> tu
     return leader[leader], found, pa.concat_arrays(names).take(pa.array(first))
 
 
-def _edges(manifest: Manifest, folder: str, partitions: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield every candidate edge as dense positions: those inside shards, then those between them."""
-    bases = manifest.bases()
-    for place, shard in enumerate(manifest.shards):
-        if not shard.indexed:
-            batch = read_slice(shard.file("edges"), 0)
-            left, right = (column_numpy(batch, name).astype(np.int64) for name in ("left", "right"))
-            yield bases[place] + left, bases[place] + right
-    for name in partitions:
-        batch = read_slice(f"{folder}/edges/{name}.arrow", 0)
-        yield manifest.dense(column_numpy(batch, "left")), manifest.dense(column_numpy(batch, "right"))
-
-
 def _components(
     task: ShardTask, manifest: Manifest, folder: str, partitions: list[str], leader: np.ndarray
 ) -> tuple[np.ndarray, int]:
     """Return (label int64[N]: the smallest position of each document's component, number of components cut)."""
     label = np.arange(leader.size, dtype=np.int64)
-    for left, right in _edges(manifest, folder, partitions):
+    for left, right in candidate_edges(manifest, folder, partitions):
         unite(leader[left], leader[right], label)
     flatten(label)
     cap = task.settings.component_cap
     if np.bincount(label, minlength=1).max() <= cap:
         return label, 0
-    pairs = [(leader[left], leader[right]) for left, right in _edges(manifest, folder, partitions)]
+    pairs = [(leader[left], leader[right]) for left, right in candidate_edges(manifest, folder, partitions)]
     left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
     real = left != right
     return label, cut_components(label, np.minimum(left, right)[real], np.maximum(left, right)[real], cap)

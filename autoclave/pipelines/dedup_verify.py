@@ -118,8 +118,7 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
     own = np.flatnonzero(ids == leader)
     set_keys = np.zeros(count, np.uint64)
     shingles, signature = _lists(np.zeros(0, np.uint32), np.zeros(count, np.int64)), pa.nulls(count, pa.binary())
-    if task.settings.verify != "off" and count:
-        assert manifest.parameters is not None
+    if task.settings.verify != "off" and manifest.parameters is not None and count:
         compact = pa.array(np.searchsorted(own, np.arange(count)), mask=~np.isin(np.arange(count), own))
         if task.settings.verify == "signature" or shard.indexed:
             signature = _signatures_of(shard, rows[own]).take(compact)
@@ -199,10 +198,9 @@ def verify_part(task: ShardTask, output: ShardOutput) -> None:
     ids, leader = table.column("id").to_numpy(), table.column("leader").to_numpy()
     own = np.flatnonzero(ids == leader)
     texts = table.take(pa.array(own))
-    if settings.verify == "off":
+    if settings.verify == "off" or manifest.parameters is None:
         chosen, similarity = first_of_component(texts.column("component").to_numpy())
     else:
-        assert manifest.parameters is not None
         members = _members(texts, manifest.parameters)
         chosen, similarity = choose_representatives(members, settings.similarity(), manifest.parameters)
     representative = np.empty(ids.size, np.int64)  # positions in the table

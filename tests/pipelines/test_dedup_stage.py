@@ -20,6 +20,7 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
+from autoclave.pipelines import dedup_clusters, dedup_external
 from autoclave.pipelines.dedup import DedupSettings, MinHashSettings, run_dedup
 from autoclave.pipelines.engine import InProcessEngine, LocalEngine
 from autoclave.pipelines.stage import DocumentShard, StageContext, document_shards
@@ -169,6 +170,18 @@ def test_output_does_not_depend_on_workers_or_partitions(planted: Any, tmp_path:
     assert outputs(tmp_path / "workers") == expected
     run(tmp_path / "partitions", inputs, partitions=1, members_per_partition=7)
     assert outputs(tmp_path / "partitions") == expected
+
+
+@pytest.mark.parametrize("minhash", [MinHashSettings(), None])
+def test_components_beyond_the_memory_budget_give_the_same_bytes(
+    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minhash: MinHashSettings | None
+) -> None:
+    _, inputs, _, _ = planted
+    run(tmp_path / "memory", inputs, partitions=3, members_per_partition=40, minhash=minhash)
+    monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40)
+    monkeypatch.setattr(dedup_external, "DOCUMENT_BYTES", 30_000)
+    run(tmp_path / "disk", inputs, partitions=3, members_per_partition=40, minhash=minhash, memory_budget_mb=1)
+    assert outputs(tmp_path / "disk") == outputs(tmp_path / "memory")
 
 
 def test_verdicts_do_not_depend_on_the_shards(planted: Any, tmp_path: Path) -> None:

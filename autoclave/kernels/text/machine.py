@@ -7,8 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 
-@intrinsic
-def multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
+def _multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
     """Low half XOR high half of the 128-bit product of two uint64: numba has no 128-bit integers of its own."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -34,13 +33,12 @@ def _loader(bits: int) -> Any:
     return load
 
 
-read64 = intrinsic(_loader(64))
+read64: Any = intrinsic(_loader(64))
 """read64(buffer, index): the uint64 at any byte of a uint8 array, little-endian."""
-read32 = intrinsic(_loader(32))
+read32: Any = intrinsic(_loader(32))
 
 
-@intrinsic
-def write64(typingctx: Any, buffer: Any, index: Any, value: Any) -> Any:
+def _write64(typingctx: Any, buffer: Any, index: Any, value: Any) -> Any:
     """Store a uint64 at any byte of a uint8 array (little-endian machines: its low byte first)."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -52,11 +50,20 @@ def write64(typingctx: Any, buffer: Any, index: Any, value: Any) -> Any:
     return types.void(buffer, types.int64, types.uint64), codegen
 
 
-@intrinsic
-def trailing_zeros(typingctx: Any, value: Any) -> Any:
+def _trailing_zeros(typingctx: Any, value: Any) -> Any:
     """Number of zero bits below the lowest set one of a uint64; 64 for zero."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), codegen
+
+
+multiply_fold: Any = intrinsic(_multiply_fold)
+"""multiply_fold(left, right): low half XOR high half of the 128-bit product of two uint64."""
+
+write64: Any = intrinsic(_write64)
+"""write64(buffer, index, value): store a uint64 at any byte of a uint8 array, its low byte first."""
+
+trailing_zeros: Any = intrinsic(_trailing_zeros)
+"""trailing_zeros(value): number of zero bits below the lowest set one of a uint64; 64 for zero."""

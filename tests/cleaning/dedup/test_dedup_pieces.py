@@ -1,5 +1,8 @@
 """Parameters, clusters, verification and exact keys against datasketch, networkx and brute force."""
 
+import tempfile
+from pathlib import Path
+
 import networkx
 import numpy as np
 import pyarrow as pa
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
+from autoclave.cleaning.dedup.external import external_components
 from autoclave.cleaning.dedup.lsh import band_keys, star_edges, unique_edges
 from autoclave.cleaning.dedup.minhash import (
     PRESETS,
@@ -217,3 +221,30 @@ def test_group_exact_leads_with_the_preferred_document() -> None:
     order, leader = group_exact(keys, score, np.arange(5, dtype=np.uint64))
     leads = {int(row): int(order[at]) for row, at in zip(order, leader, strict=True)}
     assert leads == {0: 2, 2: 2, 4: 2, 1: 1, 3: 1}
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=120), st.integers(1, 9))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_external_components_are_networkxs(edges: list[tuple[int, int]], partitions: int) -> None:
+    left, right = (np.array(side, np.uint64) * np.uint64(10**9 + 7) for side in zip(*edges, strict=True))
+    batches = [(left[i : i + 7], right[i : i + 7]) for i in range(0, left.size, 7)]
+    with tempfile.TemporaryDirectory() as folder:
+        budget = max(1, left.size * 160 // partitions)
+        found = {
+            node: label
+            for nodes, labels in external_components(batches, left.size, Path(folder), budget)
+            for node, label in zip(nodes.tolist(), labels.tolist(), strict=True)
+        }
+    graph = networkx.Graph(list(zip(left.tolist(), right.tolist(), strict=True)))
+    expected = {node: min(members) for members in networkx.connected_components(graph) for node in members}
+    assert found == {node: label for node, label in expected.items() if node != label}
+
+
+def test_external_components_of_a_long_path() -> None:
+    """The hard case of label propagation: stars need about log n rounds, not n."""
+    order = np.random.default_rng(9).permutation(3000).astype(np.uint64)
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(external_components([(order[:-1], order[1:])], 2999, Path(folder), 2999 * 40))
+    assert len(found) == 4
+    assert sum(nodes.size for nodes, _ in found) == 2999
+    assert all((labels == 0).all() for _, labels in found)

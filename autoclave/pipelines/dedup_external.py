@@ -1,0 +1,154 @@
+"""The clusters phase when the documents' labels do not fit in memory: joins over partitioned files on local disk.
+
+It differs from the method in memory in one respect that does not show in the result: groups of exact copies that
+resemble nothing else go through verification like everything else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.dedup.external import Spool, external_components, spread
+from autoclave.cleaning.dedup.slices import write_slices
+from autoclave.corpus.output import ShardOutput
+from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, copy_edges
+from autoclave.pipelines.dedup_manifest import ROW_BITS, Manifest
+from autoclave.pipelines.stage import ShardTask
+
+DOCUMENT_BYTES = 100
+"""Memory a document while one partition of the joins is at hand."""
+
+
+def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Manifest) -> None:
+    """Write what `find_clusters` writes, within `memory_budget_mb`."""
+    candidates = task.folder.rsplit("/", 1)[0] + "/candidates"
+    names = [f"{p:06d}" for p in range(task.arguments["partitions"])]
+    budget = task.settings.memory_budget_mb << 20
+    with tempfile.TemporaryDirectory(prefix="autoclave-dedup-") as scratch:
+        work = _Work(Path(scratch), manifest, candidates, names, budget)
+        labelled, counts = work.label()
+        parts, tasks, largest, components = work.balance(counts, task.settings.members_per_partition)
+        by_shard = work.join_parts(labelled, parts)
+        leaders = work.leaders()
+        with output.open("components.arrow") as file:
+            write_slices(file, COMPONENT_ROWS, work.shard_rows(by_shard, leaders))
+    empty = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in EXACT_ROWS], schema=EXACT_ROWS)
+    with output.open("exact.arrow") as file:
+        write_slices(file, EXACT_ROWS, (empty for _ in manifest.shards))
+    output.count("components", components)
+    output.count("largest_component", largest)
+    output.count("partitions", tasks)
+
+
+class _Work:
+    """The joins of one run; every method reads spools that the one before wrote."""
+
+    def __init__(self, scratch: Path, manifest: Manifest, candidates: str, names: list[str], budget: int) -> None:
+        self.scratch, self.manifest, self.candidates, self.names, self.budget = (
+            scratch,
+            manifest,
+            candidates,
+            names,
+            budget,
+        )
+        self.bases = manifest.bases()
+        rows = int(self.bases[-1])
+        self.partitions = max(1, min(1024, -(-rows * DOCUMENT_BYTES // budget)))
+
+    def _all_edges(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for leaders, members, _ in copy_edges(self.manifest, self.candidates, self.names):
+            yield leaders.astype(np.uint64), members.astype(np.uint64)
+        for left, right in candidate_edges(self.manifest, self.candidates, self.names):
+            yield left.astype(np.uint64), right.astype(np.uint64)
+
+    def _spool(self, name: str, columns: int) -> Spool:
+        return Spool(self.scratch / name, self.partitions, columns)
+
+    def label(self) -> tuple[Spool, Spool]:
+        """Spool (label, node) and (label, nodes of it here), both by label; a component's own label is not listed."""
+        labelled, counts = self._spool("labelled", 2), self._spool("counts", 2)
+        edges = sum(len(left) for left, _ in self._all_edges())
+        work = self.scratch / "components"
+        for nodes, labels in external_components(self._all_edges(), edges, work, self.budget):
+            labelled.add(spread(labels, self.partitions), labels, nodes)
+            distinct, times = np.unique(labels, return_counts=True)
+            counts.add(spread(distinct, self.partitions), distinct, times.astype(np.uint64))
+        return labelled, counts
+
+    def balance(self, counts: Spool, limit: int) -> tuple[Spool, int, int, int]:
+        """Spool (label, verification task); returns it with the numbers of tasks, of the largest component's
+        documents, and of components."""
+        parts = self._spool("parts", 2)
+        before = task = largest = components = 0
+        for p in range(self.partitions):
+            table = counts.read(p)
+            labels, inverse = np.unique(table[:, 0], return_inverse=True)
+            sizes = 1 + np.bincount(inverse, weights=table[:, 1].astype(np.float64)).astype(np.int64)
+            if not labels.size:
+                continue
+            numbers = (before + np.cumsum(sizes) - sizes) // limit
+            compact = np.unique(numbers, return_inverse=True)[1] + task
+            parts.add(np.full(labels.size, p), labels, compact.astype(np.uint64))
+            before, task = 0, int(compact[-1]) + 1
+            largest, components = max(largest, int(sizes.max())), components + labels.size
+        return parts, task, largest, components
+
+    def join_parts(self, labelled: Spool, parts: Spool) -> Spool:
+        """Spool (node, label, task) of every document of a component, by groups of shards."""
+        by_shard = self._spool("by_shard", 3)
+        for p in range(self.partitions):
+            table = parts.read(p)
+            table = table[np.argsort(table[:, 0])]
+            rows = labelled.read(p)
+            tasks = table[np.searchsorted(table[:, 0], rows[:, 0]), 1]
+            by_shard.add(self._group(rows[:, 1]), rows[:, 1], rows[:, 0], tasks)
+            by_shard.add(self._group(table[:, 0]), table[:, 0], table[:, 0], table[:, 1])
+        return by_shard
+
+    def _group(self, nodes: np.ndarray) -> np.ndarray:
+        """The partition of each node: shards in order, evenly."""
+        place = np.searchsorted(self.bases, nodes.astype(np.int64), side="right") - 1
+        return (place * self.partitions // len(self.manifest.shards)).astype(np.int64)
+
+    def leaders(self) -> Spool:
+        """Spool (copy, the document whose text it repeats in the end), by groups of shards."""
+        local, between = self._spool("local", 2), self._spool("between", 2)
+        for leaders, members, inside in copy_edges(self.manifest, self.candidates, self.names):
+            first, second = leaders.astype(np.uint64), members.astype(np.uint64)
+            if inside:
+                local.add(spread(first, self.partitions), first, second)
+            else:
+                between.add(spread(second, self.partitions), second, first)
+        found = self._spool("leaders", 2)
+        for p in range(self.partitions):
+            rows, onward = local.read(p), between.read(p)
+            onward = onward[np.argsort(onward[:, 0])]
+            final = rows[:, 0].copy()
+            if len(onward):
+                at = np.minimum(np.searchsorted(onward[:, 0], final), len(onward) - 1)
+                final = np.where(onward[at, 0] == final, onward[at, 1], final)
+            found.add(self._group(rows[:, 1]), rows[:, 1], final)
+            found.add(self._group(onward[:, 0]), onward[:, 0], onward[:, 1])
+        return found
+
+    def shard_rows(self, by_shard: Spool, leaders: Spool) -> Iterator[pa.RecordBatch]:
+        """Yield one batch of COMPONENT_ROWS a shard."""
+        loaded = -1
+        for place in range(len(self.manifest.shards)):
+            group = place * self.partitions // len(self.manifest.shards)
+            if group != loaded:
+                rows, copies, loaded = by_shard.read(group), leaders.read(group), group
+                rows = rows[np.argsort(rows[:, 0])]
+                own = rows[:, 0].copy()
+                own[np.searchsorted(rows[:, 0], copies[:, 0])] = copies[:, 1]
+            low, high = np.searchsorted(rows[:, 0], self.bases[place : place + 2].astype(np.uint64))
+            at = np.searchsorted(self.bases, own[low:high].astype(np.int64), side="right") - 1
+            leader = (at.astype(np.uint64) << ROW_BITS) | (own[low:high] - self.bases[at].astype(np.uint64))
+            row = (rows[low:high, 0] - np.uint64(self.bases[place])).astype(np.uint32)
+            columns = [row, rows[low:high, 1], rows[low:high, 2].astype(np.uint32), leader]
+            yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=COMPONENT_ROWS)
