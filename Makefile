@@ -21,6 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; set PYTHON=, as in make PYTHON=python3 setup"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e ".[$(EXTRAS)]"
+	@echo "compiling native text kernels (once)"
+	@$(BIN)/python -m autoclave.pipelines.warm_up
 	@touch $(STAMP)
 
 demo: setup

@@ -29,7 +29,7 @@ def explain(
 
     Example: autoclave explain examples/page.html --dialects
     """
-    from autoclave.cli.inspect import print_json
+    from autoclave.cli.inspection import print_json
     from autoclave.cli.views import make_console
     from autoclave.pipelines.explanations import explain_file
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoclave.cli import inspect, stages, training
+from autoclave.cli import explain, inspection, stages, training
 from autoclave.errors import AutoclaveError
 
 app = typer.Typer(
@@ -38,7 +38,8 @@ def common(
 
 stages.register(app)
 training.register(app)
-inspect.register(app)
+explain.register(app)
+inspection.register(app)
 
 
 def main() -> None:

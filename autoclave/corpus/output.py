@@ -143,10 +143,13 @@ class ShardOutput:
         """Say how many documents went in (cumulative); the commit is refused unless all are accounted for."""
         self._expected = documents + (self._expected or 0)
 
-    def write(self, batch: pa.RecordBatch, verdicts: Verdicts, *, bytes_in: int | None = None) -> None:
+    def write(
+        self, batch: pa.RecordBatch, verdicts: Verdicts, *, bytes_in: int | None = None, store: bool = True
+    ) -> None:
         """Write one batch of DOCUMENT_SCHEMA, after edits, and what was decided on each of its documents.
 
-        bytes_in is the size of what was read, where edits changed it; otherwise the batch's own text.
+        bytes_in is the size of what was read, where edits changed it; otherwise the batch's own text. store=False
+        leaves the texts out (a stage that makes something else of them): ledger and counts alone.
         """
         self._wrote_documents = True
         batch = batch.cast(DOCUMENT_SCHEMA) if batch.schema != DOCUMENT_SCHEMA else batch
@@ -160,7 +163,10 @@ class ShardOutput:
         self._bytes_in += text_bytes(batch) if bytes_in is None else bytes_in
         self._bytes_kept += text_bytes(kept)
         self._sinks["ledger"].write(ledger)
-        self._sinks["documents"].write(kept)
+        if store:
+            self._sinks["documents"].write(kept)
+        else:
+            self._sinks.pop("documents", None)
         self._write_dropped(batch, ledger)
 
     def _write_dropped(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> None:

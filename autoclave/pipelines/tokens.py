@@ -102,7 +102,7 @@ def encode_shard(task: ShardTask, output: ShardOutput) -> None:
             lengths = pc.binary_length(batch.column("text")).cast(pa.int32())
             writer.write(batch.column("doc_id"), ids, lengths)
             counts = pc.list_value_length(ids)
-            output.write(batch, Verdicts.keep_all(batch.num_rows, {"tokens": counts}))
+            output.write(batch, Verdicts.keep_all(batch.num_rows, {"tokens": counts}), store=False)
             output.count("tokens", pc.sum(counts).as_py() or 0)
         writer.close()
         entry = writer.entry(name, file.size, file.checksum)

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from autoclave.cli import inspect
+from autoclave.cli import inspection
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
@@ -30,7 +30,7 @@ def doc_id(shard: int, row: int) -> str:
 
 def call(*arguments: object) -> str:
     app = typer.Typer()
-    inspect.register(app)
+    inspection.register(app)
     app.command("other")(lambda: None)
     result = CliRunner().invoke(app, ["inspect", *map(str, arguments)])
     if isinstance(result.exception, AutoclaveError):

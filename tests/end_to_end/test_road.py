@@ -27,7 +27,7 @@ def test_every_stage_accounts_for_every_document(finished: SmallRun) -> None:
 
 
 def test_the_ledger_has_every_document_with_its_signals(finished: SmallRun) -> None:
-    for stage in ("01-extract", "02-clean", "03-dedup", "04-selfclean", "05-tokenize"):
+    for stage in ("01-extract", "02-clean", "03-dedup", "04-selfclean"):
         folder = finished.run / stage
         for path in sorted((folder / "ledger").glob("*.parquet")):
             ledger = pq.read_table(path)

@@ -1,4 +1,4 @@
-"""`autoclave inspect RUN`: what a run did and why, from its ledgers and texts."""  # noqa: A005
+"""`autoclave inspect RUN`: what a run did and why, from its ledgers and texts."""
 
 from __future__ import annotations
 
