@@ -12,7 +12,7 @@ import fasttext
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.script import SCRIPTS, script_bytes
+from autoclave.cleaning.script import SCRIPTS, script_bytes, string_buffers
 from autoclave.errors import InputError
 
 # Documents longer than this are judged by evenly spaced windows of together this many bytes: enough to be sure, and
@@ -120,24 +120,34 @@ class LanguageIdentifier:
     def predict(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
         """Return (language, probability) of each document, both as long as `text`.
 
+        Of a long document it is the language with the largest sum of probabilities over its windows, and their mean.
         A document without letters, or whose candidates all contradict its script, is "und" with probability 0; null
         text gives null. The same text gives the same answer in any batch.
         """
         rows = len(text)
-        samples = sample(text, self._sample_bytes)
-        scripts = script_bytes(samples) if rows else np.zeros((0, len(SCRIPTS)), dtype=np.int32)
+        windows, owners = sample(text, self._sample_bytes)
+        scripts = script_bytes(windows)
         totals = scripts.sum(axis=1)
-        wanted = [row for row in range(rows) if totals[row]]
-        lines = [line.replace("\n", " ") for line in samples.take(pa.array(wanted, pa.int64())).to_pylist()]
+        wanted = np.flatnonzero(totals)
+        lines = [line.replace("\n", " ") for line in windows.take(pa.array(wanted)).to_pylist()]
         count = CANDIDATES if self._check_script else 1
         labels, probabilities = self._model.predict(lines, k=count) if lines else ([], [])
+        votes: list[dict[str, float]] = [{} for _ in range(rows)]
+        voters = np.zeros(rows, dtype=np.int64)
+        for window, names, chances in zip(wanted.tolist(), labels, probabilities, strict=True):
+            row = int(owners[window])
+            voters[row] += 1
+            for label, chance in zip(names, chances, strict=True):
+                if not self._check_script or self._fits(label, scripts[window], int(totals[window])):
+                    name = self._names[label]
+                    votes[row][name] = votes[row].get(name, 0.0) + min(float(chance), 1.0)
+                    break
         languages: list[str | None] = [UNDETERMINED] * rows
         scores = np.zeros(rows, dtype=np.float32)
-        for row, names, chances in zip(wanted, labels, probabilities, strict=True):
-            for label, chance in zip(names, chances, strict=True):
-                if not self._check_script or self._fits(label, scripts[row], int(totals[row])):
-                    languages[row], scores[row] = self._names[label], min(float(chance), 1.0)
-                    break
+        for row, vote in enumerate(votes):
+            if vote:
+                languages[row] = max(vote, key=lambda name: (vote[name], name))
+                scores[row] = vote[languages[row] or ""] / voters[row]
         missing = np.asarray(text.is_null()) if text.null_count else None
         if missing is not None:
             languages = [None if gone else name for name, gone in zip(languages, missing, strict=True)]
@@ -175,27 +185,32 @@ def _script_mask(label: str) -> np.ndarray:
     return np.array([SCRIPTS.index(name) for name in names], dtype=np.int64)
 
 
-def sample(text: pa.StringArray, budget: int) -> pa.StringArray:
-    """Return each document, or SAMPLE_WINDOWS evenly spaced windows of together `budget` bytes where it is longer.
+def sample(text: pa.StringArray, budget: int) -> tuple[pa.StringArray, np.ndarray]:
+    """Return the windows to judge documents by, and for each the row it is of (int64).
 
-    Windows are cut at characters and joined by a space; null becomes empty.
+    A document of up to `budget` bytes is one window; a longer one gives SAMPLE_WINDOWS evenly spaced ones of together
+    that many bytes, cut at characters. They are judged one by one, because a model adds up words, and languages with
+    blanks between them outvote the others in a mixed text. Null counts as empty.
     """
-    if not len(text):
-        return pa.array([], pa.string())
-    _, offsets_buffer, data = text.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int32)[text.offset : text.offset + len(text) + 1]
-    if len(offsets) < 2 or int(np.diff(offsets).max()) <= budget:
-        return text.fill_null("") if text.null_count else text
-    view = memoryview(data)
+    if text.null_count:
+        text = text.fill_null("")
+    rows = len(text)
+    data, offsets = string_buffers(text)
+    if not rows or int(np.diff(offsets).max()) <= budget:
+        return text, np.arange(rows)
+    view = memoryview(data.data)
     width = budget // SAMPLE_WINDOWS
     pieces: list[str] = []
-    for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+    owners: list[int] = []
+    for row, (start, end) in enumerate(zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)):
         if end - start <= budget:
             pieces.append(str(view[start:end], "utf-8"))
+            owners.append(row)
             continue
         step = (end - start - width) // (SAMPLE_WINDOWS - 1)
-        pieces.append(" ".join(_window(view, start + step * k, start, end, width) for k in range(SAMPLE_WINDOWS)))
-    return pa.array(pieces, pa.string())
+        pieces += [_window(view, start + step * k, start, end, width) for k in range(SAMPLE_WINDOWS)]
+        owners += [row] * SAMPLE_WINDOWS
+    return pa.array(pieces, pa.string()), np.array(owners, dtype=np.int64)
 
 
 def _window(view: memoryview, at: int, start: int, end: int, width: int) -> str:
