@@ -44,7 +44,12 @@ def modules(root: Path) -> Iterator[tuple[str, str, str]]:
                     yield relative, part, name.name
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{relative}: imports are absolute"
-                yield relative, part, node.module or ""
+                module = node.module or ""
+                inside = root / module.replace(".", "/")
+                submodules = [alias.name for alias in node.names if (inside / f"{alias.name}.py").exists()]
+                yield from ((relative, part, f"{module}.{name}") for name in submodules)
+                if len(submodules) < len(node.names):
+                    yield relative, part, module
 
 
 def faults(root: Path) -> list[str]:
