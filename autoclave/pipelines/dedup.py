@@ -27,10 +27,19 @@ from autoclave.cleaning.dedup.minhash import (
     optimum_bands,
     preset_parameters,
 )
+from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.corpus.commits import Commit
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RecipeError, RunError
-from autoclave.pipelines import dedup_apply, dedup_clusters, dedup_index, dedup_lines, dedup_phases, dedup_verify
+from autoclave.pipelines import (
+    dedup_apply,
+    dedup_clusters,
+    dedup_index,
+    dedup_lines,
+    dedup_phases,
+    dedup_substring,
+    dedup_verify,
+)
 from autoclave.pipelines.dedup_manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
 from autoclave.pipelines.stage import ShardFunction, ShardTask, Stage, StageContext
 
@@ -105,6 +114,8 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Whether a lower signal is better (perplexity) for keep: best."""
     lines: LineSettings | None = None
     """Removal of lines or paragraphs that many documents share; null turns it off."""
+    substring: SubstringSettings | None = None
+    """Removal of long passages that stand word for word in an earlier document; null turns it off."""
     index: str | None = None
     """Folder of an earlier run's dedup stage: documents that it kept stay, ours that repeat them are dropped."""
     write_index: bool = False
@@ -224,6 +235,7 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     if settings.write_index:
         tasks = run.shard_tasks("index", partitions=partitions, **arguments)
         run.phase("index", dedup_index.index_shard, tasks)
+    passages = _find_passages(run, parts) if settings.substring is not None else {}
     if settings.lines is not None:
         tasks = run.shard_tasks("lines", partitions=partitions, **arguments)
         run.phase("lines", dedup_lines.collect_lines, tasks)
@@ -238,13 +250,36 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
                 expected_documents=shard.documents,
                 place=run.earlier + place,
                 upstream=run.upstream,
-                **arguments,
+                **(arguments | ({"passages": passages[place]} if passages else {})),
             )
             for place, shard in enumerate(context.inputs)
         ],
     )
     if settings.write_index:
         write_index(context.folder, run.manifest, settings)
+
+
+def _find_passages(run: _Run, parts: int) -> dict[int, tuple[int, int]]:
+    """Run the substring phase; returns for each input shard its group and its place in it."""
+    substring = run.context.settings.substring
+    assert substring is not None
+    inputs = run.context.inputs
+    own = [shard.text_bytes for shard in run.manifest.shards if not shard.indexed]
+    groups = dedup_substring.group_shards(own, substring.group_mb << 20)
+    tasks = [
+        run.context.task(
+            f"{number:06d}",
+            [inputs[position] for position in group],
+            phase="substring",
+            places=[run.earlier + position for position in group],
+            verified=parts,
+            upstream=run.upstream,
+            _manifest=run.where,
+        )
+        for number, group in enumerate(groups)
+    ]
+    run.phase("substring", dedup_substring.find_passages, tasks)
+    return {position: (number, slot) for number, group in enumerate(groups) for slot, position in enumerate(group)}
 
 
 def _sign(context: StageContext[DedupSettings]) -> _Run:
@@ -276,7 +311,7 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
     require_all(context, "signatures", commits, len(tasks))
     folder = context.phase_folder("signatures").url
     own = [
-        ManifestShard(shard.name, folder, commit.counts["rows"], False, shard.path)
+        ManifestShard(shard.name, folder, commit.counts["rows"], False, shard.path, commit.counts["text_bytes"])
         for shard, commit in zip(context.inputs, commits, strict=True)
     ]
     manifest = Manifest(partitions, parameters, earlier + own)

@@ -8,7 +8,8 @@ import pyarrow as pa
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.pipelines.dedup_assignment import read_assignment
-from autoclave.pipelines.dedup_lines import LineRemover
+from autoclave.pipelines.dedup_lines import LineRemover, has_words
+from autoclave.pipelines.dedup_substring import PassageRemover
 from autoclave.pipelines.dedup_verify import EXACT, KEPT, NEAR
 from autoclave.pipelines.stage import ShardTask
 
@@ -25,6 +26,7 @@ def apply_shard(task: ShardTask, output: ShardOutput) -> None:
     """Write one shard without its duplicates, and without repeated lines where asked for."""
     place, parts = task.arguments["place"], task.arguments["verified"]
     verdict = read_assignment(task.folder, place, parts, task.expected_documents or 0)
+    passages = PassageRemover.of(task) if task.settings.substring is not None else None
     remover = LineRemover.of(task) if task.settings.lines is not None else None
     filters = np.array([None, FILTERS[EXACT], FILTERS[NEAR]], object)
     reasons = np.array([None, *(_reason(kind, task.settings.verify) for kind in (EXACT, NEAR))], object)
@@ -38,6 +40,12 @@ def apply_shard(task: ShardTask, output: ShardOutput) -> None:
             "jaccard": verdict.jaccard.slice(row, count),
             "cluster_size": pa.array(verdict.size[row : row + count]),
         }
+        if passages is not None:
+            batch, counted = passages.edit(batch, kept)
+            signals |= counted
+            emptied = kept & (counted["passage_tokens_removed"].to_numpy() > 0) & ~has_words(batch.column("text"))
+            kept = kept & ~emptied
+            name[emptied], reason[emptied] = "duplicate_passages", "nothing but repeated passages"
         if remover is not None:
             batch, emptied, counted = remover.edit(batch, kept)
             signals |= counted

@@ -100,12 +100,12 @@ class LineRemover:
             removed[position] = key in self.seen
             self.seen.add(key)
         text, count, size = remove_lines(lines, removed)
-        emptied = (count > 0) & ~_has_words(text)
+        emptied = (count > 0) & ~has_words(text)
         edited = batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), text)
         return edited, emptied, {"lines_removed": pa.array(count), "line_bytes_removed": pa.array(size)}
 
 
-def _has_words(text: pa.Array) -> np.ndarray:
+def has_words(text: pa.Array) -> np.ndarray:
     """bool[n]: whether anything but separators is left."""
     none = np.zeros(0, np.uint32)
     return sign_texts(*text_buffers(text), none, none, ngram=1)[1] > 0

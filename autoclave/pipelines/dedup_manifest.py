@@ -27,6 +27,8 @@ class ManifestShard(msgspec.Struct, frozen=True):
     indexed: bool
     documents: str = ""
     """URL of the documents; empty for an index, whose texts are not needed."""
+    text_bytes: int = 0
+    """UTF-8 bytes of all texts."""
 
     def file(self, kind: str) -> str:
         return f"{self.folder}/{kind}/{self.name}.arrow"

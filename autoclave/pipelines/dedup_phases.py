@@ -14,7 +14,7 @@ from autoclave.cleaning.dedup.lsh import band_keys, star_edges, unique_edges
 from autoclave.cleaning.dedup.minhash import Signer
 from autoclave.cleaning.dedup.slices import column_numpy, partition_of, read_slice, split_sorted, write_slices
 from autoclave.corpus.output import ShardOutput
-from autoclave.corpus.schema import read_documents
+from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.corpus.storage import open_read
 from autoclave.errors import SchemaError
 from autoclave.pipelines.dedup_manifest import Manifest, pack, read_manifest
@@ -79,7 +79,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
     signer = Signer.of(parameters) if parameters else None
     signal = _ledger_signal(task)
     ids, scores, words, exact, sizes, bands = [], [], [], [], [], []
-    rows = 0
+    rows = text_size = 0
     signature_schema = pa.schema([pa.field("signature", pa.binary(4 * parameters.num_perm))]) if parameters else None
     with output.open(f"signatures/{task.shard}.arrow") as file:
         writer = pa.ipc.new_file(file, signature_schema) if signature_schema else None
@@ -100,6 +100,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
                 )
                 writer.write_batch(pa.RecordBatch.from_arrays([column], schema=signature_schema))
             rows += len(text)
+            text_size += text_bytes(batch)
         if writer is not None:
             writer.close()
     score = _joined(scores, np.float64)
@@ -114,6 +115,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
     keys = np.concatenate(bands) if bands else np.zeros((rows, 0), np.uint64)
     write_bands(task, output, keys, np.flatnonzero(alone & (counted > 0)))
     output.count("rows", rows)
+    output.count("text_bytes", text_size)
 
 
 def _joined(parts: Sequence[np.ndarray], kind: Any) -> np.ndarray:

@@ -118,7 +118,7 @@ def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _decode(data: np.ndarray, at: int) -> Any:
+def decode(data: np.ndarray, at: int) -> Any:
     """The code point at `at` and its length in bytes; the bytes are valid UTF-8 (Arrow's promise)."""
     lead = np.int64(data[at])
     if lead < 0x80:
@@ -151,7 +151,7 @@ def _encode(code: int, out: np.ndarray, size: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _astral_entry(code: int) -> int:
+def astral_entry(code: int) -> int:
     """Class and value beyond the basic plane: Han extensions are units, pictographs separate, the rest are letters."""
     if 0x20000 <= code < 0x40000:
         return (UNIT << _CLASS_SHIFT) | code
@@ -176,7 +176,7 @@ def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, si
         seven = lower & _LOW_7
         other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
         write64(out, size, lower)
-        run = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
+        run: Any = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
         at += run
         size += run
         if run < 8:
@@ -231,15 +231,15 @@ def normalise(
                         size += 1
                     starts[np.uint64(count)] = size
                     count += 1
-                run = _copy_ascii_letters(data, at, end, out, size)
+                run: Any = _copy_ascii_letters(data, at, end, out, size)
                 at += run
                 size += run
                 ends[np.uint64(count - 1)] = size
                 inside, attached, after_digit = True, False, False
                 continue
-        code, length = _decode(data, at)
+        code, length = decode(data, at)
         at += length
-        entry = np.int64(table[code]) if code < 0x10000 else _astral_entry(code)
+        entry = np.int64(table[code]) if code < 0x10000 else astral_entry(code)
         kind = entry >> _CLASS_SHIFT
         if kind == DROP:
             continue
