@@ -311,7 +311,8 @@ def write_parquet(folder: Path, corpus: list[str], files: int) -> list[str]:
 
 def run_stage(out: Path, paths: list[str], workers: int, **settings: Any) -> Any:
     from autoclave.corpus.storage import Folder
-    from autoclave.pipelines.dedup import DedupSettings, run_dedup
+    from autoclave.pipelines.dedup import run_dedup
+    from autoclave.pipelines.dedup_settings import DedupSettings
     from autoclave.pipelines.engine import make_engine
     from autoclave.pipelines.stage import StageContext, parquet_shards
 

@@ -13,24 +13,18 @@ Everything between phases lies in files that are partitioned by key; a reduce ta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
+import numpy as np
 import xxhash
 
-from autoclave.cleaning.dedup.lines import LineSettings
-from autoclave.cleaning.dedup.minhash import (
-    MinHashParameters,
-    find_preset,
-    half_point,
-    optimum_bands,
-    preset_parameters,
-)
-from autoclave.cleaning.dedup.substring import SubstringSettings
+from autoclave.cleaning.dedup.minhash import PRESETS, detection_probability, explain, find_preset, preset_parameters
 from autoclave.corpus.commits import Commit
 from autoclave.corpus.storage import Folder
-from autoclave.errors import RecipeError, RunError
+from autoclave.errors import RunError
 from autoclave.pipelines import (
     dedup_apply,
     dedup_clusters,
@@ -41,111 +35,9 @@ from autoclave.pipelines import (
     dedup_verify,
 )
 from autoclave.pipelines.dedup_manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
+from autoclave.pipelines.dedup_settings import DedupSettings
+from autoclave.pipelines.recipe import apply_override, convert
 from autoclave.pipelines.stage import ShardFunction, ShardTask, Stage, StageContext
-
-
-class MinHashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How near-duplicates are found. Without bands, rows and threshold the preset decides."""
-
-    preset: str = "fineweb"
-    """Published parameters by source: `autoclave dedup --explain` lists them."""
-    threshold: float | None = None
-    """Jaccard similarity to aim at: bands and rows are chosen for it as datasketch chooses them."""
-    bands: int | None = None
-    rows: int | None = None
-    num_perm: int | None = None
-    """Permutations; default bands x rows, or the preset's number where only a threshold is given."""
-    shingle: Literal["word", "character"] | None = None
-    ngram: int | None = None
-    """Units of a shingle; default the preset's."""
-    hash: Literal["xxh3", "sha1"] = "xxh3"
-    scheme: Literal["affine32", "legacy"] = "affine32"
-    seed: int = 1
-
-    def parameters(self) -> MinHashParameters:
-        """Return the parameters that these settings mean; RecipeError where they contradict one another."""
-        base = preset_parameters(self.preset)
-        if (self.bands is None) != (self.rows is None):
-            raise RecipeError("dedup.minhash: give both bands and rows, or neither")
-        bands, rows, num_perm = base.bands, base.rows, self.num_perm or base.num_perm
-        if self.bands is not None and self.rows is not None:
-            bands, rows = self.bands, self.rows
-            num_perm = self.num_perm or bands * rows
-        elif self.threshold is not None:
-            bands, rows = optimum_bands(self.threshold, num_perm)
-        return MinHashParameters(
-            bands=bands,
-            rows=rows,
-            num_perm=num_perm,
-            ngram=self.ngram or base.ngram,
-            shingle=self.shingle or base.shingle,
-            hash=self.hash,
-            scheme=self.scheme,
-            seed=self.seed,
-        )
-
-    def similarity(self) -> float:
-        """Jaccard similarity from which documents count as duplicates: the threshold, or what the preset aims at."""
-        if self.threshold is not None:
-            return self.threshold
-        if self.bands is not None and self.rows is not None:
-            return half_point(self.bands, self.rows)
-        return find_preset(self.preset).similarity
-
-
-class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of the dedup stage."""
-
-    exact: bool = True
-    """Drop documents whose text is the same."""
-    exact_normalisation: Literal["none", "whitespace"] = "whitespace"
-    """What may differ between 'the same' texts: nothing, or white space."""
-    minhash: MinHashSettings | None = MinHashSettings()
-    """Near-duplicates; null turns them off."""
-    verify: Literal["off", "signature", "jaccard"] = "jaccard"
-    """What a candidate pair must pass: nothing, the signatures' estimate, or the Jaccard similarity of the shingles."""
-    verify_threshold: float | None = None
-    """Similarity from which a document is dropped; default the MinHash threshold or what the preset aims at."""
-    keep: Literal["first", "longest", "best"] = "longest"
-    """Which document of a cluster stays: the first in order of shards, the longest, or the best by `keep_signal`."""
-    keep_signal: str | None = None
-    """Numeric column of the previous stage's ledger, for keep: best."""
-    keep_lowest: bool = False
-    """Whether a lower signal is better (perplexity) for keep: best."""
-    lines: LineSettings | None = None
-    """Removal of lines or paragraphs that many documents share; null turns it off."""
-    substring: SubstringSettings | None = None
-    """Removal of long passages that stand word for word in an earlier document; null turns it off."""
-    index: str | None = None
-    """Folder of an earlier run's dedup stage: documents that it kept stay, ours that repeat them are dropped."""
-    write_index: bool = False
-    """Keep what a later run needs for its `index` (about 4 num_perm + 12 bands bytes a document)."""
-    partitions: int | None = None
-    """Files' partitions, and so tasks of the reduce phases; default one for 16 shards."""
-    members_per_partition: int = 100_000
-    """Documents that one verification task holds in memory."""
-    component_cap: int = 1_000_000
-    """Most documents of one candidate component; a larger one is cut by asking for edges of more bands."""
-    memory_budget_mb: int = 4096
-    """Memory for the components step; beyond it the external method runs."""
-
-    def __post_init__(self) -> None:
-        if (self.keep == "best") != (self.keep_signal is not None):
-            raise RecipeError(
-                "dedup: keep: best needs keep_signal, a column of the previous stage's ledger, and only it"
-            )
-        for name in ("partitions", "members_per_partition", "component_cap", "memory_budget_mb"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RecipeError(f"dedup.{name}: {value} must be at least 1")
-        if self.verify_threshold is not None and not 0.0 < self.verify_threshold <= 1.0:
-            raise RecipeError(f"dedup.verify_threshold: {self.verify_threshold} must lie between 0 and 1")
-
-    def similarity(self) -> float:
-        """Verification threshold in force; 1 where near-duplicates are off."""
-        if self.verify_threshold is not None or self.minhash is None:
-            return self.verify_threshold or 1.0
-        return self.minhash.similarity()
 
 
 def digest(commits: list[Commit], before: str) -> str:
@@ -330,6 +222,38 @@ def write_index(folder: Folder, manifest: Manifest, settings: DedupSettings) -> 
         [(shard.name, shard.rows) for shard in manifest.shards if not shard.indexed],
     )
     folder.write_bytes("index.json", msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
+
+
+def explain_settings(overrides: Sequence[str] = ()) -> str:
+    """Return what the MinHash settings of `key=value` overrides detect, beside every preset, as text.
+
+    Raises RecipeError where an override is wrong.
+    """
+    document: dict[str, Any] = {"stages": {"dedup": {}}}
+    for override in overrides:
+        apply_override(document, f"dedup.{override.removeprefix('dedup.')}")
+    settings = convert(document["stages"]["dedup"], DedupSettings, "dedup")
+    lines = ["Near-duplicates are off (minhash: null)."]
+    if settings.minhash is not None:
+        own = settings.minhash
+        untouched = own.bands is None and own.threshold is None
+        lines = [explain(own.parameters(), source=find_preset(own.preset).source if untouched else "")]
+        verdict = {
+            "off": "no check: a document is dropped when it shares a component with a better one",
+            "signature": f"dropped from an estimated similarity of {settings.similarity():.2f} with the one that stays",
+            "jaccard": f"dropped from a Jaccard similarity of {settings.similarity():.2f} with the one that stays",
+        }
+        lines.append(f"verify: {settings.verify}: {verdict[settings.verify]}")
+    points = (0.5, 0.6, 0.7, 0.8, 0.9)
+    lines += ["", "All presets (share of pairs found by Jaccard similarity):", ""]
+    lines.append(f"{'preset':<16} {'bands x rows':>12} {'shingle':>12}  " + "  ".join(f"{s:>4.1f}" for s in points))
+    for name, preset in PRESETS.items():
+        parameters = preset_parameters(name)
+        found = detection_probability(np.array(points), parameters.bands, parameters.rows)
+        shape, shingle = f"{preset.bands} x {preset.rows}", f"{preset.ngram} {preset.shingle[:4]}"
+        lines.append(f"{name:<16} {shape:>12} {shingle:>12}  " + "  ".join(f"{p:4.2f}" for p in found))
+        lines.append(f"{'':<16} {preset.source}")
+    return "\n".join(lines)
 
 
 STAGE = Stage("dedup", DedupSettings, run_dedup)

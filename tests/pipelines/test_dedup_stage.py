@@ -22,7 +22,8 @@ from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
 from autoclave.pipelines import dedup_clusters, dedup_external
-from autoclave.pipelines.dedup import DedupSettings, MinHashSettings, run_dedup
+from autoclave.pipelines.dedup import explain_settings, run_dedup
+from autoclave.pipelines.dedup_settings import DedupSettings, MinHashSettings
 from autoclave.pipelines.engine import InProcessEngine, LocalEngine
 from autoclave.pipelines.stage import DocumentShard, StageContext, document_shards
 
@@ -430,3 +431,15 @@ def test_chinese_passages(tmp_path: Path) -> None:
     run(tmp_path / "out", inputs, minhash=None, substring=SubstringSettings(min_tokens=20))
     texts = [row["text"] for p in (tmp_path / "out/documents").iterdir() for row in pq.read_table(p).to_pylist()]
     assert texts == ["甲方说明：" + shared + "完", "乙方补充尾"]
+
+
+def test_explain_prints_the_curve_of_settings_and_every_preset() -> None:
+    text = explain_settings(["minhash.preset=dolma3"])
+    assert "26 bands x 11 rows" in text
+    assert "90.3%" in text  # at 0.8, as published
+    assert "Jaccard similarity of 0.80" in text
+    assert "redpajama_v2_09" in text
+    assert "9 bands x 13 rows" in explain_settings(["minhash.threshold=0.8", "minhash.num_perm=128"])
+    assert "off" in explain_settings(["minhash=null"])
+    with pytest.raises(RecipeError):
+        explain_settings(["minhash.preset=nobody"])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components
+from autoclave.cleaning.dedup.differences import differences, format_differences
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
 from autoclave.cleaning.dedup.external import external_components
 from autoclave.cleaning.dedup.lsh import band_keys, star_edges, unique_edges
@@ -248,3 +249,19 @@ def test_external_components_of_a_long_path() -> None:
     assert len(found) == 4
     assert sum(nodes.size for nodes, _ in found) == 2999
     assert all((labels == 0).all() for _, labels in found)
+
+
+@given(st.text(alphabet="ab 中文.\n", max_size=40), st.text(alphabet="ab 中文.\n", max_size=40))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_differences_give_both_texts_back(kept: str, dropped: str) -> None:
+    found = differences(kept, dropped)
+    assert "".join(s.text for s in found if s.kind != "dropped") == kept
+    assert "".join(s.text for s in found if s.kind != "kept") == dropped
+
+
+def test_differences_are_marked_and_common_parts_elided() -> None:
+    common = "word " * 100
+    text = format_differences(differences(f"{common}2023 {common}", f"{common}2024 {common}"), context=10)
+    assert "[-2023-]{+2024+}" in text
+    assert len(text) < 120
+    assert format_differences(differences("same text", "same text")) == "same text"
