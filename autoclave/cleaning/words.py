@@ -18,6 +18,7 @@ from autoclave.kernels.text import counts, segments
 from autoclave.kernels.text import words as kernel
 from autoclave.kernels.text.characters import SPACE, character_tables
 from autoclave.kernels.text.tokens import exception_table
+from autoclave.kernels.text.unicode_words import split_unicode_words, word_break_table
 
 WORD_KINDS = {
     "whitespace": kernel.WHITESPACE,
@@ -213,6 +214,12 @@ class Scan:
         start, end, chars = (np.empty(room, dtype=np.int32) for _ in range(3))
         hashes, flags = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint8)
         offsets = np.empty(len(self) + 1, dtype=np.int64)
+        if kind == kernel.UNICODE_ALNUM:
+            count = split_unicode_words(
+                self.data, self.offsets, self.classes, word_break_table(), start, end, offsets
+            )  # fmt: skip
+            kernel.describe_words(self.data, self.classes, 0, count, start, end, chars, hashes, flags)
+            return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
         keys, costs = dictionary_tables()
         count = kernel.split_words(
             self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,

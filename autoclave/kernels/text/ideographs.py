@@ -20,7 +20,7 @@ _SHIFT = np.uint64(32)
 _1 = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def mix_point(value: np.uint64, point: int) -> np.uint64:
     """Return the hash of a character sequence lengthened by `point`; begin with 0."""
     value = (value ^ np.uint64(point) ^ _POINT_SEED) * _POINT_MULTIPLIER

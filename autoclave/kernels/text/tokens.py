@@ -316,7 +316,7 @@ def _split_spaced(
     return words
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _run_kind(script: int) -> int:
     """Return 0 for spaced scripts, and for each script that is not spaced its own number."""
     return script if HAN <= script <= MYANMAR and script != HANGUL else 0

@@ -81,7 +81,7 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     return value ^ (value >> _32)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _word_flags(some: int, every: int, first: int, length: int) -> int:
     """Return the flags of a word from the OR and the AND of its characters' classes and its first class."""
     flags = 0
