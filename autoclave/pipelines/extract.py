@@ -223,3 +223,8 @@ def _write_documents(
 
 
 STAGE = Stage("extract", ExtractSettings, run_extract, reads="sources")
+
+if __name__ == "__main__":
+    from autoclave.pipelines.stage_main import main
+
+    main("extract")

@@ -249,3 +249,8 @@ def _write_sample(context: StageContext[SelfcleanSettings]) -> None:
 
 
 STAGE = Stage("selfclean", SelfcleanSettings, run_selfclean)
+
+if __name__ == "__main__":
+    from autoclave.pipelines.stage_main import main
+
+    main("selfclean")

@@ -31,7 +31,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     learning_rate, minimum_ratio, warmup_steps, schedule, decay_share, beta1, beta2, weight_decay, clip_norm, z_loss:
         the optimizer's (see autoclave/model/optimizer.py)
     threads: CPU threads; the loss curve is bit-identical for one value of it
-    device, precision, compile, activation_checkpointing, tensor_parallel: see autoclave/model/training.py
+    device, precision, compile, activation_checkpointing, tensor_parallel, sequence_parallel: see autoclave/model/training.py
     checkpoint_every: steps between checkpoints; keep_checkpoints: newest ones kept
     """
 
@@ -57,6 +57,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     compile: bool = False
     activation_checkpointing: Literal["none", "full", "selective"] = "none"
     tensor_parallel: int = 1
+    sequence_parallel: int = 1
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
 
@@ -171,3 +172,8 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
 
 
 STAGE = Stage("train", TrainStageSettings, run_train, reads="tokens", writes="model")
+
+if __name__ == "__main__":
+    from autoclave.pipelines.stage_main import main
+
+    main("train")
