@@ -20,18 +20,17 @@ _INLINE = (
 )
 _BLOCK_NAMES = frozenset(_BLOCK.encode().split())
 _NAMES = _BLOCK_NAMES | frozenset(_INLINE.encode().split())
-# Scripts and comments longer than this are left: a limit on what an opening that is never closed can cost.
-_SPAN = 50_000
 _TAG = re.compile(
-    rb"""<(?:
-        !--(?:(?!-->).){0,%(span)d}-->
-      | !doctype\b[^<>]*>
-      | (?P<element>script|style)\b[^<>]*>(?:(?!</).|</(?!(?P=element))){0,%(span)d}</(?P=element)\s*>
-      | /?(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?:\s+(?:[^<>"']|"[^"<>]*"|'[^'<>]*')*)?\s*/?>
-    )"""
-    % {b"span": _SPAN},
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+    rb"""<(?:(?P<comment>!--) | !doctype\b[^<>]*>
+      | /?(?P<name>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?:\s+(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}')*)?\s*/?>)""",
+    re.IGNORECASE | re.VERBOSE,
 )
+# Elements whose content is not text.
+_CONTENT_ENDS = {
+    b"script": re.compile(rb"</script\s*>", re.IGNORECASE),
+    b"style": re.compile(rb"</style\s*>", re.IGNORECASE),
+    b"!--": re.compile(rb"-->"),
+}
 _ENTITY = re.compile(rb"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -55,16 +54,27 @@ def strip_html_tags(text: bytes, language: str | None = None, hint: int = 0) -> 
 
 
 def _tags(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    done = 0
+    endless: set[bytes] = set()  # what has no end further on, so that it is looked for once only
     for match in _TAG.finditer(text):
         start, end = match.span()
-        name = match.group("name")
+        if start < done:
+            continue
+        name = (match.group("name") or match.group("comment") or b"").lower()
+        if match.group("name") is not None and name not in _NAMES and b"-" not in name:
+            continue
         new = b""
-        if name is not None:
-            name = name.lower()
-            if name not in _NAMES and b"-" not in name:
-                continue
-            if name in _BLOCK_NAMES and start > 0 and end < len(text) and text[start - 1] != 10 and text[end] != 10:
-                new = b"\n"
+        if name in _CONTENT_ENDS and text[start + 1] != 47:
+            closing = None if name in endless else _CONTENT_ENDS[name].search(text, end)
+            if closing is not None:
+                end = closing.end()
+            else:
+                endless.add(name)
+                if name == b"!--":
+                    continue
+        elif name in _BLOCK_NAMES and start > 0 and end < len(text) and text[start - 1] != 10 and text[end] != 10:
+            new = b"\n"
+        done = end
         yield start, end, new
 
 
@@ -143,7 +153,7 @@ def _with_context(text: bytes, start: int, end: int) -> tuple[int, int, bytes]:
             image = bracket > 0 and text[bracket - 1] == 33
             return (bracket - 1 if image else bracket), closing.end(), b"" if image else text[bracket + 1 : opening - 2]
     if before == b"<" and text[end : end + 1] == b">":
-        return start - 1, end + 1, b""
+        start, end = start - 1, end + 1
     opened = _OPENING.search(text, max(0, start - 6), start)
     closed = _CLOSING.match(text, end)
     if opened is not None and closed is not None:
