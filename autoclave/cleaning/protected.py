@@ -40,18 +40,18 @@ def _spans(data: np.ndarray, spans: np.ndarray) -> int:
     while at < size:
         end = at
         if at == 0 or data[at - 1] == NEWLINE:
-            end = _line_span(data, at)
+            sign, length, begin = _fence(data, at)
+            known = open_ticks if sign == TICK else open_tildes
+            if sign and length < known:
+                end = _fence_end(data, begin, sign, length)
+                if end < 0:
+                    end = at
+                    if sign == TICK:
+                        open_ticks = length
+                    else:
+                        open_tildes = length
             if end == at:
-                sign, length, begin = _fence(data, at)
-                known = open_ticks if sign == TICK else open_tildes
-                if sign and length < known:
-                    end = _fence_end(data, begin, sign, length)
-                    if end < 0:
-                        end = at
-                        if sign == TICK:
-                            open_ticks = length
-                        else:
-                            open_tildes = length
+                end = _line_span(data, at)
         if end == at:
             byte = data[at]
             if byte == TICK:
@@ -109,10 +109,13 @@ def _line_span(data: np.ndarray, at: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _fence(data: np.ndarray, at: int) -> tuple[int, int, int]:
-    """(sign, length, end) of a code fence on the line that begins at `at`; sign 0 where there is none."""
+    """(sign, length, end) of a code fence on the line that begins at `at`; sign 0 where there is none.
+
+    Indented by any amount: in a list, a fence stands as deep as the item's text.
+    """
     size = data.shape[0]
     first = at
-    while first < size and first - at < 3 and data[first] == SPACE:
+    while first < size and (data[first] == SPACE or data[first] == TAB):
         first += 1
     if first >= size or (data[first] != TICK and data[first] != TILDE):
         return 0, 0, at

@@ -8,63 +8,20 @@ because a broken frame may have eaten the start of its neighbour before the deco
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import pyarrow as pa
 import zstandard
 
+from autoclave.corpus.readers.frames import GZIP_MAGIC, LZ4_MAGIC, ZSTD_MAGIC, Codec, Inflater, Prefixed
+
 READ_BYTES = 1 << 18
-INFLATE_BYTES = 1 << 20
 PROBE_BYTES = 1 << 16
 # Set on the offset of a record that does not begin a frame of its own; the low bits are then its position in the
 # uncompressed stream. It keeps offsets unique: frame starts are counted in compressed bytes.
 INSIDE_FRAME = 1 << 62
-
-GZIP_MAGIC = b"\x1f\x8b\x08"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-LZ4_MAGIC = b"\x04\x22\x4d\x18"
-
-
-class _Inflater(Protocol):
-    """What `zlib.decompressobj` and `zstandard.decompressobj` have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-
-
-class _Codec:
-    """One compressed container: its magic number and a decoder of one frame at a time."""
-
-    def __init__(self, name: str, magic: bytes) -> None:
-        self.name = name
-        self.magic = magic
-        self.errors = (zlib.error, zstandard.ZstdError)
-        self._dictionary: zstandard.ZstdCompressionDict | None = None
-
-    def set_dictionary(self, data: bytes) -> None:
-        """Take the dictionary of a `.warc.zst` (itself zstd-compressed or not)."""
-        if data[:4] == ZSTD_MAGIC:
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        self._dictionary = zstandard.ZstdCompressionDict(data)
-
-    def new(self) -> _Inflater:
-        if self.name == "gzip":
-            return zlib.decompressobj(wbits=31)
-        return zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
-
-    def step(self, inflater: _Inflater, data: bytes) -> tuple[bytes, bytes]:
-        """Feed `data`; return (uncompressed bytes, input not yet consumed)."""
-        if self.name == "gzip":
-            out = inflater.decompress(data, INFLATE_BYTES)  # type: ignore[attr-defined]
-            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail  # type: ignore[attr-defined]
-            return out, rest
-        out = inflater.decompress(data)  # type: ignore[attr-defined]
-        return out, inflater.unused_data if inflater.eof else b""
 
 
 class ByteStream:
@@ -82,7 +39,7 @@ class ByteStream:
         self._raw = file.read(READ_BYTES)
         self._raw_start = 0
         self._frame_start = 0
-        self._inflater: _Inflater | None = None
+        self._inflater: Inflater | None = None
         self._fed = 0
         self._frame_out = 0
         self._marks: deque[tuple[int, int]] = deque()
@@ -92,13 +49,13 @@ class ByteStream:
         self.position = 0
         self.damage: str | None = None
         self.truncated = False
-        self._codec: _Codec | None = None
+        self._codec: Codec | None = None
         if self._raw[:3] == GZIP_MAGIC:
-            self._codec = _Codec("gzip", GZIP_MAGIC)
+            self._codec = Codec("gzip", GZIP_MAGIC)
         elif self._raw[:4] == ZSTD_MAGIC or self._raw[:4] == b"\x5d\x2a\x4d\x18":
-            self._codec = _Codec("zstd", ZSTD_MAGIC)
+            self._codec = Codec("zstd", ZSTD_MAGIC)
         elif self._raw[:4] == LZ4_MAGIC:
-            self._lz4 = pa.CompressedInputStream(pa.PythonFile(_Prefixed(self._raw, file), mode="r"), "lz4")
+            self._lz4 = pa.CompressedInputStream(pa.PythonFile(Prefixed(self._raw, file), mode="r"), "lz4")
             self._raw = b""
 
     @property
@@ -253,7 +210,7 @@ class ByteStream:
         self._raw_start += len(self._raw) - len(rest)
         self._raw = rest
 
-    def _fill_frame(self, codec: _Codec) -> bool:
+    def _fill_frame(self, codec: Codec) -> bool:
         """Inflate one more piece of the current frame, opening the next one where needed."""
         if self._inflater is None and not self._open_frame(codec):
             return False
@@ -276,7 +233,7 @@ class ByteStream:
             self._inflater = None
         return True
 
-    def _open_frame(self, codec: _Codec) -> bool:
+    def _open_frame(self, codec: Codec) -> bool:
         while True:
             while len(self._raw) < 8 and self._more_raw():
                 pass
@@ -302,7 +259,7 @@ class ByteStream:
             self._marks.append((self.position + len(self._buffer), self._frame_start))
             return True
 
-    def _skippable_frame(self, codec: _Codec) -> bool:
+    def _skippable_frame(self, codec: Codec) -> bool:
         """Pass over a zstd skippable frame; the one that `.warc.zst` begins with holds the dictionary."""
         size = int.from_bytes(self._raw[4:8], "little")
         while len(self._raw) < 8 + size:
@@ -318,7 +275,7 @@ class ByteStream:
         self._consume_raw(self._raw[8 + size :])
         return True
 
-    def _salvage(self, codec: _Codec, failing: bytes) -> bytes:
+    def _salvage(self, codec: Codec, failing: bytes) -> bytes:
         """The bytes that the failing piece still gives: inflate the frame again, that piece byte by byte."""
         if not self._file.seekable():
             return b""
@@ -376,37 +333,10 @@ class ByteStream:
             start += 1
             window = window[1:]
 
-    def _try_frame(self, codec: _Codec, start: int) -> bool:
+    def _try_frame(self, codec: Codec, start: int) -> bool:
         self._file.seek(start)
         try:
             out, _ = codec.step(codec.new(), self._file.read(PROBE_BYTES))
         except codec.errors:
             return False
         return self._plausible(out) if self._plausible else len(out) > 0
-
-
-class _Prefixed:
-    """A file object that gives back bytes already read before going on with the file (for pyarrow)."""
-
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
-        self._head = head
-        self._file = file
-        self.closed = False
-
-    def read(self, count: int = -1) -> bytes:
-        if self._head:
-            data, self._head = self._head[:count], self._head[count:]
-            return data
-        return self._file.read(count)
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closed = True
