@@ -29,8 +29,8 @@ demo: setup
 	$(BIN)/autoclave run recipes/demo.yaml
 
 check: setup
-	$(BIN)/ruff format --check autoclave tests benchmarks examples
-	$(BIN)/ruff check autoclave tests benchmarks examples
+	$(BIN)/ruff format --check autoclave tests benchmarks examples docs
+	$(BIN)/ruff check autoclave tests benchmarks examples docs
 	$(BIN)/mypy
 
 test: setup

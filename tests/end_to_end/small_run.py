@@ -72,11 +72,12 @@ def autoclave(*arguments: str | Path, check: bool = True, timeout: float = 280) 
 
 
 def contents(run: Path) -> dict[str, object]:
-    """Return every file of a run but what tells the time: seconds of commits, speeds of metrics, lock, report."""
+    """Return every file of a run but what tells the time or the place: seconds of commits, speeds of metrics, the lock,
+    the report, and dedup's note of where its shards lie."""
     result: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if not path.is_file() or path.name in (".lock", "summary.json", "report.html"):
+        if not path.is_file() or path.name in (".lock", "summary.json", "report.html") or "phases/manifest" in name:
             continue
         if path.parent.name == "commits":
             commit = json.loads(path.read_text())
