@@ -91,10 +91,9 @@ def inputs(batch: int, length: int, heads: int, width: int) -> list[Tensor]:
     return [x.requires_grad_() for x in tensors[:3]] + tensors[3:]
 
 
-def contenders(width: int, heads: int, lrpe: bool) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+def contenders(width: int, heads: int, theta: Tensor | None) -> dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]]:
     """Name -> function of q, k, v."""
     decay = -torch.rand(heads, device=DEVICE)
-    theta = torch.rand(heads, width, device=DEVICE) if lrpe else None
 
     def expand(x: Tensor) -> Tensor:
         assert theta is not None
@@ -108,7 +107,7 @@ def contenders(width: int, heads: int, lrpe: bool) -> dict[str, Callable[[Tensor
         from fla.ops.simple_gla import chunk_simple_gla
 
         def fla(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            q, k = (expand(q), expand(k)) if lrpe else (q, k)
+            q, k = (q, k) if theta is None else (expand(q), expand(k))
             output: Tensor = chunk_simple_gla(q, k, v, g_gamma=decay, scale=1.0)[0]
             return output
 
@@ -120,7 +119,7 @@ def contenders(width: int, heads: int, lrpe: bool) -> dict[str, Callable[[Tensor
         with backend if ON_GPU else nullcontext():
             return functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
 
-    if not lrpe:
+    if theta is None:
         found["sdpa"] = flash
     if not ON_GPU:
 
@@ -139,7 +138,15 @@ def floor_milliseconds(batch: int, length: int, heads: int, width: int, bandwidt
     return 4 * one / bandwidth * 1e3, 7 * one / bandwidth * 1e3
 
 
-def attention_row(name: str, function: Any, tensors: list[Tensor], small: bool) -> Row:
+def backward_operator(tensors: list[Tensor], theta: Tensor | None) -> None:
+    """The backward pass alone, without autograd: what a captured training step replays."""
+    q, k, v, upstream = (x.detach() for x in tensors)
+    decay = -torch.ones(q.shape[2], device=DEVICE)
+    operator: Any = torch.ops.autoclave.lightning_attention_backward
+    operator(upstream, None, q, k, v, decay, theta, None, None, None, 1.0, 0)
+
+
+def attention_row(name: str, function: Any, tensors: list[Tensor], small: bool, theta: Tensor | None) -> Row:
     """Forward, backward, graph times and peak memory of one contender."""
     q, k, v, upstream = tensors
     row: Row = {"contender": name}
@@ -151,9 +158,7 @@ def attention_row(name: str, function: Any, tensors: list[Tensor], small: bool) 
     synchronise()
     row["backward_ms"] = milliseconds(lambda: torch.autograd.grad(output, (q, k, v), upstream, retain_graph=True))
     if small and name == "ours" and ON_GPU:
-        row["graph_backward_ms"] = graph_milliseconds(
-            lambda: torch.autograd.grad(output, (q, k, v), upstream, retain_graph=True)
-        )
+        row["graph_backward_ms"] = graph_milliseconds(lambda: backward_operator(tensors, theta))
     if ON_GPU:
         del output
         torch.cuda.synchronize()
@@ -168,7 +173,8 @@ def attention_table(shapes: list[tuple[str, int, int, int, bool]], lengths: list
     """All contenders at all shapes and lengths that fit in memory and in the time that is left."""
     rows: list[Row] = []
     for label, batch, heads, width, lrpe in shapes:
-        functions = contenders(width, heads, lrpe)
+        theta = torch.rand(heads, width, device=DEVICE) if lrpe else None
+        functions = contenders(width, heads, theta)
         for length in lengths:
             elements = batch * length * heads * width
             if elements * 2 * 14 > 70e9 or time.time() > DEADLINE[0]:
@@ -179,7 +185,7 @@ def attention_table(shapes: list[tuple[str, int, int, int, bool]], lengths: list
                 square = batch * heads * float(length) ** 2
                 if name in ("sdpa", "quadratic") and square > (4e12 if ON_GPU else 3e9):
                     continue
-                row = {"shape": label, "length": length} | attention_row(name, function, tensors, elements < 2e8)
+                row = {"shape": label, "length": length} | attention_row(name, function, tensors, elements < 2e8, theta)
                 row |= {"floor_forward_ms": forward_floor, "floor_backward_ms": backward_floor}
                 rows.append(row)
             del tensors

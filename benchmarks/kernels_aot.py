@@ -84,6 +84,7 @@ def scan_variant(
         "WRITE_OUTPUT": not states_only,
         "WRITE_FINAL": not states_only,
         "PRECISION": config.precision,
+        "FAST_PHASES": dtype != torch.float32,
     }
     if lrpe == 0:
         constants |= {"theta_ptr": None, "offset_ptr": None}

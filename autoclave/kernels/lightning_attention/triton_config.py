@@ -46,11 +46,8 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_b
         widest = 4096 if consumer else 8192
         block_value = max(16, min(block_width(value), 32, widest // (block_inner * states)))
         return ScanConfig(16 if block_inner > 128 else 32, block_value, 4, 1, "tf32x3")
-    widest = 8192 if consumer else 16384
-    block_value = max(16, min(block_width(value), 64 if consumer else 128, widest // (block_inner * states)))
-    chunk = 32 if consumer and block_inner > 128 else 64
-    warps = 8 if block_inner * block_value * states >= 8192 else 4
-    return ScanConfig(chunk, block_value, warps, 1 if block_inner > 128 or consumer else 2, "ieee")
+    large = block_inner * states > 128
+    return ScanConfig(64, 64, 8 if large else 4, 1 if consumer else 2, "ieee")
 
 
 @functools.cache

@@ -164,6 +164,7 @@ def _launch(
         WRITE_OUTPUT=write_output,
         WRITE_FINAL=final is not None,
         PRECISION=config.precision,
+        FAST_PHASES=c.is_cuda and c.dtype != torch.float32,
         num_warps=config.warps,
         num_stages=config.stages,
     )

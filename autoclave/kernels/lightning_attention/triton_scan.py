@@ -44,6 +44,35 @@ def sine_cosine(phase):
 
 
 @triton.jit
+def reduce_phase(phase):
+    """`phase` less its whole turns, in [-pi, pi], for the hardware's sine and cosine."""
+    turns = tl.floor(phase * 0.15915494309189535 + 0.5)
+    return (phase - turns * 6.28125) - turns * 1.9353071693331003e-3
+
+
+@triton.jit
+def sine(phase, FAST: tl.constexpr):
+    """sin; FAST is the special function unit, absolute error 2^-20, far below what half-precision operands keep."""
+    if FAST:
+        return tl.inline_asm_elementwise(
+            "sin.approx.ftz.f32 $0, $1;", "=f,f", [reduce_phase(phase)], dtype=tl.float32, is_pure=True, pack=1
+        )
+    else:
+        return sine_cosine(phase)[0]
+
+
+@triton.jit
+def cosine(phase, FAST: tl.constexpr):
+    """cos, likewise."""
+    if FAST:
+        return tl.inline_asm_elementwise(
+            "cos.approx.ftz.f32 $0, $1;", "=f,f", [reduce_phase(phase)], dtype=tl.float32, is_pure=True, pack=1
+        )
+    else:
+        return sine_cosine(phase)[1]
+
+
+@triton.jit
 def locate_segment(segment, table_ptr, time, segment_size, segments_per_sequence, PACKED: tl.constexpr):
     """(sequence, batch row, first token in the row, first token in the sequence, tokens, sequence length); sequence -1: none."""
     if PACKED:
@@ -119,6 +148,7 @@ def scan_kernel(
     WRITE_OUTPUT: tl.constexpr,
     WRITE_FINAL: tl.constexpr,
     PRECISION: tl.constexpr,
+    FAST_PHASES: tl.constexpr,
 ):
     value_blocks: tl.constexpr = (VALUE + BLOCK_VALUE - 1) // BLOCK_VALUE
     program = tl.program_id(0)
@@ -156,14 +186,6 @@ def scan_kernel(
 
     # Exponents of two, all of them non-positive.
     log_decay = tl.load(decay_ptr + head) * LOG2_E
-    distance = tokens[:, None] - tokens[None, :]
-    if REVERSE:
-        distance = -distance
-    mask = tl.where(distance >= 0, tl.exp2(log_decay * tl.maximum(distance, 0).to(tl.float32)), 0.0)
-    if REVERSE:
-        # Backwards the scale belongs to what enters the sum, since the state that comes in is a gradient already.
-        mask *= scale
-
     if LRPE == LRPE_INNER:
         theta_inner = tl.load(theta_ptr + head * INNER + inner, mask=inner_fits, other=0.0)
     if LRPE == LRPE_VALUE:
@@ -219,6 +241,15 @@ def scan_kernel(
             mask=row_fits[:, None] & value_fits[None, :],
             other=0.0,
         )
+        # A zero that the compiler cannot see: the mask is made anew in each chunk, and not kept in 32 registers.
+        hidden_zero = tl.minimum(here, 0)
+        distance = (tokens + hidden_zero)[:, None] - tokens[None, :]
+        if REVERSE:
+            distance = -distance
+        mask = tl.where(distance >= 0, tl.exp2(log_decay * distance.to(tl.float32)), 0.0)
+        if REVERSE:
+            # Backwards the scale belongs to what enters the sum, since the state that comes in is a gradient already.
+            mask *= scale
         before = (tokens + 1).to(tl.float32)
         after = tl.maximum(here - 1 - tokens, 0).to(tl.float32)
         if REVERSE:
@@ -229,15 +260,6 @@ def scan_kernel(
         chunk_decay = tl.exp2(log_decay * here.to(tl.float32))
         if LRPE != LRPE_NONE:
             positions = (position + start + tokens).to(tl.float32)
-        if LRPE == LRPE_INNER:
-            b_sin, b_cos = sine_cosine(theta_inner[:, None] * positions[None, :])
-            b_sine = (b.to(tl.float32) * b_sin).to(element)
-            b_cosine = (b.to(tl.float32) * b_cos).to(element)
-        if LRPE == LRPE_VALUE:
-            c_sin, c_cos = sine_cosine(positions[:, None] * theta_value[None, :])
-            c_sine = (c.to(tl.float32) * c_sin).to(element)
-            c_cosine = (c.to(tl.float32) * c_cos).to(element)
-
         if WRITE_OUTPUT:
             a = tl.load(
                 a_base + offset * A_TOKEN + (tokens[:, None] * A_TOKEN + inner[None, :]),
@@ -246,48 +268,74 @@ def scan_kernel(
             )
             out_of_state = tl.exp2(log_decay * before)[:, None]
             o_fits = row_fits[:, None] & value_fits[None, :]
-            o_place = tokens[:, None] * O_TOKEN + value[None, :]
-            if LRPE == LRPE_INNER:
-                a_sin, a_cos = sine_cosine(positions[:, None] * theta_inner[None, :])
-                a_sine = (a.to(tl.float32) * a_sin).to(element)
-                a_cosine = (a.to(tl.float32) * a_cos).to(element)
-                scores = tl.dot(a_cosine, b_cosine, input_precision=PRECISION)
-                scores = tl.dot(a_sine, b_sine, scores, input_precision=PRECISION)
-                scores = (scores * mask).to(element)
-                o = tl.dot(a_cosine, state.to(element), input_precision=PRECISION)
-                o = tl.dot(a_sine, state_sine.to(element), o, input_precision=PRECISION)
-                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
-            else:
+
+        # The order within each case is the one that keeps the fewest registers alive (docs/kernels.md).
+        if LRPE == LRPE_NONE:
+            if WRITE_OUTPUT:
+                o = tl.dot(a, state.to(element), input_precision=PRECISION)
+            values = (c.to(tl.float32) * into_state[:, None]).to(element)
+            state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
+            if WRITE_OUTPUT:
                 scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                if LRPE == LRPE_VALUE:
-                    o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
-                    o_cosine = tl.dot(scores, c_cosine, o_cosine, input_precision=PRECISION)
-                    o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
-                    o_sine = tl.dot(scores, c_sine, o_sine, input_precision=PRECISION)
-                    x = tl.load(
-                        x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
-                    )
-                    turned = x.to(tl.float32) * (c_cos * o_sine - c_sin * o_cosine) * positions[:, None]
-                    d_theta += tl.sum(turned, axis=0)
-                    o = o_cosine * c_cos + o_sine * c_sin
-                else:
-                    o = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
-                    o = tl.dot(scores, c, o, input_precision=PRECISION)
-            if not REVERSE:
-                o *= scale
-            tl.store(o_base + offset * O_TOKEN + o_place, o.to(o_ptr.dtype.element_ty), mask=o_fits)
+                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+
+        if LRPE == LRPE_INNER:
+            values = (c.to(tl.float32) * into_state[:, None]).to(element)
+            b_phase = theta_inner[:, None] * positions[None, :]
+            b_half = (b.to(tl.float32) * cosine(b_phase, FAST_PHASES)).to(element)
+            if WRITE_OUTPUT:
+                a_phase = positions[:, None] * theta_inner[None, :]
+                a_half = (a.to(tl.float32) * cosine(a_phase, FAST_PHASES)).to(element)
+                square = tl.dot(a_half, b_half, input_precision=PRECISION)
+                o = tl.dot(a_half, state.to(element), input_precision=PRECISION)
+            state = tl.dot(b_half, values, state * chunk_decay, input_precision=PRECISION)
+            # The phases anew, likewise: cheaper than 64 registers.
+            positions += hidden_zero.to(tl.float32)
+            b_phase = theta_inner[:, None] * positions[None, :]
+            b_half = (b.to(tl.float32) * sine(b_phase, FAST_PHASES)).to(element)
+            if WRITE_OUTPUT:
+                a_phase = positions[:, None] * theta_inner[None, :]
+                a_half = (a.to(tl.float32) * sine(a_phase, FAST_PHASES)).to(element)
+                square = tl.dot(a_half, b_half, square, input_precision=PRECISION)
+                o = tl.dot(a_half, state_sine.to(element), o, input_precision=PRECISION)
+            state_sine = tl.dot(b_half, values, state_sine * chunk_decay, input_precision=PRECISION)
+            if WRITE_OUTPUT:
+                scores = (square * mask).to(element)
+                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if LRPE == LRPE_VALUE:
+            phase = positions[:, None] * theta_value[None, :]
             keys = (b.to(tl.float32) * into_state[None, :]).to(element)
-            state = tl.dot(keys, c_cosine, state * chunk_decay, input_precision=PRECISION)
-            state_sine = tl.dot(keys, c_sine, state_sine * chunk_decay, input_precision=PRECISION)
-        else:
-            values = (c.to(tl.float32) * into_state[:, None]).to(element)
-            if LRPE == LRPE_INNER:
-                state = tl.dot(b_cosine, values, state * chunk_decay, input_precision=PRECISION)
-                state_sine = tl.dot(b_sine, values, state_sine * chunk_decay, input_precision=PRECISION)
-            else:
-                state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
+            c_half = (c.to(tl.float32) * cosine(phase, FAST_PHASES)).to(element)
+            if WRITE_OUTPUT:
+                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
+                o_cosine = tl.dot(scores, c_half, o_cosine, input_precision=PRECISION)
+            state = tl.dot(keys, c_half, state * chunk_decay, input_precision=PRECISION)
+            positions += hidden_zero.to(tl.float32)
+            phase = positions[:, None] * theta_value[None, :]
+            c_half = (c.to(tl.float32) * sine(phase, FAST_PHASES)).to(element)
+            if WRITE_OUTPUT:
+                o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
+                o_sine = tl.dot(scores, c_half, o_sine, input_precision=PRECISION)
+            state_sine = tl.dot(keys, c_half, state_sine * chunk_decay, input_precision=PRECISION)
+            if WRITE_OUTPUT:
+                x = tl.load(
+                    x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
+                )
+                positions += hidden_zero.to(tl.float32)
+                phase = positions[:, None] * theta_value[None, :]
+                c_cos = cosine(phase, FAST_PHASES)
+                c_sin = sine(phase, FAST_PHASES)
+                turned = x.to(tl.float32) * (c_cos * o_sine - c_sin * o_cosine) * positions[:, None]
+                d_theta += tl.sum(turned, axis=0)
+                o = o_cosine * c_cos + o_sine * c_sin
+
+        if WRITE_OUTPUT:
+            if not REVERSE:
+                o *= scale
+            o_place = tokens[:, None] * O_TOKEN + value[None, :]
+            tl.store(o_base + offset * O_TOKEN + o_place, o.to(o_ptr.dtype.element_ty), mask=o_fits)
 
     # Computed anew, through a zero that the compiler cannot see: kept alive across the loop they would cost 32 registers.
     hidden_zero = tl.minimum(length, 0)

@@ -158,15 +158,17 @@ class _Reduced(torch.autograd.Function):
             statistics = row_statistics(logits, block_targets)
             total += _row_losses(statistics, counts, z_loss).sum()
             if any(ctx.needs_input_grad[:2]):
-                coefficients = counts.to(blocks.dtype) * factor
+                # The mean's 1/N comes last: half precision would lose small gradients to underflow.
+                coefficients = counts.to(blocks.dtype)
                 d_logits = row_gradients(logits, statistics[0], block_targets, coefficients, z_loss, blocks.head.dtype)
                 gradients.add(start, rows, d_logits)
-        ctx.gradients = gradients.results()
+        ctx.gradients, ctx.factor = gradients.results(), factor
         return total * factor
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = (None if g is None else g * upstream[0].to(g.dtype) for g in ctx.gradients)
+        scale = upstream[0] * ctx.factor
+        scaled = (None if g is None else (g * scale).to(g.dtype) for g in ctx.gradients)
         return *scaled, None, None, None, None
 
 
