@@ -155,9 +155,7 @@ class Chain:
         if self._identifier is not None:
             label, values = self._identifier.predict(text)
             score = pa.array(values, pa.float32())
-        signals: dict[str, pa.Array] = {}
-        if self.settings.language is not None:
-            signals |= {"language": label.cast(pa.string()), "language_score": score}
+        signals: dict[str, pa.Array] = {"language": label.cast(pa.string()), "language_score": score}
         for name, transform in self.transforms.items():
             text, changes = transform.apply(text, label)
             signals[f"{name}_changes"] = pa.array(changes, pa.int32())
@@ -179,6 +177,40 @@ class Chain:
 
 def _types() -> list[tuple[str, pa.DataType]]:
     return [(field.name, field.type) for field in DOCUMENT_SCHEMA]
+
+
+def check_refilter(old: CleanSettings, new: CleanSettings) -> None:
+    """Raise RecipeError unless `new` can be decided from the signals that a run with `old` measured.
+
+    Limits may change, filters may go, languages may be chosen anew. What changes a text or what is measured on it
+    (transforms, language model, dialects, line rules, added filters, another order around an edit) needs a fresh run.
+    """
+    if (old.transforms, old.dialect) != (new.transforms, new.dialect):
+        raise RecipeError("refilter: transforms and dialect change what is measured; run the stage again")
+    if new.language is not None and (old.language is None or old.language.model != new.language.model):
+        raise RecipeError("refilter: the language model changes the labels; run the stage again")
+    before, after = _measured_after(old), _measured_after(new)
+    for name, place in after.items():
+        if name not in before:
+            raise RecipeError(f"refilter: filter '{name}' was not in the run, its signals are unknown; run again")
+        if before[name] != place:
+            raise RecipeError(f"refilter: '{name}' would measure another text or in another way; run the stage again")
+    if [n for n, (edits, _) in before.items() if edits] != [n for n, (edits, _) in after.items() if edits]:
+        raise RecipeError("refilter: a filter that edits text was added or removed; run the stage again")
+
+
+def _measured_after(settings: CleanSettings) -> dict[str, tuple[bool, tuple[Any, ...]]]:
+    """Return per filter whether it edits, and what its signals depend on: its way and the edits before it."""
+    found: dict[str, tuple[bool, tuple[Any, ...]]] = {}
+    edits: tuple[str, ...] = ()
+    for chosen in build_filters(settings):
+        if chosen.name == "language":
+            continue
+        way = (chosen.dialect, chosen.languages, chosen.rules, edits)
+        found[chosen.name] = (chosen.edit is not None, way)
+        if chosen.edit is not None:
+            edits += (chosen.name,)
+    return found
 
 
 def load_transforms(names: Sequence[str] | None) -> dict[str, Any]:

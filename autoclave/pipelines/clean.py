@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from autoclave.cleaning.chain import Chain
 
 
+SETTINGS_FILE = "settings.json"
+
+
 @functools.lru_cache(maxsize=4)
 def _chain(settings: bytes) -> Chain:
     """Return the chain of encoded settings, kept for the next shard of this worker."""
@@ -36,7 +39,8 @@ def clean_shard(task: ShardTask, output: ShardOutput) -> None:
 
 
 def run_clean(context: StageContext[CleanSettings]) -> None:
-    """Clean every shard of the stage before."""
+    """Clean every shard of the stage before; the settings stay in the stage's folder, for `refilter`."""
+    context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(context.settings)))
     context.map_shards(clean_shard, context.document_tasks())
 
 

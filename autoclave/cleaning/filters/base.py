@@ -54,7 +54,7 @@ class Filter:
     which the first failure gives the reason; measure: slice -> signals (None where earlier filters measure them);
     edit: slice -> edited slice, in place of measure, for a filter that rewrites text; dialect: whose reading;
     languages: measured and applied only there (None: everywhere); by_language: bounds of one language in place of the
-    general ones, None to switch a bound off.
+    general ones, None to switch a bound off; rules: settings of measure and edit besides bounds.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Filter:
     dialect: str | None = None
     languages: tuple[str, ...] | None = None
     by_language: Mapping[str, Mapping[str, Range | None]] = field(default_factory=dict)
+    rules: object = None
 
     def with_bounds(self, overrides: Mapping[str, Any], where: str) -> Filter:
         """Return the filter with some bounds replaced: signal -> [low, high], or None to switch it off.
@@ -85,8 +86,7 @@ class Filter:
                 bounds.append(bound)
                 continue
             limits = ranges[bound.signal]
-            if limits is not None and all(done.signal != bound.signal for done in bounds):
-                bounds.append(Bound(bound.signal, *limits, reason=bound.reason))
+            bounds.append(Bound(bound.signal, *(limits or (None, None)), reason=bound.reason))
         by_language = {
             language: {signal: limits for signal, limits in table.items() if signal not in ranges}
             for language, table in self.by_language.items()

@@ -67,7 +67,9 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
         Bound("curly_bracket_lines", high=0, reason="curly_bracket"),
         Bound("c4_sentence_count", low=sentences),
     )
-    return Filter("c4", SOURCE, bounds, sentences_per_line, edit, dialect=dialect, languages=languages)
+    return Filter(
+        "c4", SOURCE, bounds, sentences_per_line, edit, dialect=dialect, languages=languages, rules=rules
+    )  # fmt: skip
 
 
 def _columns(counts: np.ndarray) -> Columns:

@@ -113,31 +113,31 @@ def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bo
 
     before: the property before left; after: the one after right; regionals: regional indicators up to left.
     """
-    letter = left == LETTER or left == HEBREW_LETTER
-    next_letter = right == LETTER or right == HEBREW_LETTER
+    letter = left in (LETTER, HEBREW_LETTER)
+    next_letter = right in (LETTER, HEBREW_LETTER)
     if letter and (next_letter or right == NUMERIC):
         return True
     if left == NUMERIC and (right == NUMERIC or next_letter):
         return True
-    mid_letter = right == MID_LETTER or right == MID_BOTH or right == SINGLE
-    if letter and mid_letter and (after == LETTER or after == HEBREW_LETTER):
+    mid_letter = right in (MID_LETTER, MID_BOTH, SINGLE)
+    if letter and mid_letter and (after in (LETTER, HEBREW_LETTER)):
         return True
-    was_mid_letter = left == MID_LETTER or left == MID_BOTH or left == SINGLE
-    if next_letter and was_mid_letter and (before == LETTER or before == HEBREW_LETTER):
+    was_mid_letter = left in (MID_LETTER, MID_BOTH, SINGLE)
+    if next_letter and was_mid_letter and (before in (LETTER, HEBREW_LETTER)):
         return True
     if left == HEBREW_LETTER and (right == SINGLE or (right == DOUBLE and after == HEBREW_LETTER)):
         return True
     if right == HEBREW_LETTER and left == DOUBLE and before == HEBREW_LETTER:
         return True
-    if right == NUMERIC and before == NUMERIC and (left == MID_NUMBER or left == MID_BOTH or left == SINGLE):
+    if right == NUMERIC and before == NUMERIC and (left in (MID_NUMBER, MID_BOTH, SINGLE)):
         return True
-    if left == NUMERIC and after == NUMERIC and (right == MID_NUMBER or right == MID_BOTH or right == SINGLE):
+    if left == NUMERIC and after == NUMERIC and (right in (MID_NUMBER, MID_BOTH, SINGLE)):
         return True
     if left == KANA and right == KANA:
         return True
-    if right == CONNECTOR and (letter or left == NUMERIC or left == KANA or left == CONNECTOR):
+    if right == CONNECTOR and (letter or left in (NUMERIC, KANA, CONNECTOR)):
         return True
-    if left == CONNECTOR and (next_letter or right == NUMERIC or right == KANA):
+    if left == CONNECTOR and (next_letter or right in (NUMERIC, KANA)):
         return True
     if left == SPACES and right == SPACES:
         return True

@@ -1,0 +1,258 @@
+"""The chain and its stage: settings, verdicts, languages, filters of one's own, refilter equal to a fresh run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from autoclave.cleaning.chain import Chain, CleanSettings, build_filters
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
+from autoclave.cleaning.words import Scan
+from autoclave.corpus.output import ShardOutput, Verdicts
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.storage import Folder
+from autoclave.errors import InputError, RecipeError
+from autoclave.pipelines.clean import STAGE
+from autoclave.pipelines.engine import InProcessEngine
+from autoclave.pipelines.refilter import refilter
+from autoclave.pipelines.stage import StageContext, document_shards
+
+GOOD = """The harbour had been quiet since early morning, and the well-known fishing boats lay side by side at the pier.
+Old Martha walked down to the water with a basket on her arm, because her brother was to come home that day.
+He had spent three years at sea, and nobody in the village could say what he might look like when he returned.
+Children ran along the wall, shouting that they could see a sail far out beyond the lighthouse and the rocks.
+It turned out to be a cargo ship on its way north, which passed slowly and left a thin line of smoke in the sky.
+By noon the wind had changed, and the smell of rain came over the hills that have always kept the storms away.
+Martha sat on a bench near the net shed and talked with the carpenter about prices, weather and the new school.
+When at last a small boat rounded the point, she stood up so quickly that the apples rolled across the stones."""
+CHINESE = """清晨的港口十分安静，几艘渔船并排停在码头边，海面上飘着一层薄薄的雾气。
+老人提着篮子慢慢走到水边，因为她的弟弟在今天就要回到家乡了，全村的人都知道这件事情。
+他在海上度过了三年时间，没有人知道他现在是什么样子，也没有人收到过他写的信。
+孩子们沿着石墙奔跑，大声喊着说已经看到远处灯塔后面有一片白色的帆影正在靠近。
+结果那是一艘向北方航行的货船，它缓缓经过，在天空中留下一道细长的黑烟。
+到了中午风向变了，雨水的气味越过山丘传来，人们开始收拾晾晒在院子里的渔网和衣服。
+她坐在长椅上和木匠谈论物价、天气以及新建的学校，两个人一直聊到傍晚时分。
+终于有一条小船绕过海角出现了，她站起来的时候太急，篮子里的苹果滚落了一地。"""
+SHORT, CURLY = "Hello world.", GOOD + "\nThe braces {stand} in this line of text.\n"
+REPEATED = "The same old line comes back again and again.\n" * 40
+PLAIN: dict[str, Any] = {"language": None, "transforms": []}
+
+
+def make_batch(texts: Sequence[str], languages: Sequence[str | None] | None = None) -> pa.RecordBatch:
+    rows = len(texts)
+    columns = {
+        "doc_id": pa.array([make_doc_id("test", row) for row in range(rows)], pa.binary(16)),
+        "text": pa.array(texts, pa.string()),
+        "source": pa.array(["test"] * rows, pa.string()),
+        "offset": pa.array(range(rows), pa.int64()),
+        "language": pa.array(languages or [None] * rows, pa.string()),
+    }
+    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in DOCUMENT_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+
+
+def settings(**values: Any) -> CleanSettings:
+    return msgspec.convert({**PLAIN, **values}, CleanSettings)
+
+
+def verdicts_of(texts: Sequence[str], languages: Sequence[str | None] | None = None, **values: Any) -> Verdicts:
+    return Chain(settings(**values)).apply(make_batch(texts, languages))[1]
+
+
+def test_the_default_recipe_keeps_prose_of_both_languages_and_drops_the_rest() -> None:
+    chain = Chain(CleanSettings())
+    batch, verdicts = chain.apply(make_batch([GOOD, CHINESE, SHORT, REPEATED, "Das ist ein kurzer Satz auf Deutsch."]))
+    assert verdicts.kept.tolist() == [True, True, False, False, False], pa.array(verdicts.reason)
+    assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_repetition", "gopher_repetition", "language"]
+    assert batch.schema == DOCUMENT_SCHEMA
+    assert batch.column("language").to_pylist()[:2] == ["en", "zh"]
+
+
+def test_every_document_gets_every_signal() -> None:
+    verdicts = verdicts_of([GOOD, SHORT, ""])
+    columns = verdicts.ledger(make_batch(["", "", ""]).column("doc_id"))
+    for name, column in verdicts.signals.items():
+        if name not in ("language", "language_score"):
+            assert column.null_count == 0, name
+    assert columns.num_rows == 3
+    assert {"word_count", "top_2gram_ratio", "c4_sentence_count", "newline_word_ratio"} <= set(columns.schema.names)
+
+
+def test_the_first_failing_filter_and_bound_give_the_reason() -> None:
+    verdicts = verdicts_of([REPEATED], filters=["gopher_quality", "gopher_repetition"])
+    reversed_order = verdicts_of([REPEATED], filters=["gopher_repetition", "gopher_quality"])
+    assert pa.array(verdicts.reason).to_pylist() == ["stop_word_count < 2"]
+    assert pa.array(reversed_order.reason).to_pylist() == ["duplicate_line_ratio > 0.3"]
+
+
+def test_limits_can_be_set_in_every_form() -> None:
+    for values in (
+        {"filters": [{"gopher_quality": {"word_count": [1, 10]}}]},
+        {"filters": {"gopher_quality": {"word_count": [1, 10]}}},
+        {"filters": ["gopher_quality"], "thresholds": {"word_count": [1, 10]}},
+        {"filters": ["gopher_quality"], "max_words": 10, "min_words": 1},
+    ):
+        assert pa.array(verdicts_of([GOOD], **values).reason).to_pylist() == ["word_count > 10"]
+    rules = ("word_count", "stop_word_count", "alphabetic_word_ratio")
+    off = {"filters": ["gopher_quality"], "thresholds": dict.fromkeys(rules)}
+    assert verdicts_of([SHORT], **off).kept.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"filters": ["gopher_qualty"]}, "no filter 'gopher_qualty'"),
+        ({"filters": [{"gopher_quality": {"word_cont": [1, 2]}}]}, "no bound on 'word_cont'"),
+        ({"filters": [{"gopher_quality": {"dialect": "klingon"}}]}, "no dialect 'klingon'"),
+        ({"dialect": "klingon"}, "no dialect 'klingon'"),
+        ({"thresholds": {"colour": [0, 1]}}, "no filter of the chain bounds 'colour'"),
+        ({"thresholds": {"word_count": 5}}, r"give \[low, high\]"),
+        ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected `int`"),
+        ({"filters": ["nowhere:thing"]}, "cannot import 'nowhere'"),
+        ({"transforms": ["polish"]}, "no transform 'polish'"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Chain(settings(**values))
+
+
+def test_two_dialects_of_one_family_stand_side_by_side() -> None:
+    verdicts = verdicts_of([GOOD], filters=["gopher_quality", {"gopher_quality": {"dialect": "dolma"}}])
+    assert {"mean_word_length", "median_word_length_dolma", "word_count", "word_count_dolma"} <= set(verdicts.signals)
+    assert verdicts.signals["word_count"] != verdicts.signals["word_count_dolma"]
+
+
+def test_chinese_has_limits_of_its_own() -> None:
+    """English wants words of 3 to 10 letters; Chinese words are shorter (FineWeb-2)."""
+    languages = ["zh", "en"]
+    verdicts = verdicts_of([CHINESE, CHINESE], languages, filters=["gopher_quality"])
+    assert pa.array(verdicts.reason).to_pylist() == [None, "mean_word_length < 3"]
+
+
+def test_c4_edits_english_only_and_says_nothing_of_the_rest() -> None:
+    text = "Too short.\n" + GOOD
+    chain = Chain(settings(filters=["c4"]))
+    batch, verdicts = chain.apply(make_batch([text, text, CURLY], ["en", "de", "en"]))
+    assert batch.column("text").to_pylist()[:2] == [GOOD, text]
+    assert verdicts.signals["c4_sentence_count"].to_pylist()[1] is None
+    assert verdicts.kept.tolist() == [True, True, False]
+    assert pa.array(verdicts.reason)[2].as_py() == "curly_bracket"
+
+
+def test_later_filters_see_the_edited_text() -> None:
+    text = "tiny\n" * 30 + GOOD
+    alone = verdicts_of([text], ["en"], filters=["fineweb"])
+    after = verdicts_of([text], ["en"], filters=[{"c4": {"terminal_punctuation": False}}, "fineweb"])
+    assert alone.signals["line_count"].to_pylist() == [38]
+    assert after.signals["line_count"].to_pylist() == [8]
+
+
+def _exclamations(scan: Scan, measurement: Measurement) -> Columns:
+    data = scan.data == ord("!")
+    sums = np.concatenate([[0], np.cumsum(data)])
+    return {"exclamations": (sums[scan.offsets[1:]] - sums[scan.offsets[:-1]]).astype(np.int32)}
+
+
+def test_a_filter_of_your_own_from_a_file_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_rules.py").write_text(
+        "import numpy as np\n"
+        "from autoclave.cleaning.filters.base import Bound, Filter\n"
+        "def measure(scan, measurement):\n"
+        "    sums = np.concatenate([[0], np.cumsum(scan.data == ord('!'))])\n"
+        "    return {'exclamations': (sums[scan.offsets[1:]] - sums[scan.offsets[:-1]]).astype(np.int32)}\n"
+        "calm = Filter('calm', 'my own taste', (Bound('exclamations', high=3),), measure)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    verdicts = verdicts_of(["a! b! c! d!", "fine!"], filters=["my_rules:calm"])
+    assert pa.array(verdicts.filter).to_pylist() == ["calm", None]
+    assert verdicts.signals["exclamations"].to_pylist() == [4, 1]
+    sys.modules.pop("my_rules")
+
+
+def test_a_bound_at_its_limit_keeps() -> None:
+    """3 of 10 lines are repeated: .3 is not more than .3, in float32 as in the original's float64."""
+    chosen = Filter("test", "none", (Bound("x", high=0.3), Bound("y", low=0.1)))
+    column = pa.array(np.array([3 / 10, 0.30000004, np.nan], dtype=np.float32))
+    said = chosen.decide({"x": column, "y": pa.array([0.1, 0.1, None], pa.float32())}, ["en"] * 3)
+    assert said.tolist() == [None, "x > 0.3", None]
+
+
+def run_stage(folder: Path, source: Path, chosen: CleanSettings) -> StageContext[CleanSettings]:
+    context = StageContext(
+        "clean", Folder(folder), chosen, 0, InProcessEngine(), inputs=document_shards(Folder(source))
+    )
+    STAGE.run(context)
+    return context
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    texts = [
+        GOOD,
+        CHINESE,
+        SHORT,
+        REPEATED,
+        CURLY,
+        GOOD.replace("Martha", "Ruth"),
+        "\n".join(GOOD.split("\n")[:2]),
+        "",
+    ]
+    for shard in range(2):
+        with ShardOutput(Folder(tmp_path / "source"), "source", f"{shard:06d}") as output:
+            batch = make_batch([f"{text} {shard}" if text else "" for text in texts], ["en", "zh", *["en"] * 6])
+            output.write(batch, Verdicts.keep_all(batch.num_rows))
+            output.commit(f"source {shard}", [])
+    return tmp_path / "source"
+
+
+def read(folder: Path, kind: str) -> pa.Table:
+    return pa.concat_tables(pq.read_table(path) for path in sorted((folder / kind).glob("*.parquet")))
+
+
+def test_refilter_is_a_fresh_run(tmp_path: Path, source: Path) -> None:
+    first = settings(min_words=50)
+    run_stage(tmp_path / "first", source, first)
+    changes = {
+        "min_words": 20,
+        "thresholds": {
+            "c4_sentence_count": None,
+            "curly_bracket_lines": None,
+            "duplicate_line_ratio": [None, 1],
+            "newline_word_ratio": None,
+        },
+    }
+    run_stage(tmp_path / "fresh", source, msgspec.structs.replace(first, **changes))
+    overrides = ["clean.min_words=20", "thresholds.curly_bracket_lines=null", "thresholds.newline_word_ratio=null"]
+    overrides += ["clean.thresholds.duplicate_line_ratio=[null, 1]", "thresholds.c4_sentence_count=null"]
+    report = refilter(str(tmp_path / "first"), overrides, out=str(tmp_path / "again"), engine=InProcessEngine())
+    for kind in ("documents", "ledger", "dropped"):
+        assert read(tmp_path / "again", kind).equals(read(tmp_path / "fresh", kind)), kind
+    kept = read(tmp_path / "fresh", "documents").num_rows
+    assert (report.documents, report.kept_after) == (16, kept)
+    assert report.newly_kept > 0
+    assert sum(report.reasons_after.values()) == 16 - kept
+
+
+def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path) -> None:
+    run_stage(tmp_path / "first", source, settings())
+    for override in ("dialect=dolma", "filters=[gopher_quality]", "transforms=null", "filters=[fineweb, c4]"):
+        with pytest.raises(RecipeError, match="run"):
+            refilter(str(tmp_path / "first"), [override])
+    assert refilter(str(tmp_path / "first"), ["filters=[gopher_repetition, {c4: {terminal_punctuation: false}}]"])
+    with pytest.raises(InputError, match="no finished clean stage"):
+        refilter(str(tmp_path / "nothing"), [])
+
+
+def test_filters_know_their_sources() -> None:
+    for chosen in build_filters(CleanSettings()):
+        assert chosen.source
+        assert chosen.bounds
