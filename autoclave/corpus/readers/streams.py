@@ -114,13 +114,23 @@ class ByteStream:
     def skip_blank(self) -> None:
         """Consume line ends and NUL padding between records."""
         while self.ensure(1):
-            kept = self._buffer.lstrip(b"\r\n\x00")
-            dropped = len(self._buffer) - len(kept)
-            if dropped:
-                del self._buffer[:dropped]
-                self.position += dropped
-            if kept:
+            buffer = self._buffer
+            blank = 0
+            while blank < len(buffer) and buffer[blank] in b"\r\n\x00":
+                blank += 1
+            if blank:
+                del buffer[:blank]
+                self.position += blank
+            if buffer:
                 return
+
+    def read_block(self) -> bytes | None:
+        """Consume and return what stands before the next empty line, and the line; None where it is not at hand."""
+        end = self._buffer.find(b"\r\n\r\n") + 4
+        bare = self._buffer.find(b"\n\n", 0, end if end > 3 else len(self._buffer)) + 2
+        if bare > 1:
+            end = bare
+        return self.read(end) if end > 3 else None
 
     @property
     def damage_offset(self) -> int:

@@ -31,6 +31,7 @@ from autoclave.corpus.storage import open_read
 
 HEADER_LIMIT = 1 << 20
 _VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
+_VERSION_LINE = re.compile(rb"^WARC/\d+\.\d+", re.IGNORECASE | re.MULTILINE)
 _RECORD = re.compile(rb"WARC/\d+\.\d+[^\S\n]*\n[^\S\n]*[A-Za-z][\w-]*[^\S\n]*:", re.IGNORECASE)
 _ARC_FIRST = re.compile(rb"filedesc:|[A-Za-z][A-Za-z0-9+.-]*:[^\n]* \d{12,18} [^\n]*-?\d+\r?\n")
 # Kinds that hold a document; the rest (warcinfo, request, metadata, revisit, continuation) only describe one.
@@ -92,14 +93,31 @@ class WarcParser:
         """Read the record at the cursor; None where nothing of it can be used (already reported)."""
         stream = self.stream
         stream.readline(HEADER_LIMIT)
+        stream.ensure(4096)
+        block = stream.read_block()
+        if block is None or _VERSION_LINE.search(block):
+            block = self._header_by_lines(offset, block or b"")
+            if block is None:
+                return None
+        headers = parse_header_lines(block)
+        declared = headers.get("content-length", "")
+        if not declared.isascii() or not declared.isdigit():
+            self._report(offset, f"record without a Content-Length ({declared[:40]!r})")
+            return self._content_to_next(offset, headers)
+        return self._content(offset, headers, int(declared))
+
+    def _header_by_lines(self, offset: int, taken: bytes) -> bytes | None:
+        """Read a header that is long, that the file ends in, or that another record begins in; None where it is bad."""
+        stream = self.stream
+        stream.unread(taken)
         lines: list[bytes] = []
         size = 0
         while True:
             line = stream.readline(HEADER_LIMIT)
             size += len(line)
             if not line.strip(b"\r\n"):
-                ended = line != b""
-                break
+                # Where there is no end because of damage, the main loop reports that, with the cause.
+                return None if not line and stream.damage is not None else b"".join(lines)
             if size > HEADER_LIMIT or _VERSION.match(line):
                 self._report(offset, "record header without end")
                 if size <= HEADER_LIMIT:
@@ -108,14 +126,6 @@ class WarcParser:
                     self._resynchronise()
                 return None
             lines.append(line)
-        headers = parse_header_lines(b"".join(lines))
-        if not ended and stream.damage is not None:
-            return None  # reported by the main loop, with the cause
-        declared = headers.get("content-length", "")
-        if not declared.isascii() or not declared.isdigit():
-            self._report(offset, f"record without a Content-Length ({declared[:40]!r})")
-            return self._content_to_next(offset, headers)
-        return self._content(offset, headers, int(declared))
 
     def _content(self, offset: int, headers: dict[str, str], length: int) -> WarcRecord | None:
         stream = self.stream
