@@ -96,7 +96,7 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Keep what a later run needs for its `index` (about 4 num_perm + 12 bands bytes a document)."""
     partitions: int | None = None
     """Files' partitions, and so tasks of the reduce phases; default one for 16 shards."""
-    members_per_partition: int = 100_000
+    members_per_partition: int = 30_000
     """Documents that one verification task holds in memory."""
     component_cap: int = 1_000_000
     """Most documents of one candidate component; a larger one is cut by asking for edges of more bands."""
