@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.protected import edit, edit_outside
-from autoclave.cleaning.transforms_scan import TABLE_SIZE, CodePoints, rows_misread
+from autoclave.cleaning.transforms_scan import TABLE_SIZE, CodePoints, rows_misread, rows_with_long_words
 
 # -- Unicode form ---------------------------------------------------------------------------------------------------
 
@@ -109,10 +109,17 @@ _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _ACCENTS = "".join(map(chr, (*range(0x300, 0x370), *range(0x483, 0x48A))))
 _CONTROLS = "".join(chr(p) for p in (*range(9), *range(0x0E, 0x20), 0x7F, *range(0x80, 0xA0)) if p != 0x85)
 _ACCENT_CLASS, _BLOB_CLASS = 1, 2
-find_garbled = CodePoints(
-    {_CONTROLS: 1, "\ufffd\u951f": 1, "\u70eb\u5c6f": 3},
-    ((_ACCENTS, 4), (_BASE64, 80)),
-)
+_GARBLED_RUNS = {_CONTROLS: 1, "\ufffd\u951f": 1, "\u70eb\u5c6f": 3}
+_BLOB_LENGTH = 80
+_SIGNS = CodePoints(_GARBLED_RUNS, ((_ACCENTS, 4),))
+_SIGNS_AND_BLOBS = CodePoints(_GARBLED_RUNS, ((_ACCENTS, 4), (_BASE64, _BLOB_LENGTH)))
+
+
+def find_garbled(text: pa.StringArray) -> np.ndarray:
+    """Which rows `strip_garbled` could change."""
+    return _SIGNS(text) | rows_with_long_words(text, _BASE64.encode(), _BLOB_LENGTH)
+
+
 _LOST = "\ufffd".encode()
 _MISREAD = re.compile("(?:\u951f\u65a4\u62f7?)+".encode().replace(b"\xe6\x8b\xb7?", b"(?:\xe6\x8b\xb7)?"))
 _KINDS_OF_BLOB = (re.compile(rb"[0-9]"), re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"))
@@ -140,7 +147,7 @@ def _lost_lines(text: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _garbled(text: bytes) -> Iterator[tuple[int, int, bytes]]:
     done = 0
-    for start, end, kind in sorted(find_garbled.spans(text)):
+    for start, end, kind in sorted(_SIGNS_AND_BLOBS.spans(text)):
         if start < done:
             continue
         if kind == _ACCENT_CLASS:

@@ -36,13 +36,14 @@ class CodePoints:
             self.group_need[number] = count
         if above:
             self.need[ABOVE] = 1
+        self.plain = (self.need[:128] == 0) & (self.group[:128] == 0)
 
     def __call__(self, text: pa.StringArray) -> np.ndarray:
         """Return the bits of each row, int64 [rows]."""
         data, offsets = string_buffers(text)
         marks = np.zeros(len(text), dtype=np.int64)
         if len(text):
-            _scan(data, offsets, self.need, self.group, self.group_need, marks, _NO_SPANS)
+            _scan(data, offsets, self.plain, self.need, self.group, self.group_need, marks, _NO_SPANS)
         return marks
 
     def spans(self, text: bytes) -> list[tuple[int, int, int]]:
@@ -51,10 +52,10 @@ class CodePoints:
         offsets = np.array([0, len(data)], dtype=np.int32)
         marks = np.zeros(1, dtype=np.int64)
         spans = np.empty((256, 3), dtype=np.int64)
-        count = _scan(data, offsets, self.need, self.group, self.group_need, marks, spans)
+        count = _scan(data, offsets, self.plain, self.need, self.group, self.group_need, marks, spans)
         if count > len(spans):
             spans = np.empty((count, 3), dtype=np.int64)
-            _scan(data, offsets, self.need, self.group, self.group_need, marks, spans)
+            _scan(data, offsets, self.plain, self.need, self.group, self.group_need, marks, spans)
         return [(start, end, kind) for start, end, kind in spans[:count].tolist()]
 
 
@@ -65,6 +66,7 @@ _NO_SPANS = np.empty((0, 3), dtype=np.int64)
 def _scan(
     data: np.ndarray,
     offsets: np.ndarray,
+    plain: np.ndarray,
     need: np.ndarray,
     group: np.ndarray,
     group_need: np.ndarray,
@@ -88,6 +90,12 @@ def _scan(
                 if byte < 0x80:
                     point = byte
                     at += 1
+                    if plain[byte]:
+                        while at < end and data[at] < 0x80 and plain[data[at]]:
+                            at += 1
+                        if last < 0 and last_group <= 0:
+                            continue
+                        point = -3  # closes the runs at hand and begins none
                 elif byte < 0xE0:
                     point = (byte & 0x1F) << 6 | (data[at + 1] & 0x3F)
                     at += 2
@@ -183,11 +191,14 @@ def _mark_misread(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> N
                 break
 
 
+_SECRET_STARTS = np.zeros(256, dtype=np.bool_)
+_SECRET_STARTS[list(b"ABeghsx")] = True
+
 EMAIL, ADDRESS_4, ADDRESS_6, NUMBER, SECRET, ACCOUNT = 1, 2, 4, 8, 16, 32
 
 
 @njit(cache=True, nogil=True)
-def _mark_personal(data: np.ndarray, offsets: np.ndarray, kinds: np.ndarray) -> None:
+def _mark_personal(data: np.ndarray, offsets: np.ndarray, starts: np.ndarray, kinds: np.ndarray) -> None:
     """Which kinds of personal data a row could hold: bits EMAIL to ACCOUNT."""
     for row in range(offsets.shape[0] - 1):
         begin, end = offsets[row], offsets[row + 1]
@@ -226,14 +237,15 @@ def _mark_personal(data: np.ndarray, offsets: np.ndarray, kinds: np.ndarray) -> 
                 if byte == 64:
                     if at > begin and at + 1 < end and _is_alphanumeric(data[at + 1]) and last > 32:
                         found |= EMAIL
-                elif byte in (65, 66, 101, 103, 104, 115, 120) and _is_secret(data, at, end):
+                elif byte >= 65 and not _is_alphanumeric(last) and starts[byte] and _is_secret(data, at, end):
                     found |= SECRET
                 digits = int(byte == 43)  # "+" is as good as a digit
                 dots = group = 0
-                if not (97 <= byte <= 102 or 65 <= byte <= 70):
-                    colons = 0
-                elif colons >= 2:
-                    found |= ADDRESS_6
+                if colons:
+                    if not (97 <= byte <= 102 or 65 <= byte <= 70):
+                        colons = 0
+                    elif colons >= 2:
+                        found |= ADDRESS_6
             last = byte
         kinds[row] = found
 
@@ -306,7 +318,7 @@ def _is_secret(data: np.ndarray, at: int, end: int) -> bool:
     if at + 20 > end:
         return False
     if data[at] != 66:
-        if at > 0 and (_is_alphanumeric(data[at - 1]) or data[at - 1] == 95):
+        if at > 0 and data[at - 1] == 95:
             return False
         for index in range(at, at + 20):
             if not _is_alphanumeric(data[index]) and data[index] != 45 and data[index] != 95 and data[index] != 46:
@@ -337,6 +349,28 @@ def rows_misread(text: pa.StringArray) -> np.ndarray:
     return _rows(text, _mark_misread)
 
 
+@njit(cache=True, nogil=True)
+def _mark_long_words(data: np.ndarray, offsets: np.ndarray, plain: np.ndarray, length: int, marks: np.ndarray) -> None:
+    for row in range(offsets.shape[0] - 1):
+        run = 0
+        for at in range(offsets[row], offsets[row + 1]):
+            run = run + 1 if plain[data[at]] else 0
+            if run >= length:
+                marks[row] = True
+                break
+
+
+def rows_with_long_words(text: pa.StringArray, letters: bytes, length: int) -> np.ndarray:
+    """Which rows have `length` of these ASCII letters in a row."""
+    table = np.zeros(256, dtype=np.bool_)
+    table[list(letters)] = True
+    data, offsets = string_buffers(text)
+    marks = np.zeros(len(text), dtype=np.bool_)
+    if len(text):
+        _mark_long_words(data, offsets, table, length, marks)
+    return marks
+
+
 def rows_with_urls(text: pa.StringArray) -> np.ndarray:
     """Which rows may hold URLs."""
     return _rows(text, _mark_urls)
@@ -347,7 +381,7 @@ def kinds_of_personal_data(text: pa.StringArray) -> np.ndarray:
     data, offsets = string_buffers(text)
     kinds = np.zeros(len(text), dtype=np.int64)
     if len(text):
-        _mark_personal(data, offsets, kinds)
+        _mark_personal(data, offsets, _SECRET_STARTS, kinds)
     return kinds
 
 
