@@ -17,36 +17,43 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
 from autoclave.errors import RecipeError
+from autoclave.model.sequence_parallel import Carry, cut_stream
 from autoclave.model.tensor_parallel import join_parts, split_model, split_of, take_part
 from autoclave.model.transnormer import Layer, TransNormerLLM
 
 
 @dataclass(frozen=True)
 class World:
-    """This process's place: data ranks hold different rows, tensor ranks different heads of the same rows."""
+    """This process's place: data ranks hold different rows, sequence ranks consecutive pieces of the same rows laid end
+    to end, tensor ranks different heads of the same tokens."""
 
     rank: int = 0
     size: int = 1
     mesh: DeviceMesh | None = None
+    shard_mesh: DeviceMesh | None = None
 
     @classmethod
-    def current(cls, tensor_parallel: int, device: str) -> World:
+    def current(cls, tensor_parallel: int, sequence_parallel: int, device: str) -> World:
         """The world that torchrun (or a process group made before) describes; a single process otherwise.
 
-        Raises RecipeError when tensor_parallel does not divide the number of processes.
+        Raises RecipeError when the degrees of parallelism do not divide the number of processes.
         """
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             if device == "cuda":
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
         size = dist.get_world_size() if dist.is_initialized() else 1
-        if size % tensor_parallel:
-            raise RecipeError(f"tensor_parallel {tensor_parallel} does not divide the {size} processes")
+        together = tensor_parallel * sequence_parallel
+        if size % together:
+            raise RecipeError(
+                f"tensor_parallel {tensor_parallel} x sequence_parallel {sequence_parallel} does not divide the "
+                f"{size} processes"
+            )
         if size == 1:
             return cls()
-        shape = (size // tensor_parallel, tensor_parallel)
-        mesh = init_device_mesh(device, shape, mesh_dim_names=("data", "tensor"))
-        return cls(dist.get_rank(), size, mesh)
+        shape = (size // together, sequence_parallel, tensor_parallel)
+        mesh = init_device_mesh(device, shape, mesh_dim_names=("data", "sequence", "tensor"))
+        return cls(dist.get_rank(), size, mesh, mesh["data", "sequence"]._flatten("shard"))
 
     @property
     def data_size(self) -> int:
@@ -57,6 +64,16 @@ class World:
     def data_rank(self) -> int:
         """Which row block is ours."""
         return 0 if self.mesh is None else self.mesh["data"].get_local_rank()
+
+    @property
+    def sequence_size(self) -> int:
+        """Processes that share one packed stream."""
+        return 1 if self.mesh is None else self.mesh["sequence"].size()
+
+    @property
+    def shard_size(self) -> int:
+        """Processes with tokens of their own: FSDP shards parameters over them and averages their gradients."""
+        return self.data_size * self.sequence_size
 
     @property
     def tensor_size(self) -> int:
@@ -79,15 +96,27 @@ class World:
         block = slice(first, first + share)
         return np.ascontiguousarray(inputs[block]), np.ascontiguousarray(targets[block]), inside.astype(np.int32)
 
+    def piece_of(
+        self, inputs: np.ndarray, targets: np.ndarray, cu_seqlens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Carry | None]:
+        """Our rows laid end to end [tokens], or our piece of them, and what is carried between the pieces."""
+        flat_inputs, flat_targets = inputs.reshape(-1), targets.reshape(-1)
+        if self.mesh is None or self.sequence_size == 1:
+            return flat_inputs, flat_targets, cu_seqlens, None
+        rank = self.mesh["sequence"].get_local_rank()
+        tokens, own, reach, offset, last = cut_stream(cu_seqlens, self.sequence_size, rank, len(flat_inputs))
+        carry = Carry(self.mesh["sequence"].get_group(), reach, offset, last)
+        return flat_inputs[tokens].copy(), flat_targets[tokens].copy(), own, carry
+
     def synchronise_gradients(self, model: nn.Module, last: bool) -> None:
         """Reduce gradients over data ranks only in the last of the accumulated batches."""
         if isinstance(model, FSDPModule):
             model.set_requires_gradient_sync(last)
 
-    def sum_over_data(self, value: Tensor) -> Tensor:
-        """Sum of a scalar over the data ranks."""
-        if self.mesh is not None and self.data_size > 1:
-            dist.all_reduce(value, group=self.mesh["data"].get_group())
+    def sum_over_shards(self, value: Tensor) -> Tensor:
+        """Sum of a scalar over the processes with tokens of their own."""
+        if self.shard_mesh is not None and self.shard_size > 1:
+            dist.all_reduce(value, group=self.shard_mesh.get_group())
         return value
 
     def clip_gradients(self, model: TransNormerLLM, clip_norm: float) -> float:
@@ -99,7 +128,7 @@ class World:
         if self.mesh is not None:
             split_squares = _norm(split).square().to(squares.device)
             dist.all_reduce(split_squares, group=self.mesh["tensor"].get_group())
-            squares = self.sum_over_data(squares + split_squares)
+            squares = self.sum_over_shards(squares + split_squares)
             norm = squares.sqrt()
         else:
             norm = _norm(whole)
@@ -183,13 +212,12 @@ def parallelise(
             layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
         if compile_layers:
             layer.compile()
-    if world.mesh is not None and world.data_size > 1:
-        data = world.mesh["data"]
+    if world.shard_mesh is not None and world.shard_size > 1:
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bfloat16 else None, reduce_dtype=torch.float32)
         for layer in model.layers:
             assert isinstance(layer, Layer)
             if layer.mixer.lrpe is not None:
-                fully_shard(layer.mixer.lrpe, mesh=data)
-            fully_shard(layer, mesh=data, mp_policy=policy)
-        fully_shard(model, mesh=data, mp_policy=policy)
+                fully_shard(layer.mixer.lrpe, mesh=world.shard_mesh)
+            fully_shard(layer, mesh=world.shard_mesh, mp_policy=policy)
+        fully_shard(model, mesh=world.shard_mesh, mp_policy=policy)
     return model

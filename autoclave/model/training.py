@@ -57,7 +57,8 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     precision: "auto" (bfloat16 autocast on CUDA, float32 on the CPU), "float32", "bfloat16"; masters are float32
     compile: run the layers through torch.compile
     activation_checkpointing: "none", "full" (keep layer inputs only) or "selective" (every second layer)
-    tensor_parallel: processes that share one copy of the model's matrices
+    tensor_parallel: processes that share one copy of the model's matrices, by heads
+    sequence_parallel: processes that share one batch, in consecutive pieces, for contexts too long for one
     checkpoint_every: steps between checkpoints, 0 = only at the end; keep_checkpoints: newest ones kept
     max_skipped: give up after so many updates in a row that were not finite
     """
@@ -73,6 +74,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     compile: bool = False
     activation_checkpointing: Literal["none", "full", "selective"] = "none"
     tensor_parallel: int = 1
+    sequence_parallel: int = 1
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
     max_skipped: int = 20
@@ -151,7 +153,7 @@ class Trainer:
         self.config, self.settings, self.loader = config, settings, loader
         self.folder, self.tokenizer = folder, tokenizer
         self.device = resolve_device(settings.device)
-        self.world = World.current(settings.tensor_parallel, self.device.type)
+        self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, self.device.type)
         self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
         self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
         self.metrics = MetricsFile(folder / "metrics.jsonl")
@@ -160,7 +162,7 @@ class Trainer:
         on_cuda = self.device.type == "cuda"
         self.bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and on_cuda)
         # FSDP gathers matrices in bfloat16 itself; autocast would keep a second copy of the whole model.
-        enabled = self.bfloat16 and self.world.data_size == 1
+        enabled = self.bfloat16 and self.world.shard_size == 1
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
         self.peak = peak_flops(self.device)
 
@@ -212,7 +214,7 @@ class Trainer:
         for index, batch in enumerate(batches):
             self.world.synchronise_gradients(self.model, index == accumulation - 1)
             total += self.backward(batch, max(tokens, 1))
-        loss = float(self.world.sum_over_data(total)) / max(tokens, 1)
+        loss = float(self.world.sum_over_shards(total)) / max(tokens, 1)
         norm = self.world.clip_gradients(self.model, self.settings.optimizer.clip_norm)
         finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
@@ -226,16 +228,18 @@ class Trainer:
 
     def backward(self, batch: TokenBatch, tokens: int) -> Tensor:
         """Gradients of one batch's share of the mean loss; returns its summed loss in nats, detached."""
-        inputs, targets, boundaries = self.world.rows_of(batch.inputs, batch.targets, batch.cu_seqlens)
+        rows = self.world.rows_of(batch.inputs, batch.targets, batch.cu_seqlens)
+        inputs, targets, boundaries, carry = self.world.piece_of(*rows)
         with self.autocast:
             losses = self.model(
-                torch.from_numpy(inputs).reshape(1, -1).to(self.device, non_blocking=True),
-                targets=torch.from_numpy(targets).reshape(1, -1).to(self.device, non_blocking=True),
+                torch.from_numpy(inputs)[None].to(self.device, non_blocking=True),
+                targets=torch.from_numpy(targets)[None].to(self.device, non_blocking=True),
                 cu_seqlens=torch.from_numpy(boundaries).to(self.device, non_blocking=True),
+                carry=carry,
                 z_loss=self.settings.z_loss,
             ).losses
-        # FSDP averages over the data ranks; the mean over all tokens is wanted.
-        (losses * (self.world.data_size / tokens)).backward()
+        # FSDP averages over its ranks; the mean over all tokens is wanted.
+        (losses * (self.world.shard_size / tokens)).backward()
         return losses.detach().float()
 
     def skip(self, number: int) -> None:
@@ -319,6 +323,7 @@ def checkpoint_matches(folder: Path, config: ModelConfig, settings: TrainSetting
 def training_fingerprint(config: ModelConfig, settings: TrainSettings, data: str) -> str:
     """xxh3 of what shapes the loss curve. Steps may be raised later, and where and how often is left free."""
     free = {"steps", "threads", "device", "compile", "activation_checkpointing", "tensor_parallel"}
+    free |= {"sequence_parallel"}
     free |= {"checkpoint_every", "keep_checkpoints", "max_skipped"}
     shaping = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in free}
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode([msgspec.to_builtins(config), shaping, data]))

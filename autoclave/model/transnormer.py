@@ -23,6 +23,7 @@ from autoclave.kernels.lightning_attention import lightning_attention
 from autoclave.kernels.linear_cross_entropy import linear_cross_entropy
 from autoclave.kernels.norm import add_simple_rms_norm, simple_rms_norm, simple_rms_norm_gate
 from autoclave.model.config import ModelConfig
+from autoclave.model.sequence_parallel import Carry, carried_attention
 
 
 @dataclass
@@ -68,10 +69,11 @@ class Output(NamedTuple):
 
 
 class Packing(NamedTuple):
-    """Where sequences start and how far each had come; shared by all layers of one forward pass."""
+    """Where sequences start, how far each had come, and what ranks carry over; shared by all layers of one pass."""
 
     cu_seqlens: Tensor | None
     positions: Tensor | None
+    carry: Carry | None = None
 
 
 class Norm(nn.Module):
@@ -167,17 +169,22 @@ class TokenMixer(nn.Module):
         if memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None:
             return self.step(query, key, value, gate, decay, packing, memory)
         with torch.autocast(x.device.type, enabled=False):  # the kernel chooses its own precisions
-            out, memory = lightning_attention(
-                query,
-                key,
-                value,
-                decay,
-                lrpe_theta=theta,
-                position_offset=packing.positions,
-                initial_state=memory,
-                output_final_state=return_memory,
-                cu_seqlens=packing.cu_seqlens,
-            )
+            if packing.carry is not None and packing.cu_seqlens is not None:
+                out = carried_attention(
+                    query, key, value, decay, lrpe_theta=theta, cu_seqlens=packing.cu_seqlens, carry=packing.carry
+                )
+            else:
+                out, memory = lightning_attention(
+                    query,
+                    key,
+                    value,
+                    decay,
+                    lrpe_theta=theta,
+                    position_offset=packing.positions,
+                    initial_state=memory,
+                    output_final_state=return_memory,
+                    cu_seqlens=packing.cu_seqlens,
+                )
         return self.output(self.norm.gated(out.flatten(-2), gate)), memory
 
     def step(
@@ -303,6 +310,7 @@ class TransNormerLLM(nn.Module):
         targets: Tensor | None = None,
         state: ModelState | None = None,
         cu_seqlens: Tensor | None = None,
+        carry: Carry | None = None,
         return_state: bool = False,
         reduction: Literal["mean", "sum", "none"] = "sum",
         z_loss: float = 0.0,
@@ -313,13 +321,14 @@ class TransNormerLLM(nn.Module):
             scaling, of a floating-point dtype, [batch, time, hidden_size]
         targets: int64, same shape; -100 is ignored. reduction: "sum", "mean" or "none" ([batch * time])
         state: of as many sequences as there are; None means all start at position 0
+        carry: for sequence parallelism, where `tokens` is this rank's piece of a packed stream
         """
         sequences = tokens.shape[0] if cu_seqlens is None else cu_seqlens.numel() - 1
         if state is None and return_state:
             state = ModelState.zeros(self.config, sequences, tokens.device, self._state_dtype())
         x = self.embed(tokens, cu_seqlens, state)
         decay = self.decay(x.device, x.dtype)
-        packing = Packing(cu_seqlens, None if state is None else state.positions)
+        packing = Packing(cu_seqlens, None if state is None else state.positions, carry)
         pending: Tensor | None = None
         memories: list[Tensor] = []
         for index, layer in enumerate(self.layers):

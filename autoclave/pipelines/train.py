@@ -31,7 +31,8 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     learning_rate, minimum_ratio, warmup_steps, schedule, decay_share, beta1, beta2, weight_decay, clip_norm, z_loss:
         the optimizer's (see autoclave/model/optimizer.py)
     threads: CPU threads; the loss curve is bit-identical for one value of it
-    device, precision, compile, activation_checkpointing, tensor_parallel, sequence_parallel: see autoclave/model/training.py
+    device, precision, compile, activation_checkpointing, tensor_parallel, sequence_parallel: see
+        autoclave/model/training.py
     checkpoint_every: steps between checkpoints; keep_checkpoints: newest ones kept
     """
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
-from batches import PatternLoader
+from batches import Batch, PatternLoader
 from test_model_training import CONFIG, SETTINGS, losses
 
 from autoclave.errors import RecipeError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.parallel import World
+from autoclave.model.sequence_parallel import cut_stream
 from autoclave.model.tensor_parallel import Split, join_parts, take_part
 from autoclave.model.training import train
 
@@ -29,19 +30,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def worker(rank: int, size: int, port: int, folder: str, options: dict[str, object]) -> None:
+class LongLoader(PatternLoader):
+    """Four rows as one: a document over all of them, or with breaks in odd places."""
+
+    def batch(self, step: int) -> Batch:
+        batch = super().batch(step)
+        whole = np.array([0, 48, 96, 130, 192] if step % 2 else [0, 192], np.int32)
+        return Batch(batch.inputs, batch.targets, whole)
+
+
+Runs = list[tuple[str, PatternLoader, dict[str, object]]]
+
+
+def worker(rank: int, size: int, port: int, runs: Runs) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     try:
-        train(CONFIG, msgspec.structs.replace(STEPS, **options), PatternLoader(), folder)
+        for folder, loader, options in runs:
+            train(CONFIG, msgspec.structs.replace(STEPS, **options), loader, folder)
     finally:
         torch.distributed.destroy_process_group()
 
 
-def launch(size: int, folder: Path, **options: object) -> None:
-    mp.spawn(worker, args=(size, free_port(), str(folder), options), nprocs=size)
+def launch(size: int, folder: Path, loader: PatternLoader | None = None, **options: object) -> None:
+    runs = [(str(folder), loader or PatternLoader(), options)]
+    mp.spawn(worker, args=(size, free_port(), runs), nprocs=size)
 
 
 def assert_same_run(folder: Path, reference: Path) -> None:
@@ -59,10 +74,59 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("tensor_parallel", [1, 2], ids=["fsdp", "tensor_parallel"])
-def test_two_processes_train_as_one(alone: Path, tmp_path: Path, tensor_parallel: int) -> None:
-    launch(2, tmp_path / "two", tensor_parallel=tensor_parallel)
-    assert_same_run(tmp_path / "two", alone)
+KINDS: dict[str, dict[str, object]] = {
+    "fsdp": {},
+    "tensor": {"tensor_parallel": 2},
+    "sequence": {"sequence_parallel": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One pair of processes trains with each kind of parallelism in turn."""
+    folder = tmp_path_factory.mktemp("pairs")
+    runs = [(str(folder / kind), PatternLoader(), options) for kind, options in KINDS.items()]
+    mp.spawn(worker, args=(2, free_port(), runs), nprocs=2)
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_train_as_one(alone: Path, pairs: Path, kind: str) -> None:
+    assert_same_run(pairs / kind, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [{"sequence_parallel": 4}, {"sequence_parallel": 2, "tensor_parallel": 2}],
+    ids=str,
+)
+def test_four_processes_share_long_sequences(tmp_path: Path, options: dict[str, int]) -> None:
+    """Rows of one document each, so that states cross every border, several ranks at a time."""
+    train(CONFIG, STEPS, LongLoader(), tmp_path / "one")
+    launch(4, tmp_path / "four", loader=LongLoader(), **options)
+    assert_same_run(tmp_path / "four", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_four_processes_rows_times_pieces(alone: Path, tmp_path: Path) -> None:
+    launch(4, tmp_path / "four", sequence_parallel=2)
+    assert_same_run(tmp_path / "four", alone)
+
+
+def test_streams_are_cut_with_every_state_that_reaches_a_rank() -> None:
+    bounds = np.array([0, 5, 40, 48, 50, 64])
+    expected_reach = [[-1, -1, -1, -1], [0, -1, -1, -1], [16, 0, -1, -1], [-1, -1, -1, -1]]
+    expected = [([0, 5, 16], 0), ([0, 16], 11), ([0, 8, 16], 27), ([0, 2, 16], 0)]
+    for rank in range(4):
+        tokens, own, reach, offset, last = cut_stream(bounds, 4, rank, 64)
+        assert tokens == slice(16 * rank, 16 * rank + 16)
+        # rank 0's last sequence is the one from 5 on, which spans rank 1 and ends in rank 2
+        assert reach.tolist() == expected_reach
+        assert (own.tolist(), offset) == expected[rank]
+        assert last == own[-2]
+    with pytest.raises(RecipeError, match="does not divide into 3 pieces"):
+        cut_stream(bounds, 3, 0, 64)
 
 
 @pytest.mark.slow
