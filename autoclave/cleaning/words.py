@@ -9,14 +9,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import zstandard
 
 from autoclave.kernels.text import counts, segments
 from autoclave.kernels.text import words as kernel
 from autoclave.kernels.text.characters import SPACE, character_tables
+from autoclave.kernels.text.ideographs import build_table
 from autoclave.kernels.text.tokens import exception_table
 from autoclave.kernels.text.unicode_words import split_unicode_words, word_break_table
 
@@ -85,10 +88,19 @@ class Segments:
         return totals[self.offsets[1:]] - totals[self.offsets[:-1]]
 
 
+DICTIONARY_SLOTS = 1 << 18
+
+
 @functools.cache
 def dictionary_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return the Chinese dictionary as (keys uint64, costs float32), an open-addressing table; empty for none."""
-    return np.zeros(2, dtype=np.uint64), np.zeros(2, dtype=np.float32)
+    """Return the Chinese dictionary (assets/chinese_words.txt.zst) as (keys uint64, costs float32)."""
+    packed = files("autoclave").joinpath("assets/chinese_words.txt.zst").read_bytes()
+    data = np.frombuffer(zstandard.ZstdDecompressor().decompress(packed), dtype=np.uint8)
+    keys = np.zeros(DICTIONARY_SLOTS, dtype=np.uint64)
+    costs = np.full(DICTIONARY_SLOTS, np.inf, dtype=np.float32)
+    entries = build_table(data, keys, costs)
+    assert entries < 0.7 * DICTIONARY_SLOTS
+    return keys, costs
 
 
 @functools.cache

@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.characters import character_width, decode
+
 LONGEST_ENTRY = 8
 """Most characters of a dictionary word."""
 
-UNKNOWN_COST = 22.0
+UNKNOWN_COST = 26.0
 """-log2 probability of a character that is no entry."""
 
 _POINT_SEED = np.uint64(0x2545F4914F6CDD1D)
@@ -34,6 +36,38 @@ def mix_points(word: str) -> int:
         value = ((value ^ ord(letter) ^ int(_POINT_SEED)) * int(_POINT_MULTIPLIER)) % 2**64
         value ^= value >> 32
     return value
+
+
+@njit(cache=True, nogil=True)
+def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> int:
+    """Fill the open-addressing table of a dictionary and of the prefixes of its words; return the number of entries.
+
+    data: uint8, lines of a cost in eighths of a bit and words after it, all separated by single spaces; keys: uint64
+    zeros, a power of two of them, at least twice the entries; entry_costs: float32, infinite for prefixes.
+    """
+    mask = np.uint64(len(keys) - 1)
+    at, entries, size = 0, 0, len(data)
+    while at < size:
+        cost = 0
+        while data[at] != 32:
+            cost = 10 * cost + np.int64(data[at]) - 48
+            at += 1
+        while at < size and data[at] != 10:
+            at += 1
+            value = np.uint64(0)
+            while at < size and data[at] != 32 and data[at] != 10:
+                value = mix_point(value, decode(data, at))
+                at += character_width(np.int64(data[at]))
+                slot = value & mask
+                while keys[slot] != 0 and keys[slot] != value:
+                    slot = (slot + _1) & mask
+                if keys[slot] == 0:
+                    keys[slot], entry_costs[slot] = value, np.inf
+                    entries += 1
+                if at == size or data[at] == 32 or data[at] == 10:
+                    entry_costs[slot] = min(entry_costs[slot], np.float32(cost / 8))
+        at += 1
+    return entries
 
 
 @njit(cache=True, nogil=True)
