@@ -68,6 +68,8 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
             text = data[len(mark) :].decode(charset, "replace")
             return Decoded(text, charset, text.count("\ufffd"))
     candidates = [name for name in (_codec(declared), *_own_declarations(data)) if name is not None]
+    if candidates[:1] == ["cp1252"]:
+        candidates = [*candidates[1:], "cp1252"]  # a default of servers, in which nearly any bytes are valid
     if not any(name in _SEVEN_BIT for name in candidates):
         try:
             return Decoded(data.decode(), "utf-8", 0)
