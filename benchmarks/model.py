@@ -1,6 +1,6 @@
 """How fast the model trains, scores and decodes.
 
-    python benchmarks/model.py                 this CPU, tnl-tiny (and beside Hugging Face Llama, where installed)
+    python benchmarks/model.py                 this CPU, tnl-tiny (beside a Transformer: model_peers.py)
     python benchmarks/model.py --gpu           one GPU, 385M: training step at 2K to 64K, scoring, decoding
     python benchmarks/model.py --gpu --profile  also where a training step's time goes
 
@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +33,23 @@ def environment(device: torch.device) -> dict[str, Any]:
     return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def measure(arguments: argparse.Namespace, device: torch.device) -> tuple[list[dict[str, Any]], str]:
+def measure(arguments: argparse.Namespace, device: torch.device) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one part after the other; torch.compile last, since it takes longest to start."""
     on_gpu = device.type == "cuda"
     config = preset(arguments.preset or ("tnl-385m" if on_gpu else "tnl-tiny"))
     lengths = [2048, 4096, 8192, 16_384, 32_768, 65_536] if on_gpu else [512, 2048, 4096]
     tokens = arguments.tokens or (32_768 if on_gpu else 4096)
-    rows: list[dict[str, Any]] = []
     if "train" in arguments.parts:
-        rows += training_rows(config, device, lengths, tokens, repeats=10 if on_gpu else 3)
+        yield training_rows(config, device, lengths, tokens, "eager", repeats=10 if on_gpu else 3)
     if "score" in arguments.parts:
         for pack in [16_384, 65_536] if on_gpu else [2048]:
-            rows.append(scoring_row(config, device, 4000 if on_gpu else 60, pack))
-            print(rows[-1], flush=True)
+            row = scoring_row(config, device, 4000 if on_gpu else 60, pack)
+            print(row, flush=True)
+            yield [row]
     if "decode" in arguments.parts:
-        rows += decoding_rows(config, device, [1, 8, 32] if on_gpu else [1, 8], repeats=50)
-    profile = profile_step(config, device, lengths[0], tokens) if arguments.profile else ""
-    return rows, profile
+        yield decoding_rows(config, device, [1, 8, 32] if on_gpu else [1, 8], repeats=50)
+    if "compile" in arguments.parts and on_gpu:
+        yield training_rows(config, device, [lengths[0], lengths[-1]], tokens, "compile", repeats=10)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -63,22 +65,26 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="measure on the GPU")
     parser.add_argument("--preset", help="another model")
     parser.add_argument("--tokens", type=int, help="tokens a training step")
-    parser.add_argument("--parts", default="train,score,decode", type=lambda text: text.split(","))
+    parser.add_argument("--parts", default="train,score,decode,compile", type=lambda text: text.split(","))
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     if not arguments.gpu:
         torch.set_num_threads(1)
     device = torch.device("cuda", 0) if arguments.gpu else torch.device("cpu")
-    rows, profile = measure(arguments, device)
-    if profile:
+    report: dict[str, Any] = environment(device) | {"rows": []}
+    out = Path(os.environ["OUT"]) if os.environ.get("OUT") else None
+    for rows in measure(arguments, device):
+        report["rows"] += rows
+        if out is not None:
+            (out / "model.json").write_text(json.dumps(report, indent=1))
+    if arguments.profile:
+        length, tokens = (2048, arguments.tokens or 32_768) if arguments.gpu else (512, 4096)
+        config = preset(arguments.preset or ("tnl-385m" if arguments.gpu else "tnl-tiny"))
+        profile = profile_step(config, device, length, tokens)
         print(profile)
-    report = environment(device) | {"rows": rows}
-    if os.environ.get("OUT"):
-        folder = Path(os.environ["OUT"])
-        (folder / "model.json").write_text(json.dumps(report, indent=1))
-        if profile:
-            (folder / "profile.txt").write_text(profile)
-    print(f"\n{report['device']}, torch {report['torch']}\n{table(rows)}")
+        if out is not None:
+            (out / "profile.txt").write_text(profile)
+    print(f"\n{report['device']}, torch {report['torch']}\n{table(report['rows'])}")
 
 
 if __name__ == "__main__":

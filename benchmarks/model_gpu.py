@@ -85,22 +85,23 @@ def training_row(
 
 
 def training_rows(
-    config: ModelConfig, device: torch.device, lengths: list[int], tokens: int, repeats: int
+    config: ModelConfig, device: torch.device, lengths: list[int], tokens: int, mode: str, repeats: int
 ) -> list[Row]:
+    """A row a length; what does not fit memory is measured again with every second layer recomputed."""
     rows: list[Row] = []
-    for mode in ("eager", "compile") if device.type == "cuda" else ("eager",):
-        for length in lengths:
-            for checkpointing in ("none", "selective"):
-                try:
-                    rows.append(training_row(config, device, length, max(tokens, length), mode, checkpointing, repeats))
-                    break
-                except torch.cuda.OutOfMemoryError:
-                    continue
-                except Exception as error:  # a row that fails is a result: report it and measure the others
-                    message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                    rows.append({"what": "train step", "length": length, "mode": mode, "error": message[:300]})
-                    break
-            print(rows[-1] if rows else "out of memory", flush=True)
+    for length in lengths:
+        row: Row = {"what": "train step", "length": length, "mode": mode, "error": "out of memory"}
+        for checkpointing in ("none", "selective", "full"):
+            try:
+                row = training_row(config, device, length, max(tokens, length), mode, checkpointing, repeats)
+            except torch.cuda.OutOfMemoryError:
+                continue
+            except Exception as error:  # a row that fails is a result: report it and measure the others
+                message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                row["error"] = message[:300]
+            break
+        rows.append(row)
+        print(row, flush=True)
     return rows
 
 
