@@ -35,6 +35,7 @@ from autoclave.pipelines import (
     dedup_verify,
 )
 from autoclave.pipelines.dedup_manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
+from autoclave.pipelines.dedup_merge import groups, merge_slices, source_files
 from autoclave.pipelines.dedup_settings import DedupSettings
 from autoclave.pipelines.recipe import apply_override, convert
 from autoclave.pipelines.stage import ShardFunction, ShardTask, Stage, StageContext
@@ -93,6 +94,14 @@ class _Run:
             for number in range(count)
         ]
 
+    def merge(self, kind: str, slices: int, count: int = 0) -> None:
+        """Merge the sliced files of a kind where they are more than a task should open."""
+        stage = self.context.folder.url
+        number = groups(len(source_files(stage, self.manifest, kind, count))) if slices else 0
+        if number:
+            tasks = self.tasks(f"merge_{kind}", number, "group", kind=kind, files=count)
+            self.phase(f"merge_{kind}", merge_slices, tasks)
+
     def shard_tasks(self, phase: str, **arguments: Any) -> list[ShardTask]:
         """Return one task an input shard, which knows its place in the manifest."""
         return [
@@ -114,6 +123,8 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     settings = context.settings
     run = _sign(context)
     partitions = run.manifest.partitions
+    run.merge("bands", partitions)
+    run.merge("exact", partitions)
     run.phase("candidates", dedup_phases.find_candidates, run.tasks("candidates", partitions, "partition"))
     clusters = run.phase(
         "clusters", dedup_clusters.find_clusters, run.tasks("clusters", 1, "number", partitions=partitions)
@@ -122,7 +133,9 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     if parts:
         tasks = run.tasks("members", len(run.manifest.shards), "place", parts=parts)
         run.phase("members", dedup_verify.collect_members, tasks)
+        run.merge("members", parts, len(tasks))
         run.phase("verify", dedup_verify.verify_part, run.tasks("verify", parts, "part"))
+        run.merge("assignments", len(tasks), parts)
     arguments: dict[str, Any] = {"verified": parts}
     if settings.write_index:
         tasks = run.shard_tasks("index", partitions=partitions, **arguments)
@@ -131,7 +144,9 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     if settings.lines is not None:
         tasks = run.shard_tasks("lines", partitions=partitions, **arguments)
         run.phase("lines", dedup_lines.collect_lines, tasks)
+        run.merge("lines", partitions)
         run.phase("line_counts", dedup_lines.count_lines, run.tasks("line_counts", partitions, "partition"))
+        run.merge("frequent", len(run.manifest.shards), partitions)
         arguments["line_partitions"] = partitions
     context.map_shards(
         dedup_apply.apply_shard,
@@ -142,6 +157,7 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
                 expected_documents=shard.documents,
                 place=run.earlier + place,
                 upstream=run.upstream,
+                _manifest=run.where,
                 **(arguments | ({"passages": passages[place]} if passages else {})),
             )
             for place, shard in enumerate(context.inputs)

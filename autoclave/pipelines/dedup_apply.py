@@ -9,6 +9,7 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.pipelines.dedup_assignment import read_assignment
 from autoclave.pipelines.dedup_lines import LineRemover, has_words
+from autoclave.pipelines.dedup_manifest import read_manifest
 from autoclave.pipelines.dedup_substring import PassageRemover
 from autoclave.pipelines.dedup_verify import EXACT, KEPT, NEAR
 from autoclave.pipelines.stage import ShardTask
@@ -25,7 +26,7 @@ def _reason(kind: int, verify: str) -> str | None:
 def apply_shard(task: ShardTask, output: ShardOutput) -> None:
     """Write one shard without its duplicates, and without repeated lines where asked for."""
     place, parts = task.arguments["place"], task.arguments["verified"]
-    verdict = read_assignment(task.folder, place, parts, task.expected_documents or 0)
+    verdict = read_assignment(task.folder, read_manifest(task.arguments["_manifest"]), place, parts)
     passages = PassageRemover.of(task) if task.settings.substring is not None else None
     remover = LineRemover.of(task) if task.settings.lines is not None else None
     filters = np.array([None, FILTERS[EXACT], FILTERS[NEAR]], object)

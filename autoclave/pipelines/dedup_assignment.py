@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.slices import read_slice
+from autoclave.pipelines.dedup_manifest import Manifest
+from autoclave.pipelines.dedup_merge import read_slices
 from autoclave.pipelines.dedup_verify import EXACT, KEPT
 
 
@@ -25,15 +27,14 @@ class Assignment:
     size: np.ndarray
 
 
-def read_assignment(stage: str, place: int, parts: int, rows: int) -> Assignment:
+def read_assignment(stage: str, manifest: Manifest, place: int, parts: int) -> Assignment:
     """Gather the verdicts on one shard: its slice of the exact groups and of every verification task."""
+    rows = manifest.shards[place].rows
     kind, size = np.zeros(rows, np.uint8), np.ones(rows, np.int32)
     source = np.full(rows, -1, np.int64)
     names, similarities, before = [], [], 0
     exact = read_slice(f"{stage}/phases/clusters/exact.arrow", place)
-    batches = [exact] + [
-        read_slice(f"{stage}/phases/verify/assignments/{part:06d}.arrow", place) for part in range(parts)
-    ]
+    batches = [exact, *(batch for batch, _ in read_slices(stage, manifest, "assignments", place, parts))]
     for batch in batches:
         at = batch.column("row").to_numpy()
         size[at] = batch.column("size").to_numpy()

@@ -22,7 +22,7 @@ def index_shard(task: ShardTask, output: ShardOutput) -> None:
     place = task.arguments["place"]
     shard = manifest.shards[place]
     stage = task.folder.rsplit("/phases/", 1)[0]
-    kept = read_assignment(stage, place, task.arguments["verified"], shard.rows).kind == KEPT
+    kept = read_assignment(stage, manifest, place, task.arguments["verified"]).kind == KEPT
     table = read_slice(shard.file("table"), 0)
     words = column_numpy(table, "words")
     bands = []

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.lines import LineSettings, find_lines, keys_by_document, marked, remove_lines
-from autoclave.cleaning.dedup.slices import column_numpy, partition_of, read_slice, split_sorted, write_slices
+from autoclave.cleaning.dedup.slices import column_numpy, partition_of, split_sorted, write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
 from autoclave.kernels.text.minhash import sign_texts
 from autoclave.kernels.text.normalisation import text_buffers
 from autoclave.pipelines.dedup_assignment import read_assignment
 from autoclave.pipelines.dedup_manifest import read_manifest
+from autoclave.pipelines.dedup_merge import read_slices
 from autoclave.pipelines.dedup_verify import KEPT
 from autoclave.pipelines.stage import ShardTask
 
@@ -28,8 +28,8 @@ def collect_lines(task: ShardTask, output: ShardOutput) -> None:
     """Count the lines of the documents of one shard that stay, by partition of their key."""
     partitions, settings = task.arguments["partitions"], task.settings.lines
     place = task.arguments["place"]
-    rows = read_manifest(task.arguments["_manifest"]).shards[place].rows
-    verdict = read_assignment(task.folder.rsplit("/phases/", 1)[0], place, task.arguments["verified"], rows)
+    manifest = read_manifest(task.arguments["_manifest"])
+    verdict = read_assignment(task.folder.rsplit("/phases/", 1)[0], manifest, place, task.arguments["verified"])
     found, row = [np.zeros(0, np.uint64)], 0
     for batch in read_documents(task.inputs[0], ["text", "host"]):
         kept = verdict.kind[row : row + batch.num_rows] == KEPT
@@ -44,12 +44,11 @@ def collect_lines(task: ShardTask, output: ShardOutput) -> None:
 def count_lines(task: ShardTask, output: ShardOutput) -> None:
     """Add up one partition's counts and tell each shard which of its lines are frequent."""
     manifest = read_manifest(task.arguments["_manifest"])
-    folder = f"{task.folder.rsplit('/', 1)[0]}/lines/lines"
-    own = [(place, shard) for place, shard in enumerate(manifest.shards) if not shard.indexed]
-    batches = [read_slice(f"{folder}/{shard.name}.arrow", task.arguments["partition"]) for _, shard in own]
-    keys = np.concatenate([column_numpy(batch, "key") for batch in batches])
-    documents = np.concatenate([column_numpy(batch, "documents") for batch in batches]).astype(np.int64)
-    places = np.repeat([place for place, _ in own], [batch.num_rows for batch in batches])
+    stage = task.folder.rsplit("/phases/", 1)[0]
+    found = list(read_slices(stage, manifest, "lines", task.arguments["partition"]))
+    keys = np.concatenate([column_numpy(batch, "key") for batch, _ in found])
+    documents = np.concatenate([column_numpy(batch, "documents") for batch, _ in found]).astype(np.int64)
+    places = np.concatenate([places for _, places in found])
     distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     totals = np.bincount(inverse, weights=documents, minlength=distinct.size)
     frequent = totals[inverse] >= task.settings.lines.min_count
@@ -59,12 +58,6 @@ def count_lines(task: ShardTask, output: ShardOutput) -> None:
     with output.open(f"frequent/{task.shard}.arrow") as file:
         write_slices(file, FREQUENT, split_sorted(FREQUENT, columns, places[frequent], len(manifest.shards)))
     output.count("frequent_lines", int(np.count_nonzero(totals >= task.settings.lines.min_count)))
-
-
-def _frequent_keys(task: ShardTask) -> Iterator[pa.RecordBatch]:
-    for partition in range(task.arguments["line_partitions"]):
-        path = f"{task.folder}/phases/line_counts/frequent/{partition:06d}.arrow"
-        yield read_slice(path, task.arguments["place"])
 
 
 @dataclass
@@ -80,7 +73,9 @@ class LineRemover:
 
     @classmethod
     def of(cls, task: ShardTask) -> LineRemover:
-        batches = list(_frequent_keys(task))
+        manifest = read_manifest(task.arguments["_manifest"])
+        place, partitions = task.arguments["place"], task.arguments["line_partitions"]
+        batches = [batch for batch, _ in read_slices(task.folder, manifest, "frequent", place, partitions)]
         keys = np.concatenate([column_numpy(batch, "key") for batch in batches])
         first = np.concatenate([column_numpy(batch, "first") for batch in batches]).astype(np.bool_)
         settings = task.settings.lines

@@ -72,9 +72,9 @@ def read_manifest(url: str) -> Manifest:
         return msgspec.json.decode(file.read(), type=Manifest)
 
 
-def pack(place: int, rows: np.ndarray) -> np.ndarray:
-    """Return uint64 ids of rows of the shard at `place`."""
-    return (np.uint64(place) << ROW_BITS) | rows.astype(np.uint64)
+def pack(place: int | np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return uint64 ids of rows of the shard at `place` (of each row, or of all)."""
+    return (np.asarray(place, np.uint64) << ROW_BITS) | rows.astype(np.uint64)
 
 
 def load_index(

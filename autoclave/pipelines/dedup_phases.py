@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
 from autoclave.cleaning.dedup.lsh import band_keys, star_edges, unique_edges
 from autoclave.cleaning.dedup.minhash import Signer
-from autoclave.cleaning.dedup.slices import column_numpy, partition_of, read_slice, split_sorted, write_slices
+from autoclave.cleaning.dedup.slices import column_numpy, partition_of, split_sorted, write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.corpus.storage import open_read
 from autoclave.errors import SchemaError
 from autoclave.pipelines.dedup_manifest import Manifest, pack, read_manifest
+from autoclave.pipelines.dedup_merge import read_slices
 from autoclave.pipelines.stage import ShardTask
 
 BANDS = pa.schema([pa.field("key", pa.uint64()), pa.field("row", pa.uint32())])
@@ -180,12 +181,11 @@ def edge_batch(left: np.ndarray, right: np.ndarray, times: np.ndarray) -> pa.Rec
 def find_candidates(task: ShardTask, output: ShardOutput) -> None:
     """Join one partition's slices of all shards: buckets become stars of edges, equal texts name their leader."""
     manifest = read_manifest(task.arguments["_manifest"])
-    partition = task.arguments["partition"]
+    stage, partition = task.folder.rsplit("/phases/", 1)[0], task.arguments["partition"]
     keys, ids = [], []
-    for place, shard in enumerate(manifest.shards):
-        batch = read_slice(shard.file("bands"), partition)
+    for batch, places in read_slices(stage, manifest, "bands", partition):
         keys.append(column_numpy(batch, "key"))
-        ids.append(pack(place, column_numpy(batch, "row")))
+        ids.append(pack(places, column_numpy(batch, "row")))
     flat, owner = np.concatenate(keys), np.concatenate(ids)
     order = np.argsort(flat, kind="stable")  # ids ascend within a key: shards come in order, a key once a shard
     anchors, members, _ = star_edges(flat[order], owner[order])
@@ -193,18 +193,18 @@ def find_candidates(task: ShardTask, output: ShardOutput) -> None:
     with output.open(f"edges/{task.shard}.arrow") as file:
         write_slices(file, EDGES, [edge_batch(left, right, times)])
     with output.open(f"copies/{task.shard}.arrow") as file:
-        write_slices(file, COPIES, [_copies(manifest, partition)])
+        write_slices(file, COPIES, [_copies(stage, manifest, partition)])
     output.count("edges", left.size)
 
 
-def _copies(manifest: Manifest, partition: int) -> pa.RecordBatch:
+def _copies(stage: str, manifest: Manifest, partition: int) -> pa.RecordBatch:
     """Equal texts of different shards: each leader of a shard that yields to a leader elsewhere."""
     keys, ids, scores, names = [], [], [], []
-    for place, shard in enumerate(manifest.shards):
-        batch = read_slice(shard.file("exact"), partition)
+    indexed = np.array([shard.indexed for shard in manifest.shards])
+    for batch, places in read_slices(stage, manifest, "exact", partition):
         keys.append(np.stack([column_numpy(batch, "high"), column_numpy(batch, "low")], axis=1))
-        ids.append(pack(place, column_numpy(batch, "row")))
-        scores.append(np.full(batch.num_rows, np.inf) if shard.indexed else column_numpy(batch, "score"))
+        ids.append(pack(places, column_numpy(batch, "row")))
+        scores.append(np.where(indexed[places], np.inf, column_numpy(batch, "score")))
         names.append(batch.column("doc_id"))
     owner, doc_id = np.concatenate(ids), pa.concat_arrays(names)
     order, leader = group_exact(np.concatenate(keys), np.concatenate(scores), owner)

@@ -41,7 +41,7 @@ def find_passages(task: ShardTask, output: ShardOutput) -> None:
     parts, owners = [], []
     for place in task.arguments["places"]:
         shard = manifest.shards[place]
-        kind = read_assignment(stage, place, task.arguments["verified"], shard.rows).kind
+        kind = read_assignment(stage, manifest, place, task.arguments["verified"]).kind
         row = 0
         for batch in read_documents(shard.documents, ["text"]):
             parts.append(find_tokens(batch.column("text"), kind[row : row + batch.num_rows] == KEPT))

@@ -22,6 +22,7 @@ from autoclave.kernels.text.minhash import permutations, shingle_sets, sign_hash
 from autoclave.kernels.text.normalisation import text_buffers
 from autoclave.kernels.text.xxh3 import hash_slices
 from autoclave.pipelines.dedup_manifest import ROW_BITS, ROW_MASK, Manifest, ManifestShard, pack, read_manifest
+from autoclave.pipelines.dedup_merge import read_slices
 from autoclave.pipelines.stage import ShardTask
 
 KEPT, EXACT, NEAR = 0, 1, 2
@@ -147,9 +148,9 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
 
 def _gather(task: ShardTask, manifest: Manifest) -> pa.Table:
     """All members of one verification task, ordered by (component, preference)."""
-    folder = f"{task.folder.rsplit('/', 1)[0]}/members/members"
+    stage = task.folder.rsplit("/phases/", 1)[0]
     batches = [
-        read_slice(f"{folder}/{place:06d}.arrow", task.arguments["part"]) for place in range(len(manifest.shards))
+        batch for batch, _ in read_slices(stage, manifest, "members", task.arguments["part"], len(manifest.shards))
     ]
     table = pa.Table.from_batches(batches, MEMBERS).combine_chunks()
     component, score, ids = (table.column(name).to_numpy() for name in ("component", "score", "id"))

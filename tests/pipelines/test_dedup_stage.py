@@ -21,7 +21,7 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
-from autoclave.pipelines import dedup_clusters, dedup_external
+from autoclave.pipelines import dedup_clusters, dedup_external, dedup_merge
 from autoclave.pipelines.dedup import explain_settings, run_dedup
 from autoclave.pipelines.dedup_settings import DedupSettings, MinHashSettings
 from autoclave.pipelines.engine import InProcessEngine, LocalEngine
@@ -184,6 +184,19 @@ def test_components_beyond_the_memory_budget_give_the_same_bytes(
     monkeypatch.setattr(dedup_external, "DOCUMENT_BYTES", 30_000)
     run(tmp_path / "disk", inputs, partitions=3, members_per_partition=40, minhash=minhash, memory_budget_mb=1)
     assert outputs(tmp_path / "disk") == outputs(tmp_path / "memory")
+
+
+def test_merged_shuffle_files_give_the_same_bytes(
+    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, inputs, _, _ = planted
+    lines = LineSettings(scope="all", min_count=2)
+    run(tmp_path / "direct", inputs, partitions=3, members_per_partition=40, lines=lines)
+    monkeypatch.setattr(dedup_merge, "FAN_IN", 2)
+    merged = run(tmp_path / "merged", inputs, partitions=3, members_per_partition=40, lines=lines)
+    for kind in ("bands", "exact", "members", "assignments", "lines", "frequent"):
+        assert len(list(read_commits(merged.phase_folder(f"merge_{kind}")))) >= 2
+    assert outputs(tmp_path / "merged") == outputs(tmp_path / "direct")
 
 
 def test_verdicts_do_not_depend_on_the_shards(planted: Any, tmp_path: Path) -> None:
