@@ -202,7 +202,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
 def test_normaliser_is_ccnets() -> None:
     """Expected values are those of cc_net's own tests, and its gluing of lines."""
     marks = "，。、„”“«»」「《》´∶：？！（）；–—．～’…━〈〉【】％"
-    assert normalise(marks, "ccnet-exact") == ',.,""""""""""\'::?!();- - . ~\'...-<>[]%'
+    assert normalise(marks, "ccnet-exact") == ",.," + '"' * 9 + "'::?!();- - . ~'...-<>[]%"
     assert normalise("０２３４５６７８９ | 0123456789", "ccnet-exact") == "000000000 | 0000000000"
     assert normalise("Été\nÀ la plage\x07!", "ccnet-exact") == "etea la plage!"
     assert normalise("Été\nÀ la  plage\x07!", "ccnet") == "ete a la plage!"
@@ -230,7 +230,7 @@ def test_buckets(tmp_path: Path) -> None:
 def test_filter_gives_signals_and_drops_the_tail(tmp_path: Path, ours: ArpaModel) -> None:
     path = str(tmp_path / "en.arpa")
     write_arpa(ours, path)
-    good = "comparisons to singletons like none should always be done with is or is not\nnever the equality operators"
+    good = "pep : 8 title : style guide for python code author : guido van rossum\nwhen in doubt , use your best judgment ."
     texts = [good, "qwx zrt klm bnv plk", good, ""]
     languages = ["en", "en", "de", "en"]
     rules = {"models": {"en": path}, "scorer": "own", "cutoffs": {"en": [200.0, 300.0]}}
