@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 
 from autoclave.errors import CheckpointError, RecipeError
 from autoclave.model.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
+from autoclave.model.devices import resolve_device
 from autoclave.model.generation import SamplingSettings, stream
 from autoclave.model.likelihood import continuation_log_likelihoods
-from autoclave.model.training import resolve_device
 from autoclave.model.transnormer import TransNormerLLM
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from autoclave.errors import InputError
 from autoclave.model.checkpoint import load_model
-from autoclave.model.training import resolve_device
+from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.transnormer import ModelState, TransNormerLLM
 
 PACK_TOKENS_CPU = 2048
@@ -92,14 +92,8 @@ class Scorer:
         Each contributes targets [t1..tn, eos] after inputs [bos, t1..tn]. byte_counts: UTF-8 bytes of each text.
         Raises InputError for a token outside the vocabulary (another tokenizer's).
         """
-        before = torch.get_num_threads()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                nll = self._score_all(documents)
-        finally:
-            torch.set_num_threads(before)
+        with cpu_threads(self.threads), torch.inference_mode():
+            nll = self._score_all(documents)
         tokens = np.fromiter((len(document) + 1 for document in documents), np.int64, len(documents))
         counts = np.asarray(byte_counts, dtype=np.float64)
         bits = np.full(len(documents), np.nan)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from autoclave.errors import CheckpointError, RunError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.config import ModelConfig
+from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.metrics import MetricsFile, peak_flops
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
 from autoclave.model.parallel import World, parallelise
@@ -88,24 +88,6 @@ class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     loss: float
     skipped: int
-
-
-def resolve_device(device: str) -> torch.device:
-    """ "auto" is CUDA when there is one, this process's own GPU under torchrun."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-@contextlib.contextmanager
-def cpu_threads(threads: int) -> Iterator[None]:
-    """PyTorch on so many threads, and as it was before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train(
