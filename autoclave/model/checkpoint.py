@@ -135,15 +135,6 @@ def assign_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) ->
         parameter.requires_grad_(True)
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments as flat names: `<parameter>/exp_avg`, `/exp_avg_sq`, `/step`."""
-    tensors = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{name}/{key}"] = value
-    return tensors
-
-
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put saved moments back, exactly."""
     state: dict[Tensor, dict[str, Any]] = {}

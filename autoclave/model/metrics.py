@@ -11,6 +11,7 @@ import torch
 
 from autoclave.model.checkpoint import write_atomically
 
+METRICS_FILE = "metrics.jsonl"
 # Dense bfloat16 peaks of the vendors' data sheets, FLOP/s.
 PEAK_BFLOAT16 = {
     "H100 PCIe": 756e12,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,17 +139,24 @@ class World:
         return float(norm)
 
     def full_weights(self, model: TransNormerLLM) -> dict[str, Tensor]:
-        """Every parameter whole, on every rank that takes part (all must call)."""
-        return {name: self._gather(name, p.detach(), model) for name, p in model.named_parameters()}
+        """Every parameter whole, on rank 0's CPU, nothing elsewhere (all ranks must call)."""
+        return self._collect(((name, p.detach()) for name, p in model.named_parameters()), model)
+
+    def _collect(self, tensors: Iterable[tuple[str, Tensor]], model: TransNormerLLM) -> dict[str, Tensor]:
+        """One whole tensor at a time, so that no GPU ever holds them all."""
+        whole: dict[str, Tensor] = {}
+        for name, tensor in tensors:
+            full = self._gather(name, tensor, model) if tensor.dim() else tensor
+            if self.rank == 0:
+                whole[name] = full.cpu()
+        return whole
 
     def full_moments(self, model: TransNormerLLM, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """The optimizer's moments whole, as `<parameter>/<moment>`."""
-        moments = {}
-        for name, parameter in model.named_parameters():
-            for key, value in optimizer.state.get(parameter, {}).items():
-                flat = f"{name}/{key}"
-                moments[flat] = value if value.dim() == 0 else self._gather(flat, value, model)
-        return moments
+        """The optimizer's moments whole, as `<parameter>/<moment>`, on rank 0's CPU (all ranks must call)."""
+        states = ((name, optimizer.state.get(parameter, {})) for name, parameter in model.named_parameters())
+        return self._collect(
+            ((f"{name}/{key}", value) for name, state in states for key, value in state.items()), model
+        )
 
     def shard_moments(self, model: TransNormerLLM, moments: dict[str, Tensor]) -> dict[str, Tensor]:
         """Whole moments cut as this rank's parameters are."""

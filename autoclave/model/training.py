@@ -19,7 +19,7 @@ from autoclave.errors import CheckpointError, RunError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.config import ModelConfig
 from autoclave.model.devices import cpu_threads, resolve_device
-from autoclave.model.metrics import MetricsFile, peak_flops
+from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
 from autoclave.model.parallel import World, parallelise
 from autoclave.model.transnormer import TransNormerLLM
@@ -138,7 +138,7 @@ class Trainer:
         self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, self.device.type)
         self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
         self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
-        self.metrics = MetricsFile(folder / "metrics.jsonl")
+        self.metrics = MetricsFile(folder / METRICS_FILE)
         self.loss = math.nan
         self.skipped_in_a_row = 0
         on_cuda = self.device.type == "cuda"
@@ -159,8 +159,10 @@ class Trainer:
             model.initialise(self.settings.seed)
         else:
             moments = self.load(model, latest)
+        if self.world.shard_size == 1:  # else FSDP moves a layer at a time and keeps its share only
+            model = model.to(self.device)
         self.model = parallelise(
-            model.to(self.device),
+            model,
             self.world,
             compile_layers=self.settings.compile,
             activation_checkpointing=self.settings.activation_checkpointing,

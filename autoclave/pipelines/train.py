@@ -10,12 +10,15 @@ from typing import Any, Literal
 import msgspec
 import xxhash
 
+from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
 from autoclave.model.config import ModelConfig, preset
+from autoclave.model.metrics import METRICS_FILE, MetricsFile
 from autoclave.model.optimizer import OptimizerSettings
 from autoclave.model.training import TrainResult, TrainSettings, checkpoint_matches, train
-from autoclave.pipelines.stage import Stage, StageContext
+from autoclave.pipelines.engine import Resources
+from autoclave.pipelines.stage import ShardTask, Stage, StageContext
 from autoclave.tokenize.loader import TokenLoader
 from autoclave.tokenize.shards import MANIFEST, TOKENIZER, Manifest, read_manifest
 
@@ -33,6 +36,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     threads: CPU threads; the loss curve is bit-identical for one value of it
     device, precision, compile, activation_checkpointing, tensor_parallel, sequence_parallel: see
         autoclave/model/training.py
+    gpus: of the worker that trains, with --engine ray (which needs a folder that all machines see)
     checkpoint_every: steps between checkpoints; keep_checkpoints: newest ones kept
     """
 
@@ -53,6 +57,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     clip_norm: float = 1.0
     z_loss: float = 0.0
     threads: int = 1
+    gpus: float = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
@@ -140,36 +145,55 @@ def train_on_shards(
     )
 
 
+def train_shard(task: ShardTask, output: ShardOutput) -> None:
+    """Train on a worker of the engine, into a folder that the driver sees as well."""
+    arguments = task.arguments
+    result = train_on_shards(
+        arguments["_tokens"], arguments["_out"], task.settings, seed=task.seed, restart_if_changed=True
+    )
+    output.count("tokens", result.tokens)
+
+
 def run_train(context: StageContext[TrainStageSettings]) -> None:
-    """Train on the shards of the stage before; resumes at the newest checkpoint, restarts where they changed."""
+    """Train on the shards of the stage before; resumes at the newest checkpoint, restarts where they changed.
+
+    The local engine trains in this process and shows every step; Ray trains on a worker with `gpus` GPUs.
+    """
     if context.previous is None:
         raise RecipeError(f"{context.name}: needs the output of a tokenize stage")
     if not context.folder.is_local:
         raise RecipeError(f"{context.name}: writes checkpoints to a local folder, not to {context.folder.url}")
+    if context.engine.name == "ray":
+        _train_on_worker(context, context.previous.url)
+    else:
+        _train_here(context, context.previous.url)
+    lines = MetricsFile(Path(context.folder.root) / METRICS_FILE).read()
+    losses = [line["loss"] for line in lines if line["loss"] is not None]
+    if losses:
+        context.progress.message(f"{context.name}: loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a token")
+        context.results |= {"training_loss": losses[-1], "training_tokens": float(lines[-1]["tokens"])}
+
+
+def _train_here(context: StageContext[TrainStageSettings], tokens: str) -> None:
     settings = context.settings
-    first_loss: list[float] = []
 
     def report(line: dict[str, Any]) -> None:
-        loss = line["loss"]
-        if loss is not None and not first_loss:
-            first_loss.append(loss)
-        shown = "not finite, skipped" if loss is None else f"{loss:.3f}"
-        note = f"loss {shown}  {line['tokens_per_second']:,.0f} tokens/s"
+        shown = "not finite, skipped" if line["loss"] is None else f"loss {line['loss']:.3f}"
+        note = f"{shown}  {line['tokens_per_second']:,.0f} tokens/s"
         context.progress.update(context.name, line["step"], settings.steps, note)
 
     context.progress.begin(context.name, settings.steps)
-    result = train_on_shards(
-        context.previous.url,
-        context.folder.root,
-        settings,
-        seed=context.seed,
-        restart_if_changed=True,
-        progress=report,
-    )
+    train_on_shards(tokens, context.folder.root, settings, seed=context.seed, restart_if_changed=True, progress=report)
     context.progress.end(context.name)
-    if first_loss:
-        context.progress.message(f"{context.name}: loss {first_loss[0]:.3f} -> {result.loss:.3f} nats a token")
-    context.results |= {"training_loss": result.loss, "training_tokens": float(result.tokens)}
+
+
+def _train_on_worker(context: StageContext[TrainStageSettings], tokens: str) -> None:
+    settings = context.settings
+    shards = read_manifest(tokens_folder(tokens)).shards
+    task = context.task(
+        "000000", phase="run", shards=[entry.checksum for entry in shards], _tokens=tokens, _out=context.folder.root
+    )
+    context.map_shards(train_shard, [task], phase="run", resources=Resources(settings.threads, settings.gpus))
 
 
 STAGE = Stage("train", TrainStageSettings, run_train, reads="tokens", writes="model")

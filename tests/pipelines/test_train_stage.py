@@ -61,6 +61,10 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return context.folder
 
 
+def documents_of(tokens: Folder) -> list[DocumentShard]:
+    return document_shards(Folder(Path(tokens.root).parent / "documents"))
+
+
 def make_context(folder: Path, tokens: Folder, settings: TrainStageSettings, seed: int = 0) -> StageContext[Any]:
     context = StageContext("train", Folder(folder), settings, seed, InProcessEngine(), previous=tokens)
     context.progress = Silent()
@@ -85,6 +89,16 @@ def test_the_stage_trains_on_the_shards_and_copies_their_tokenizer(model: Path, 
     assert lines[0]["loss"] == pytest.approx(math.log(vocabulary), rel=0.05)
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert (model / "tokenizer.json").read_bytes() == tokens.read_bytes("tokens/tokenizer.json")
+
+
+def test_a_worker_trains_as_this_process_does(
+    model: Path, tokens: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(tmp_path, tokens, SETTINGS)
+    monkeypatch.setattr(context.engine, "name", "ray")
+    run_train(context)
+    assert (tmp_path / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    assert context.results["training_tokens"] == metrics(model)[-1]["tokens"]
 
 
 def test_a_finished_stage_is_not_redone_and_changed_settings_start_anew(
@@ -132,7 +146,7 @@ def test_scores_of_tokens_and_of_documents_agree_and_are_those_of_the_scorer(
 ) -> None:
     settings = ScoreSettings(device="cpu", pack_tokens=256)
     score_folder(tokens.url, str(model), str(tmp_path / "a"), settings, InProcessEngine())
-    documents = document_shards(tokens)
+    documents = documents_of(tokens)
     score_folder("", str(model), str(tmp_path / "b"), settings, InProcessEngine(), documents=documents)
     scorer = Scorer.from_checkpoint(model, device="cpu", pack_tokens=256)
     encoder = Encoder.open(str(model / "tokenizer.json"))
@@ -169,7 +183,7 @@ def test_documents_need_the_checkpoints_tokenizer(model: Path, tokens: Folder, t
     bare.mkdir()
     for name in ("config.json", "model.safetensors"):
         (bare / name).write_bytes((model / name).read_bytes())
-    shards: list[DocumentShard] = document_shards(tokens)
+    shards = documents_of(tokens)
     with pytest.raises(Exception, match=r"has no tokenizer\.json"):
         score_folder("", str(bare), str(tmp_path / "s"), ScoreSettings(), InProcessEngine(), documents=shards)
     with pytest.raises(CheckpointError, match="holds no"):
