@@ -63,7 +63,7 @@ def test_undeclared_encodings_are_detected(text: str, encoding: str) -> None:
 
 def test_the_page_knows_better_than_a_default_of_the_server() -> None:
     """Servers that declare ISO-8859-1 for everything: any bytes are valid in it."""
-    data = '<meta http-equiv="Content-Type" content="text/html; charset=gb2312">'.encode() + "\u597d".encode("gbk")
+    data = b'<meta http-equiv="Content-Type" content="text/html; charset=gb2312">' + "\u597d".encode("gbk")
     assert "\u597d" in decode(data, "ISO-8859-1").text
 
 

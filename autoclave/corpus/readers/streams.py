@@ -19,6 +19,7 @@ from autoclave.corpus.readers.frames import GZIP_MAGIC, LZ4_MAGIC, ZSTD_MAGIC, C
 
 READ_BYTES = 1 << 18
 PROBE_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 14
 # Set on the offset of a record that does not begin a frame of its own; the low bits are then its position in the
 # uncompressed stream. It keeps offsets unique: frame starts are counted in compressed bytes.
 INSIDE_FRAME = 1 << 62
@@ -126,8 +127,8 @@ class ByteStream:
 
     def read_block(self) -> bytes | None:
         """Consume and return what stands before the next empty line, and the line; None where it is not at hand."""
-        end = self._buffer.find(b"\r\n\r\n") + 4
-        bare = self._buffer.find(b"\n\n", 0, end if end > 3 else len(self._buffer)) + 2
+        end = self._buffer.find(b"\r\n\r\n", 0, BLOCK_BYTES) + 4
+        bare = self._buffer.find(b"\n\n", 0, end if end > 3 else BLOCK_BYTES) + 2
         if bare > 1:
             end = bare
         return self.read(end) if end > 3 else None
@@ -335,13 +336,22 @@ class ByteStream:
                 continue
             start += at
             window = window[at:]
-            if self._try_frame(codec, start):
+            if self._may_be_frame(codec, window) and self._try_frame(codec, start):
                 self._file.seek(start)
                 self._raw, self._raw_start = b"", start
                 return True
             self._file.seek(start + len(window))
             start += 1
             window = window[1:]
+
+    def _may_be_frame(self, codec: Codec, window: bytes) -> bool:
+        """Whether what is at hand of a frame inflates: most chance finds are ruled out without reading the file."""
+        try:
+            out, _ = codec.step(codec.new(), window[:2048])
+        except codec.errors:
+            return False
+        # zstd gives nothing before the end of a block, which may be far off; gzip has given something by now.
+        return bool(out) or len(window) < 2048 or codec.name != "gzip"
 
     def _try_frame(self, codec: Codec, start: int) -> bool:
         self._file.seek(start)
