@@ -161,13 +161,13 @@ def repetition_datatrove(text: str, words: list[str]) -> dict[str, float]:
     return result
 
 
-def repetition_union(text: str, words: list[str]) -> dict[str, float]:
+def repetition_union(text: str, words: list[str], empty: float = 0.0) -> dict[str, float]:
     result: dict[str, float] = {}
     for unit, mark in (("line", "\n"), ("paragraph", "\n\n")):
         items = [item.strip() for item in text.split(mark) if item.strip()]
         count, chars = members(items)
-        result[f"duplicate_{unit}_ratio"] = share(count, len(items))
-        result[f"duplicate_{unit}_character_ratio"] = share(chars, sum(map(len, items)))
+        result[f"duplicate_{unit}_ratio"] = share(count, len(items), empty)
+        result[f"duplicate_{unit}_character_ratio"] = share(chars, sum(map(len, items)), empty)
     total = sum(map(len, words))
     for n in range(2, 11):
         found = grams(words, n)

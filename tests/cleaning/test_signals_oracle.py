@@ -29,13 +29,14 @@ TERMINALS = {chr(point) for point in np.flatnonzero(CLASSES & TERMINAL)}
 
 # Text that repeats itself, breaks lines in every way, and holds every plane of Unicode.
 PIECES = [
-    "the", "be", "The", "of", "a", "bc", "ab", "c", "word", "…", "...", "....", ". . .", "#", "##", "#a#", "•", "●",
-    "-", "*", "- item", "‣ x", "read more", "Read More..", "[...]", "(...)", "[…]", "-»", "\n", "\n\n", "\n\n\n", "\r\n",
-    "\r", "\x0b", "\x1c", "\x85", "\u2028", " ", "  ", "\t", "\u3000", "\u00a0", "\x00", "。", "！", "?", "!", ".", "'", '"',
-    ",", "[12]", "[edit]", "[citation needed]", "[]", "[٣]", "{", "javascript", "JavaScript", "lorem ipsum",
-    "Lorem IPSUM",
-    "terms of use", "Use cookies", "privacy policy", "uses cookies", "x" * 1001, "数据", "清洗", "ひらがな", "カナ",
-    "ภาษา", "한국어", "é", "e\u0301", "𝔘", "🙂", "\U0010ffff", "ß", "İ", "K", "don't", "Mr.", "e.g.", "3.14", "10km",
+    "the", "be", "The", "of", "a", "bc", "ab", "c", "word", "…", "...", "....", ". . .", "#", "##", "#a#", "•",
+    "●", "-", "*", "- item", "‣ x", "read more", "Read More..", "[...]", "(...)", "[…]", "-»", "\n", "\n\n",
+    "\n\n\n", "\r\n", "\r", "\x0b", "\x1c", "\x85", "\u2028", " ", "  ", "\t", "\u3000", "\u00a0", "\x00", "。",
+    "！", "?", "!", ".", "'", '"', ",", "[12]", "[edit]", "[citation needed]", "[]", "[٣]", "{", "javascript",
+    "JavaScript", "lorem ipsum", "Lorem IPSUM", "terms of use", "Use cookies", "privacy policy", "uses cookies",
+    "x" * 1001, "数据", "清洗", "ひらがな", "カナ", "ภาษา", "한국어", "é", "e\u0301", "𝔘", "🙂", "\U0010ffff", "ß", "İ",
+    "K",
+    "don't", "Mr.", "e.g.", "3.14", "10km",
 ]  # fmt: skip
 TEXT = st.lists(st.one_of(st.sampled_from(PIECES), st.sampled_from(PIECES), st.text(max_size=4)), max_size=60).map(
     "".join
@@ -73,7 +74,7 @@ QUALITY: dict[str, Callable[[str, Scan], dict[str, float]]] = {
 REPETITION: dict[str, Callable[[str, Scan], dict[str, float]]] = {
     "paper": lambda text, scan: oracle.repetition_union(text, words_of(scan, "script")),
     "datatrove": lambda text, scan: oracle.repetition_datatrove(text, words_of(scan, "tokens")),
-    "dclm": lambda text, scan: oracle.repetition_union(text, words_of(scan, "unicode")),
+    "dclm": lambda text, scan: oracle.repetition_union(text, words_of(scan, "unicode"), empty=1.0),
     "dolma": lambda text, scan: oracle.repetition_dolma(text),
     "curator": lambda text, scan: oracle.repetition_curator(text),
 }

@@ -42,11 +42,11 @@ FINEWEB2 = {
 """Limits of FineWeb-2 (cmn_Hani, jpn_Jpan, kor_Hang), whose paragraph and duplicate-line-character rules are off."""
 
 
-def _segment_columns(scan: Scan, unit: str, found: np.ndarray, first: int, whole: np.ndarray) -> Columns:
+def _segment_columns(unit: str, found: np.ndarray, first: int, whole: np.ndarray, empty: float = 0.0) -> Columns:
     """Return the two duplicate ratios of lines or paragraphs; `first` is the column of `found` to use."""
     return {
-        f"duplicate_{unit}_ratio": ratio(found[:, first], found[:, 0]),
-        f"duplicate_{unit}_character_ratio": ratio(found[:, first + 1], whole),
+        f"duplicate_{unit}_ratio": ratio(found[:, first], found[:, 0], empty),
+        f"duplicate_{unit}_character_ratio": ratio(found[:, first + 1], whole, empty),
     }
 
 
@@ -71,8 +71,8 @@ def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
     paragraphs = scan.duplicates(segments.PARAGRAPH_RUNS, strip_text=True)
     lines = scan.duplicates(segments.LINE_RUNS)
     return {
-        **_segment_columns(scan, "paragraph", paragraphs, 2, chars),
-        **_segment_columns(scan, "line", lines, 2, chars),
+        **_segment_columns("paragraph", paragraphs, 2, chars),
+        **_segment_columns("line", lines, 2, chars),
         **_ngram_columns(scan, "tokens", ngrams.DATATROVE, chars)[0],
     }
 
@@ -83,13 +83,15 @@ def _word_chars(scan: Scan, kind: str) -> np.ndarray:
     return sums[words.offsets[1:]] - sums[words.offsets[:-1]]
 
 
-def _union(kind: str) -> Callable[[Scan, Measurement], Columns]:
+def _union(kind: str, empty: float = 0.0) -> Callable[[Scan, Measurement], Columns]:
+    """Return the measure that DCLM and the paper share; empty: the ratios of a text without lines (DCLM drops it)."""
+
     def measure(scan: Scan, measurement: Measurement) -> Columns:
         paragraphs = scan.duplicates(segments.PARAGRAPHS, strip=True, drop_blank=True)
         lines = scan.duplicates(segments.LINES, strip=True, drop_blank=True)
         return {
-            **_segment_columns(scan, "line", lines, 4, lines[:, 1]),
-            **_segment_columns(scan, "paragraph", paragraphs, 4, paragraphs[:, 1]),
+            **_segment_columns("line", lines, 4, lines[:, 1], empty),
+            **_segment_columns("paragraph", paragraphs, 4, paragraphs[:, 1], empty),
             **_ngram_columns(scan, kind, ngrams.UNION, _word_chars(scan, kind))[0],
         }
 
@@ -100,7 +102,7 @@ def _dolma(scan: Scan, measurement: Measurement) -> Columns:
     chars = _word_chars(scan, "whitespace")
     lines = scan.duplicates(segments.LINE_RUNS)
     return {
-        **_segment_columns(scan, "line", lines, 4, chars),
+        **_segment_columns("line", lines, 4, chars),
         **_ngram_columns(scan, "whitespace", ngrams.DOLMA, chars)[0],
     }
 
@@ -121,8 +123,8 @@ def _curator(scan: Scan, measurement: Measurement) -> Columns:
         column = columns[f"duplicate_{n}gram_ratio"]
         columns[f"duplicate_{n}gram_ratio"] = np.where(numbers < n, np.float32(1), column)
     return {
-        **_segment_columns(scan, "line", lines, 2, lines[:, 1]),
-        **_segment_columns(scan, "paragraph", paragraphs, 2, paragraphs[:, 1]),
+        **_segment_columns("line", lines, 2, lines[:, 1]),
+        **_segment_columns("paragraph", paragraphs, 2, paragraphs[:, 1]),
         **columns,
     }
 
@@ -137,7 +139,7 @@ _DCLM_ORDER = (LINES[0], PARAGRAPHS[0], LINES[1], PARAGRAPHS[1], *TOP, *DUPLICAT
 FILTERS = {
     "paper": _filter("paper", _union("script"), *_DCLM_ORDER),
     "datatrove": _filter("datatrove", _datatrove, *PARAGRAPHS, *LINES, *TOP, *DUPLICATE),
-    "dclm": _filter("dclm", _union("unicode"), *_DCLM_ORDER),
+    "dclm": _filter("dclm", _union("unicode", empty=1.0), *_DCLM_ORDER),
     "dolma": _filter("dolma", _dolma, *LINES, *TOP, *DUPLICATE),
     "curator": _filter("curator", _curator, LINES[0], PARAGRAPHS[0], LINES[1], PARAGRAPHS[1], *TOP, *DUPLICATE),
 }
