@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from autoclave.corpus.readers.raw import ErrorReport
+from autoclave.corpus.readers.records import WarcRecord
 from autoclave.corpus.readers.streams import INSIDE_FRAME, ByteStream
-from autoclave.corpus.readers.warc import WarcRecord
 
 LINE_LIMIT = 1 << 16
 # URL (which may hold spaces), IP address, date, content type (may be empty), [four fields of version 2,] length.

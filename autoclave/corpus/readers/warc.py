@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os import PathLike
 from typing import BinaryIO
 
 import pyarrow as pa
 
+from autoclave.corpus.readers.arc import arc_records
 from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response
 from autoclave.corpus.readers.raw import (
     MAX_PAYLOAD_BYTES,
@@ -26,6 +26,7 @@ from autoclave.corpus.readers.raw import (
     parse_content_type,
     parse_date,
 )
+from autoclave.corpus.readers.records import WarcRecord
 from autoclave.corpus.readers.streams import ByteStream
 from autoclave.corpus.storage import open_read
 
@@ -41,20 +42,6 @@ _DOCUMENT_TYPES = frozenset({"response", "resource", "conversion"})
 def plausible_record(head: bytes) -> bool:
     """Whether uncompressed bytes begin like a WARC or ARC record."""
     return bool(_VERSION.match(head)) or bool(_ARC_FIRST.match(head))
-
-
-@dataclass
-class WarcRecord:
-    """One record as stored. `content` is None where it was longer than the limit; `length` counts it all the same."""
-
-    offset: int
-    headers: dict[str, str]
-    content: bytes | None
-    length: int
-
-    @property
-    def kind(self) -> str:
-        return self.headers.get("warc-type", "").lower()
 
 
 class WarcParser:
@@ -262,8 +249,6 @@ def read_warc(
         parser = WarcParser(file, source, errors, max_payload_bytes)
         builder = RawBatchBuilder(source)
         if _ARC_FIRST.match(parser.stream.peek(4096)):
-            from autoclave.corpus.readers.arc import arc_records
-
             records = arc_records(parser.stream, source, errors, max_payload_bytes)
         else:
             records = iter(parser)
