@@ -4,6 +4,7 @@
     python benchmarks/dedup.py union
     python benchmarks/dedup.py quality [--data DIR]
     python benchmarks/dedup.py pipeline [--documents 50000] [--words 150] [--datatrove-python P]
+    python benchmarks/dedup.py skew [--documents 50000]
     python benchmarks/dedup.py growth [--sizes 10000 100000 1000000] [--words 100]
 
 rensa and datatrove run in environments of their own (pip install rensa==0.5.0 numpy; pip install datatrove==0.10.1
@@ -309,7 +310,7 @@ def write_parquet(folder: Path, corpus: list[str], files: int) -> list[str]:
     return paths
 
 
-def run_stage(out: Path, paths: list[str], workers: int, **settings: Any) -> Any:
+def run_stage(out: Path, paths: list[str], workers: int, progress: Any = None, **settings: Any) -> Any:
     from autoclave.corpus.storage import Folder
     from autoclave.pipelines.dedup import run_dedup
     from autoclave.pipelines.dedup_settings import DedupSettings
@@ -319,6 +320,7 @@ def run_stage(out: Path, paths: list[str], workers: int, **settings: Any) -> Any
     engine = make_engine("local", workers)
     inputs = list(parquet_shards(paths))
     context = StageContext("dedup", Folder(out), DedupSettings(**settings), 0, engine, inputs=inputs)
+    context.progress = progress or context.progress
     try:
         run_dedup(context)
     finally:
@@ -330,7 +332,7 @@ def main() -> None:
     import dedup_scale
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["signatures", "union", "quality", "pipeline", "growth", "growth-one"])
+    parser.add_argument("what", choices=["signatures", "union", "quality", "pipeline", "skew", "growth", "growth-one"])
     parser.add_argument("--rensa-python", help="a Python with rensa")
     parser.add_argument("--datatrove-python", help="a Python with datatrove and spacy")
     default = os.environ.get("AUTOCLAVE_DATA", str(HERE.parent.parent / "shared/data"))
@@ -344,6 +346,7 @@ def main() -> None:
         "union": union,
         "quality": quality,
         "pipeline": dedup_scale.pipeline,
+        "skew": dedup_scale.skew,
         "growth": dedup_scale.growth,
         "growth-one": dedup_scale.growth_one,
     }

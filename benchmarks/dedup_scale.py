@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,8 @@ import dedup
 import numpy as np
 import pyarrow.parquet as pq
 
-from autoclave.corpus.commits import merge_counts, read_commits
+from autoclave.corpus.commits import read_commits
+from autoclave.pipelines.stage import Silent
 
 PHASES = ("signatures", "candidates", "clusters", "members", "verify", None)
 
@@ -101,41 +101,95 @@ def pipeline(arguments: argparse.Namespace) -> None:
     print(f"    recall {recall:.4f}, precision {precision:.4f} against exact Jaccard 0.75; {removed:,} removed")
 
 
+class Peaks(Silent):
+    """Notes the peak memory of each phase (Linux: VmHWM, reset at its beginning)."""
+
+    def __init__(self) -> None:
+        self.megabytes: dict[str, float] = {}
+
+    def begin(self, name: str, total: int) -> None:
+        Path("/proc/self/clear_refs").write_text("5")
+
+    def end(self, name: str) -> None:
+        status = Path("/proc/self/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        self.megabytes[name.rpartition("/")[2]] = int(peak.split()[1]) / 1024
+
+
 def growth(arguments: argparse.Namespace) -> None:
-    """Seconds a phase, peak memory and storage of growing corpora, one worker, 10,000 documents a shard."""
+    """Seconds, peak memory and storage of growing corpora by phase, one worker, 10,000 documents a shard."""
     print(f"growth: texts of about {arguments.words} words, 30 % planted copies, one worker, 10,000 documents a shard")
-    print(
-        f"  {'documents':>10} {'seconds':>8} {'us/doc':>7} {'peak MB':>8} {'base MB':>8} {'B/doc kept':>11}  by phase"
-    )
+    found: dict[str, Any] = {}
     for size in arguments.sizes:
         script = [sys.executable, str(Path(dedup.__file__)), "growth-one", "--documents", str(size)]
         answer = subprocess.run([*script, "--words", str(arguments.words)], capture_output=True, text=True, check=True)
-        found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-        phases = " ".join(f"{name} {seconds:.1f}" for name, seconds in found["phases"].items())
+        found = json.loads(answer.stdout.splitlines()[-1])
+        per_document = f"{found['seconds'] / size * 1e6:.0f} us and {found['storage'] / size:.0f} B of phase files"
+        print(f"  {size:,} documents: {found['seconds']:.1f} s, {per_document} a document; idle {found['base']:.0f} MB")
+        for phase, seconds in found["phases"].items():
+            print(
+                f"    {phase:<12} {seconds:>8.2f} s {seconds / size * 1e6:>8.1f} us/doc {found['peaks'][phase]:>8.0f} MB"
+            )
+        sys.stdout.flush()
+    extrapolate(found, arguments.sizes[-1], arguments.words)
+
+
+def extrapolate(found: dict[str, Any], size: int, words: int) -> None:
+    """Print what 10^9 and 10^10 documents of the same kind would need, from the largest size measured."""
+    from autoclave.pipelines.dedup_clusters import DENSE_BYTES
+
+    seconds = {phase: value / size for phase, value in found["phases"].items()}
+    serial = seconds.pop("clusters")
+    print(f"  extrapolated from {size:,} documents of about {words} words (measured rates of one core, linear growth):")
+    for documents in (10**9, 10**10):
+        hours = sum(seconds.values()) * documents / 3600
+        alone = serial * documents / 3600
+        memory = DENSE_BYTES * documents / 2**30
+        workers = max(1, round(hours / 10))
         print(
-            f"  {size:>10,} {found['seconds']:>8.1f} {found['seconds'] / size * 1e6:>7.0f} {found['peak']:>8.0f}"
-            f" {found['base']:>8.0f} {found['storage'] / size:>11.0f}  {phases}",
-            flush=True,
+            f"    {documents:.0e} documents: {hours:,.0f} core-hours, {workers:,} workers for 10 hours of at most"
+            f" {max(found['peaks'].values()):.0f} MB; {found['storage'] / size * documents / 1e12:.1f} TB of phase files;"
+            f" clusters on one node {alone:.1f} h with {memory:,.0f} GB, or by files within memory_budget_mb"
         )
+    print("    assumes: shards of the same size, 16 shards a partition, copies as planted; texts are read three times;")
+    print("    more than 256 files a task are merged first (one more copy of bands and members, not measured here).")
 
 
 def growth_one(arguments: argparse.Namespace) -> None:
     """One size, in a process of its own so that its peak memory is its own; prints JSON."""
+    peaks = Peaks()
     with tempfile.TemporaryDirectory() as folder:
         _write_large(Path(folder, "in"), arguments.documents, arguments.words)
         paths = sorted(str(path) for path in Path(folder, "in").iterdir())
-        dedup.run_stage(Path(folder, "warm"), paths[:1], 0)
-        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        warm = Peaks()
+        dedup.run_stage(Path(folder, "warm"), paths[:1], 0, warm)
         started = time.perf_counter()
-        context = dedup.run_stage(Path(folder, "out"), paths, 0)
+        context = dedup.run_stage(Path(folder, "out"), paths, 0, peaks)
         seconds = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         commits = {phase: list(read_commits(context.phase_folder(phase))) for phase in PHASES}
-        phases = {str(phase or "apply"): round(sum(c.seconds for c in done), 2) for phase, done in commits.items()}
-        kept = ("signatures", "candidates", "clusters", "members", "verify")
-        storage = sum(file.bytes for phase in kept for c in commits[phase] for file in c.outputs.values())
-        counts = {str(phase): merge_counts([c.counts for c in done]) for phase, done in commits.items()}
-    print(json.dumps({"seconds": seconds, "peak": peak, "base": base, "storage": storage, "phases": phases} | counts))
+        phases = {str(phase or "dedup"): round(sum(c.seconds for c in done), 2) for phase, done in commits.items()}
+        storage = sum(
+            file.bytes for phase, done in commits.items() if phase for c in done for file in c.outputs.values()
+        )
+    answer = {"seconds": seconds, "peaks": peaks.megabytes, "storage": storage, "phases": phases}
+    print(json.dumps(answer | {"base": min(warm.megabytes.values())}))
+
+
+def skew(arguments: argparse.Namespace) -> None:
+    """Every document in one bucket: one page that differs in a number, and as many unlike ones."""
+    template = dedup.texts(1, 100, 1)[0]
+    corpus = [f"{template} page {i}" for i in range(arguments.documents)]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, texts in (("one bucket", corpus), ("no bucket", dedup.texts(len(corpus), 102, 2))):
+            paths = dedup.write_parquet(Path(folder, name), texts, max(2, len(texts) // 10_000))
+            dedup.run_stage(Path(folder, "warm" + name), paths[:1], 0)
+            peaks = Peaks()
+            started = time.perf_counter()
+            context = dedup.run_stage(Path(folder, "out" + name), paths, 0, peaks)
+            seconds = time.perf_counter() - started
+            kept = sum(commit.kept for commit in context.commits)
+            peak = max(peaks.megabytes.values())
+            dedup.row(f"{len(texts):,} documents in {name}", seconds, "s", f"{kept:,} kept, peak {peak:.0f} MB")
 
 
 def _write_large(folder: Path, count: int, words: int) -> None:

@@ -8,7 +8,8 @@ Permutations are datasketch's (minhash.py of 2.0.0): `affine32` is a * fmix32(h)
 is (a * h + b) modulo 2^64, then modulo the Mersenne prime 2^61 - 1, then the low 32 bits.
 """
 
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
@@ -41,36 +42,44 @@ def permutations(num_perm: int, seed: int, scheme: Scheme) -> tuple[np.ndarray, 
 
 
 @njit(cache=True, nogil=True)
-def permute_affine32(hashes: np.ndarray, count: int, a: np.ndarray, b: np.ndarray, signature: np.ndarray) -> None:
-    """signature[k] = min over the first `count` hashes of a[k] * fmix32(h) + b[k]; `hashes` (uint32) is overwritten."""
-    for j in range(count):
+def _permute_affine32(
+    hashes: np.ndarray, starts: np.ndarray, ends: np.ndarray, a: np.ndarray, b: np.ndarray, signatures: np.ndarray
+) -> None:
+    """signatures[i, k] = min over the hashes h of set i of a[k] * fmix32(h) + b[k]; overwrites `hashes` (uint32)."""
+    for j in range(hashes.size):
         h = hashes[j]
         h = _U32(h ^ (h >> _U32(16)))
         h = _U32(h * _U32(0x85EBCA6B))
         h = _U32(h ^ (h >> _U32(13)))
         h = _U32(h * _U32(0xC2B2AE35))
         hashes[j] = _U32(h ^ (h >> _U32(16)))
-    for k in range(a.size):
-        factor, addend = a[k], b[k]
-        lowest = _U32(0xFFFFFFFF)
-        for j in range(count):
-            lowest = min(lowest, _U32(factor * hashes[j] + addend))
-        signature[k] = lowest
+    for i in range(starts.size):
+        own = hashes[starts[i] : ends[i]]
+        for k in range(a.size):
+            factor, addend = a[k], b[k]
+            lowest = _U32(0xFFFFFFFF)
+            for j in range(own.size):
+                lowest = min(lowest, _U32(factor * own[j] + addend))
+            signatures[i, k] = lowest
 
 
 @njit(cache=True, nogil=True)
-def permute_legacy(hashes: np.ndarray, count: int, a: np.ndarray, b: np.ndarray, signature: np.ndarray) -> None:
-    """As `permute_affine32`, with the permutations of datasketch before 2.0; a, b: uint64."""
-    for k in range(a.size):
-        factor, addend = a[k], b[k]
-        lowest = _LOW32
-        for j in range(count):
-            x = factor * np.uint64(hashes[j]) + addend
-            x = (x & _PRIME) + (x >> np.uint64(61))
-            if x >= _PRIME:
-                x -= _PRIME
-            lowest = min(lowest, x & _LOW32)
-        signature[k] = _U32(lowest)
+def _permute_legacy(
+    hashes: np.ndarray, starts: np.ndarray, ends: np.ndarray, a: np.ndarray, b: np.ndarray, signatures: np.ndarray
+) -> None:
+    """As `_permute_affine32`, with the permutations of datasketch before 2.0; a, b: uint64."""
+    for i in range(starts.size):
+        own = hashes[starts[i] : ends[i]]
+        for k in range(a.size):
+            factor, addend = a[k], b[k]
+            lowest = _LOW32
+            for j in range(own.size):
+                x = factor * np.uint64(own[j]) + addend
+                x = (x & _PRIME) + (x >> np.uint64(61))
+                if x >= _PRIME:
+                    x -= _PRIME
+                lowest = min(lowest, x & _LOW32)
+            signatures[i, k] = _U32(lowest)
 
 
 @njit(cache=True, nogil=True)
@@ -97,72 +106,91 @@ def _hash_windows(
 
 
 @njit(cache=True, nogil=True)
-def shingle_hashes(
+def _hash_windows_sha1(
+    out: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int, count: int, hashes: np.ndarray
+) -> None:
+    scratch = np.empty(85, np.uint32)
+    for j in range(count):
+        hashes[j] = _U32(sha1_32(out, starts[j], ends[j + width - 1], scratch))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _units(
     data: np.ndarray,
     start: int,
     end: int,
     table: np.ndarray,
-    ngram: int,
     by_character: bool,
-    use_sha1: bool,
     out: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
-    hashes: np.ndarray,
-) -> tuple[int, int]:
-    """Fill `hashes` (uint32) with the 32-bit hash of each shingle of one text; returns (shingles, words)."""
+) -> Any:
+    """Normalise one text; returns (units to shingle, words)."""
     size, words = normalise(data, start, end, table, not by_character, out, starts, ends)
     units = _characters(out, size, starts, ends) if by_character else words
-    if units == 0:
-        return 0, 0
-    width = min(ngram, units)
-    count = units - width + 1
-    if use_sha1:
-        scratch = np.empty(80, np.uint32)
-        for j in range(count):
-            hashes[j] = _U32(sha1_32(out, starts[j], ends[j + width - 1], scratch))
-    else:
-        _hash_windows(out, starts, ends, width, count, hashes)
-    return count, words
+    return units, words
 
 
 @njit(cache=True, nogil=True)
-def _longest(offsets: np.ndarray) -> int:
-    longest = 0
-    for i in range(offsets.size - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    return longest
-
-
-@njit(cache=True, nogil=True)
-def _sign(
+def _hash_texts(
     data: np.ndarray,
     offsets: np.ndarray,
     table: np.ndarray,
     ngram: int,
     by_character: bool,
-    use_sha1: bool,
-    permute: int,
-    a32: np.ndarray,
-    b32: np.ndarray,
-    a64: np.ndarray,
-    b64: np.ndarray,
-    signatures: np.ndarray,
+    out: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    hashes: np.ndarray,
+    bounds: np.ndarray,
     words: np.ndarray,
 ) -> None:
-    longest = _longest(offsets)
-    out = np.empty(2 * longest + 8, np.uint8)
-    starts = np.empty(2 * longest + 8, np.int64)
-    ends = np.empty(2 * longest + 8, np.int64)
-    hashes = np.empty(2 * longest + 8, np.uint32)
     for i in range(offsets.size - 1):
-        count, words[i] = shingle_hashes(
-            data, offsets[i], offsets[i + 1], table, ngram, by_character, use_sha1, out, starts, ends, hashes
-        )
-        if permute == 0:
-            permute_affine32(hashes, count, a32, b32, signatures[i])
-        else:
-            permute_legacy(hashes, count, a64, b64, signatures[i])
+        units, words[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        width = min(ngram, units)
+        count = units - width + 1 if units > 0 else 0
+        _hash_windows(out, starts, ends, width, count, hashes[bounds[i] :])
+        bounds[i + 1] = bounds[i] + count
+
+
+@njit(cache=True, nogil=True)
+def _hash_texts_sha1(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    table: np.ndarray,
+    ngram: int,
+    by_character: bool,
+    out: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    hashes: np.ndarray,
+    bounds: np.ndarray,
+    words: np.ndarray,
+) -> None:
+    for i in range(offsets.size - 1):
+        units, words[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        width = min(ngram, units)
+        count = units - width + 1 if units > 0 else 0
+        _hash_windows_sha1(out, starts, ends, width, count, hashes[bounds[i] :])
+        bounds[i + 1] = bounds[i] + count
+
+
+def shingle_hashes(
+    data: np.ndarray, offsets: np.ndarray, *, ngram: int, shingle: ShingleKind = "word", hash_name: HashName = "xxh3"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (hashes uint32, bounds int64[n + 1], words int32[n]) of the texts in a UTF-8 buffer.
+
+    data: uint8; offsets: int64[n + 1] (`text_buffers`). hashes: of each shingle in order, text after text; words: the
+    units of each text, 0 for one that has nothing to compare.
+    """
+    longest = 2 * int(np.diff(offsets).max(initial=0)) + 8
+    out = np.empty(longest, np.uint8)
+    starts, ends = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    hashes = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint32)  # no more shingles than bytes
+    bounds, words = np.zeros(offsets.size, np.int64), np.zeros(offsets.size - 1, np.int32)
+    kernel = _hash_texts if hash_name == "xxh3" else _hash_texts_sha1
+    kernel(data, offsets, character_table(), ngram, shingle == "character", out, starts, ends, hashes, bounds, words)
+    return hashes[: bounds[-1]], bounds, words
 
 
 def sign_texts(
@@ -178,63 +206,31 @@ def sign_texts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (signatures uint32[n, num_perm], words int32[n]) of the texts in a UTF-8 buffer.
 
-    data: uint8; offsets: int64[n + 1] (`text_buffers`); a, b: `permutations(...)` of the same scheme. words counts the
-    units of each text: 0 marks a text that has nothing to compare.
+    a, b: `permutations(...)` of the same scheme; the rest as for `shingle_hashes`.
     """
-    none32, none64 = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
-    affine = scheme == "affine32"
-    signatures = np.empty((offsets.size - 1, a.size), np.uint32)
-    words = np.zeros(offsets.size - 1, np.int32)
-    _sign(
-        data,
-        offsets,
-        character_table(),
-        ngram,
-        shingle == "character",
-        hash_name == "sha1",
-        0 if affine else 1,
-        a if affine else none32,
-        b if affine else none32,
-        none64 if affine else a,
-        none64 if affine else b,
-        signatures,
-        words,
-    )
-    return signatures, words
+    hashes, bounds, words = shingle_hashes(data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name)
+    return _permute(hashes, bounds[:-1], bounds[1:], a, b, scheme), words
+
+
+def _permute(
+    hashes: np.ndarray, starts: np.ndarray, ends: np.ndarray, a: np.ndarray, b: np.ndarray, scheme: Scheme
+) -> np.ndarray:
+    signatures = np.empty((starts.size, a.size), np.uint32)
+    kernel = _permute_affine32 if scheme == "affine32" else _permute_legacy
+    kernel(hashes, starts, ends, a, b, signatures)
+    return signatures
 
 
 @njit(cache=True, nogil=True)
-def _shingle_sets(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    table: np.ndarray,
-    ngram: int,
-    by_character: bool,
-    use_sha1: bool,
-    bounds: np.ndarray,
-) -> np.ndarray:
-    longest = _longest(offsets)
-    out = np.empty(2 * longest + 8, np.uint8)
-    starts = np.empty(2 * longest + 8, np.int64)
-    ends = np.empty(2 * longest + 8, np.int64)
-    hashes = np.empty(2 * longest + 8, np.uint32)
-    sets = np.empty(1024, np.uint32)
+def _drop_repeats(hashes: np.ndarray, bounds: np.ndarray, distinct: np.ndarray) -> None:
+    """Keep the first of equal neighbours of each sorted set, in place; distinct: int64[n + 1], the new bounds."""
     size = 0
-    for i in range(offsets.size - 1):
-        count, _ = shingle_hashes(
-            data, offsets[i], offsets[i + 1], table, ngram, by_character, use_sha1, out, starts, ends, hashes
-        )
-        if size + count > sets.size:
-            grown = np.empty(2 * (size + count), np.uint32)
-            grown[:size] = sets[:size]
-            sets = grown
-        ordered = np.sort(hashes[:count])
-        for j in range(count):
-            if j == 0 or ordered[j] != ordered[j - 1]:
-                sets[size] = ordered[j]
+    for i in range(bounds.size - 1):
+        for j in range(bounds[i], bounds[i + 1]):
+            if j == bounds[i] or hashes[j] != hashes[j - 1]:
+                hashes[size] = hashes[j]
                 size += 1
-        bounds[i + 1] = size
-    return sets[:size]
+        distinct[i + 1] = size
 
 
 def shingle_sets(
@@ -245,39 +241,17 @@ def shingle_sets(
     Two 32-bit hashes of different shingles meet with probability m / 2^32 for a text of m shingles: the Jaccard
     similarity of two such sets is exact but for that.
     """
-    bounds = np.zeros(offsets.size, np.int64)
-    sets = _shingle_sets(data, offsets, character_table(), ngram, shingle == "character", hash_name == "sha1", bounds)
-    return sets, bounds
-
-
-@njit(cache=True, nogil=True)
-def _sign_sets(
-    hashes: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    permute: int,
-    a32: np.ndarray,
-    b32: np.ndarray,
-    a64: np.ndarray,
-    b64: np.ndarray,
-    signatures: np.ndarray,
-) -> None:
-    for i in range(starts.size):
-        own = hashes[starts[i] : ends[i]].copy()
-        if permute == 0:
-            permute_affine32(own, own.size, a32, b32, signatures[i])
-        else:
-            permute_legacy(own, own.size, a64, b64, signatures[i])
+    hashes, bounds, _ = shingle_hashes(data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name)
+    for start, end in itertools.pairwise(bounds.tolist()):
+        hashes[start:end].sort()
+    distinct = np.zeros(bounds.size, np.int64)
+    _drop_repeats(hashes, bounds, distinct)
+    return hashes[: distinct[-1]], distinct
 
 
 def sign_hash_sets(
     hashes: np.ndarray, starts: np.ndarray, ends: np.ndarray, a: np.ndarray, b: np.ndarray, *, scheme: Scheme
 ) -> np.ndarray:
     """Return uint32[n, num_perm]: signatures of sets of shingle hashes, the same as of the texts they came from."""
-    none32, none64 = np.zeros(0, np.uint32), np.zeros(0, np.uint64)
-    signatures = np.empty((starts.size, a.size), np.uint32)
-    if scheme == "affine32":
-        _sign_sets(hashes, starts, ends, 0, a, b, none64, none64, signatures)
-    else:
-        _sign_sets(hashes, starts, ends, 1, none32, none32, a, b, signatures)
-    return signatures
+    low, high = (int(starts.min()), int(ends.max())) if starts.size else (0, 0)
+    return _permute(hashes[low:high].copy(), starts - low, ends - low, a, b, scheme)

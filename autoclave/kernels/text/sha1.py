@@ -50,11 +50,11 @@ def _compress(state: np.ndarray, words: np.ndarray) -> None:
 def sha1_32(data: np.ndarray, start: int, end: int, words: np.ndarray) -> np.uint64:
     """The first four bytes of SHA-1 of `data[start:end]`, little-endian, as datasketch's `sha1_hash32` reads them.
 
-    words: uint32[80], scratch.
+    words: uint32[85], scratch: the message schedule and the state.
     """
     length = end - start
     padded = ((length + 8) // 64 + 1) * 64
-    state = np.empty(5, np.uint32)
+    state = words[80:]
     state[0], state[1], state[2] = _U(0x67452301), _U(0xEFCDAB89), _U(0x98BADCFE)
     state[3], state[4] = _U(0x10325476), _U(0xC3D2E1F0)
     for block in range(0, padded, 64):

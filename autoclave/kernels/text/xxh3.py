@@ -34,6 +34,7 @@ _PRIME64_5 = _U(0x27D4EB2F165667C5)
 _PRIME_MX1 = _U(0x165667919E3779F9)
 _PRIME_MX2 = _U(0x9FB21C651E98DF25)
 _LOW32 = _U(0xFFFFFFFF)
+_LANES = (_PRIME32_3, _PRIME64_1, _PRIME64_2, _PRIME64_3, _PRIME64_4, _PRIME32_2, _PRIME64_5, _PRIME32_1)
 
 
 def _key(offset: int) -> np.uint64:
@@ -125,34 +126,38 @@ def _hash_129_to_240(data: np.ndarray, start: int, length: int) -> np.uint64:
     return _avalanche(h)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _product(keyed: np.uint64) -> np.uint64:
+    return (keyed & _LOW32) * (keyed >> _U(32))
+
+
 @njit(cache=True, nogil=True)
-def _accumulate(lanes: np.ndarray, data: np.ndarray, at: int, key_at: int) -> None:
-    for i in range(8):
-        value: Any = read64(data, at + 8 * i)
-        keyed = value ^ read64(_SECRET, key_at + 8 * i)
-        lanes[i ^ 1] += value
-        lanes[i] += (keyed & _LOW32) * (keyed >> _U(32))
+def _lane_pair(data: np.ndarray, start: int, length: int, pair: int) -> np.uint64:
+    """Run one of the four pairs of lanes over a long input (lanes mix only within a pair) and fold it."""
+    even: Any = _LANES[2 * pair]
+    odd: Any = _LANES[2 * pair + 1]
+    stripes = (length - 1) // 64
+    at = start + 16 * pair
+    for stripe in range(stripes + 1):
+        if stripe > 0 and stripe % 16 == 0:  # the end of a block of 1,024 bytes
+            even = ((even ^ (even >> _U(47))) ^ read64(_SECRET, 128 + 16 * pair)) * _PRIME32_1
+            odd = ((odd ^ (odd >> _U(47))) ^ read64(_SECRET, 136 + 16 * pair)) * _PRIME32_1
+        key_at = 8 * (stripe % 16) + 16 * pair
+        if stripe == stripes:  # the last stripe ends with the input
+            at = start + length - 64 + 16 * pair
+            key_at = 121 + 16 * pair
+        first, second = read64(data, at), read64(data, at + 8)
+        even += _product(first ^ read64(_SECRET, key_at)) + second
+        odd += _product(second ^ read64(_SECRET, key_at + 8)) + first
+        at += 64
+    return multiply_fold(even ^ read64(_SECRET, 11 + 16 * pair), odd ^ read64(_SECRET, 19 + 16 * pair))
 
 
 @njit(cache=True, nogil=True)
 def _hash_long(data: np.ndarray, start: int, length: int) -> np.uint64:
-    lanes = np.empty(8, np.uint64)
-    lanes[0], lanes[1], lanes[2], lanes[3] = _PRIME32_3, _PRIME64_1, _PRIME64_2, _PRIME64_3
-    lanes[4], lanes[5], lanes[6], lanes[7] = _PRIME64_4, _PRIME32_2, _PRIME64_5, _PRIME32_1
-    blocks = (length - 1) // 1024
-    for block in range(blocks):
-        for stripe in range(16):
-            _accumulate(lanes, data, start + 1024 * block + 64 * stripe, 8 * stripe)
-        for i in range(8):
-            lane = lanes[i]
-            lanes[i] = ((lane ^ (lane >> _U(47))) ^ read64(_SECRET, 128 + 8 * i)) * _PRIME32_1
-    for stripe in range((length - 1 - 1024 * blocks) // 64):
-        _accumulate(lanes, data, start + 1024 * blocks + 64 * stripe, 8 * stripe)
-    _accumulate(lanes, data, start + length - 64, 121)
     h = _U(length) * _PRIME64_1
-    for i in range(4):
-        low = lanes[2 * i] ^ read64(_SECRET, 11 + 16 * i)
-        h += multiply_fold(low, lanes[2 * i + 1] ^ read64(_SECRET, 19 + 16 * i))
+    for pair in range(4):
+        h += _lane_pair(data, start, length, pair)
     return _avalanche(h)
 
 
