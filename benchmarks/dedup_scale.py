@@ -127,9 +127,8 @@ def growth(arguments: argparse.Namespace) -> None:
         per_document = f"{found['seconds'] / size * 1e6:.0f} us and {found['storage'] / size:.0f} B of phase files"
         print(f"  {size:,} documents: {found['seconds']:.1f} s, {per_document} a document; idle {found['base']:.0f} MB")
         for phase, seconds in found["phases"].items():
-            print(
-                f"    {phase:<12} {seconds:>8.2f} s {seconds / size * 1e6:>8.1f} us/doc {found['peaks'][phase]:>8.0f} MB"
-            )
+            rate, peak = seconds / size * 1e6, found["peaks"][phase]
+            print(f"    {phase:<12} {seconds:>8.2f} s {rate:>8.1f} us/doc {peak:>8.0f} MB")
         sys.stdout.flush()
     extrapolate(found, arguments.sizes[-1], arguments.words)
 
@@ -146,11 +145,10 @@ def extrapolate(found: dict[str, Any], size: int, words: int) -> None:
         alone = serial * documents / 3600
         memory = DENSE_BYTES * documents / 2**30
         workers = max(1, round(hours / 10))
-        print(
-            f"    {documents:.0e} documents: {hours:,.0f} core-hours, {workers:,} workers for 10 hours of at most"
-            f" {max(found['peaks'].values()):.0f} MB; {found['storage'] / size * documents / 1e12:.1f} TB of phase files;"
-            f" clusters on one node {alone:.1f} h with {memory:,.0f} GB, or by files within memory_budget_mb"
-        )
+        peak, storage = max(found["peaks"].values()), found["storage"] / size * documents / 1e12
+        print(f"    {documents:.0e} documents: {hours:,.0f} core-hours, {workers:,} workers for 10 hours,", end=" ")
+        print(f"{peak:.0f} MB each; {storage:.1f} TB of phase files;", end=" ")
+        print(f"clusters on one node {alone:.1f} h with {memory:,.0f} GB, or by files within memory_budget_mb")
     print("    assumes: shards of the same size, 16 shards a partition, copies as planted; texts are read three times;")
     print("    more than 256 files a task are merged first (one more copy of bands and members, not measured here).")
 

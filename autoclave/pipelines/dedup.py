@@ -22,7 +22,7 @@ import numpy as np
 import xxhash
 
 from autoclave.cleaning.dedup.minhash import PRESETS, detection_probability, explain, find_preset, preset_parameters
-from autoclave.corpus.commits import Commit
+from autoclave.corpus.commits import Commit, merge_counts
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError
 from autoclave.pipelines import (
@@ -134,7 +134,8 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
         tasks = run.tasks("members", len(run.manifest.shards), "place", parts=parts)
         run.phase("members", dedup_verify.collect_members, tasks)
         run.merge("members", parts, len(tasks))
-        run.phase("verify", dedup_verify.verify_part, run.tasks("verify", parts, "part"))
+        verified = run.phase("verify", dedup_verify.verify_part, run.tasks("verify", parts, "part"))
+        context.results |= _results(context.name, clusters[0], verified)
         run.merge("assignments", len(tasks), parts)
     arguments: dict[str, Any] = {"verified": parts}
     if settings.write_index:
@@ -165,6 +166,22 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     )
     if settings.write_index:
         write_index(context.folder, run.manifest, settings)
+
+
+def _results(name: str, clusters: Commit, verified: list[Commit]) -> dict[str, float]:
+    """Return the figures that a person should see: how large components grew, and what verification made of them."""
+    total = merge_counts([commit.counts for commit in verified])
+    least = [c.counts["least_similarity_ppm"] for c in verified if "least_similarity_ppm" in c.counts]
+    figures: dict[str, float] = {
+        "candidate components": clusters.counts["components"],
+        "documents of the largest, after cutting": clusters.counts["largest_component"],
+        "components cut at component_cap": clusters.counts.get("components_cut", 0),
+        "components split by verification": total.get("components_split", 0),
+        "clusters of duplicates": total.get("clusters", 0),
+    }
+    if least:
+        figures["least similarity of a dropped document to the one that stayed"] = min(least) / 1e6
+    return {f"{name}: {figure}": value for figure, value in figures.items()}
 
 
 def _find_passages(run: _Run, parts: int) -> dict[int, tuple[int, int]]:

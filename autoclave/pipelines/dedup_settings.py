@@ -99,7 +99,7 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     members_per_partition: int = 30_000
     """Documents that one verification task holds in memory."""
     component_cap: int = 1_000_000
-    """Most documents of one candidate component; a larger one is cut by asking for edges of more bands."""
+    """Candidate components of more documents are cut into stars: a document and those that share a bucket with it."""
     memory_budget_mb: int = 4096
     """Memory for the components step; beyond it the external method runs."""
 

@@ -223,13 +223,15 @@ def verify_part(task: ShardTask, output: ShardOutput) -> None:
 def _count(
     output: ShardOutput, component: np.ndarray, representative: np.ndarray, kind: np.ndarray, jaccard: np.ndarray
 ) -> None:
-    """Count what verification did: components that fell into parts, and the widest cluster in thousandths."""
+    """Count what verification did: components that fell into parts, how alike removed documents are."""
     bounds = component_bounds(component)
     clusters = np.add.reduceat(kind == KEPT, bounds[:-1]) if component.size else np.zeros(0, np.int64)
     output.count("clusters", int(np.count_nonzero(np.bincount(representative, minlength=1) > 1)))
     output.count("components_split", int(np.count_nonzero(clusters > 1)))
     output.count("candidates_kept", int(clusters.sum()))
     near = jaccard[(kind == NEAR) & ~np.isnan(jaccard)]
+    if near.size:
+        output.count("least_similarity_ppm", int(near.min() * 1e6))
     for low, high in ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
         output.count(f"jaccard_{low:.1f}", int(np.count_nonzero((near >= low) & (near < high))))
 
