@@ -139,13 +139,14 @@ class Folder:
         """Write a file that appears, whole, when the block ends without an error (rename, or one object put)."""
         target = self._inner(name)
         if not self.is_local:
-            file = self.fs.open(target, "wb")
+            file = self.fs.open(target, "wb", autocommit=False)
             try:
                 yield HashingFile(file)
+                file.close()
             except BaseException:
                 file.discard()
                 raise
-            file.close()
+            file.commit()
             return
         os.makedirs(posixpath.dirname(target), exist_ok=True)
         partial = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}{PARTIAL}-{os.getpid()}")
