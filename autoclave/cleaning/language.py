@@ -15,9 +15,10 @@ import pyarrow as pa
 from autoclave.cleaning.script import SCRIPTS, script_bytes, string_buffers
 from autoclave.errors import InputError
 
-# Documents longer than this are judged by evenly spaced windows of together this many bytes: enough to be sure, and
-# the cost of a document stays bounded.
-SAMPLE_BYTES = 4096
+# Documents longer than this are judged by evenly spaced windows of together this many bytes, so that the cost of a
+# document stays bounded. Measured on 2,000 web documents in 15 languages (web_registers): 98.8 % right with 512,
+# 99.1 % with 2048, 99.05 % with the whole text, at a quarter of its time.
+SAMPLE_BYTES = 2048
 SAMPLE_WINDOWS = 4
 CANDIDATES = 5
 # A label is refused when less than this share of the letters (in bytes) is of a script that its language uses.
@@ -113,7 +114,9 @@ class LanguageIdentifier:
         self._check_script = check_script
         self._sample_bytes = sample_bytes
         raw = loaded.get_labels()
-        self._names = {label: _short(label) if labels == "short" else label.removeprefix("__label__") for label in raw}
+        self._names = {
+            label: short_code(label) if labels == "short" else label.removeprefix("__label__") for label in raw
+        }
         masks = {label: _script_mask(label.removeprefix("__label__")) for label in raw}
         self._masks = masks
 
@@ -167,7 +170,8 @@ class LanguageIdentifier:
 _HANI, _KANA = SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
 
 
-def _short(label: str) -> str:
+def short_code(label: str) -> str:
+    """Return the ISO 639-1 code of a model's label or an ISO 639-3 code, and the code itself where there is none."""
     code = label.removeprefix("__label__").split("_")[0]
     return _SHORT_CODES.get(code, code)
 

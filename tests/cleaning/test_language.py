@@ -88,6 +88,14 @@ def test_long_documents(shared_data: Path) -> None:
         assert np.median(scores.to_numpy()) > 0.6
 
 
+def test_real_web_documents(shared_data: Path) -> None:
+    """2,000 web pages as text in 15 languages, labelled by people (the set says jp for Japanese)."""
+    rows = [row for path in sorted((shared_data / "web_registers").glob("*.jsonl.zst")) for row in labelled(path)]
+    names = identifier().predict(pa.array([row["text"] for row in rows]))[0].to_pylist()
+    right = sum({"jp": "ja"}.get(row["lang"], row["lang"]) == name for row, name in zip(rows, names, strict=True))
+    assert right > 0.99 * len(rows)
+
+
 def test_no_letters_no_language() -> None:
     texts = ["", " \n ", "12345 !?", "\u3002\uff0c", "\U0001f600\U0001f601", None, "ok then, this is English text"]
     names, scores = identifier().predict(pa.array(texts))
