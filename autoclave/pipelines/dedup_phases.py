@@ -32,7 +32,7 @@ EXACT = pa.schema(
     ]
 )
 TABLE = pa.schema([pa.field("doc_id", pa.binary(16)), pa.field("words", pa.int32()), pa.field("score", pa.float64())])
-EDGES = pa.schema([pa.field("left", pa.uint64()), pa.field("right", pa.uint64()), pa.field("bands", pa.uint16())])
+EDGES = pa.schema([pa.field("left", pa.uint64()), pa.field("right", pa.uint64())])
 COPIES = pa.schema(
     [pa.field("leader", pa.uint64()), pa.field("member", pa.uint64()), pa.field("doc_id", pa.binary(16))]
 )
@@ -165,16 +165,16 @@ def write_bands(task: ShardTask, output: ShardOutput, keys: np.ndarray, rows: np
     order = np.argsort(flat, kind="stable")
     flat, owner = flat[order], owner[order]
     anchors, members, first = star_edges(flat, owner)
-    left, right, times = unique_edges(anchors, members)
+    left, right = unique_edges(anchors, members)
     with output.open(f"edges/{task.shard}.arrow") as file:
-        write_slices(file, EDGES, [edge_batch(left, right, times)])
+        write_slices(file, EDGES, [edge_batch(left, right)])
     flat, owner = flat[first], owner[first].astype(np.uint32)
     with output.open(f"bands/{task.shard}.arrow") as file:
         write_slices(file, BANDS, split_sorted(BANDS, [flat, owner], partition_of(flat, partitions), partitions))
 
 
-def edge_batch(left: np.ndarray, right: np.ndarray, times: np.ndarray) -> pa.RecordBatch:
-    columns = [pa.array(left, pa.uint64()), pa.array(right, pa.uint64()), pa.array(times.astype(np.uint16))]
+def edge_batch(left: np.ndarray, right: np.ndarray) -> pa.RecordBatch:
+    columns = [pa.array(left, pa.uint64()), pa.array(right, pa.uint64())]
     return pa.RecordBatch.from_arrays(columns, schema=EDGES)
 
 
@@ -189,9 +189,9 @@ def find_candidates(task: ShardTask, output: ShardOutput) -> None:
     flat, owner = np.concatenate(keys), np.concatenate(ids)
     order = np.argsort(flat, kind="stable")  # ids ascend within a key: shards come in order, a key once a shard
     anchors, members, _ = star_edges(flat[order], owner[order])
-    left, right, times = unique_edges(anchors, members)
+    left, right = unique_edges(anchors, members)
     with output.open(f"edges/{task.shard}.arrow") as file:
-        write_slices(file, EDGES, [edge_batch(left, right, times)])
+        write_slices(file, EDGES, [edge_batch(left, right)])
     with output.open(f"copies/{task.shard}.arrow") as file:
         write_slices(file, COPIES, [_copies(stage, manifest, partition)])
     output.count("edges", left.size)

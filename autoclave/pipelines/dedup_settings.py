@@ -91,7 +91,8 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     substring: SubstringSettings | None = None
     """Removal of long passages that stand word for word in an earlier document; null turns it off."""
     index: str | None = None
-    """Folder of an earlier run's dedup stage: documents that it kept stay, ours that repeat them are dropped."""
+    """Folder of an earlier run's dedup stage: documents that it kept stay, ours that repeat them are dropped.
+    Its texts are not read: near-duplicates of it are compared by signature."""
     write_index: bool = False
     """Keep what a later run needs for its `index` (about 4 num_perm + 12 bands bytes a document)."""
     partitions: int | None = None

@@ -55,16 +55,15 @@ def star_edges(keys: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.
     return documents[opener[is_member]], documents[is_member], ~is_member
 
 
-def unique_edges(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the distinct pairs (low, high, multiplicity) of uint64 edges, sorted, self-loops removed."""
+def unique_edges(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct pairs (low, high) of integer edges, sorted, self-loops removed."""
     low, high = np.minimum(left, right), np.maximum(left, right)
     real = low != high
     low, high = low[real], high[real]
     order = np.lexsort((high, low))
     low, high = low[order], high[order]
     if not low.size:
-        return low, high, np.zeros(0, np.int64)
+        return low, high
     new = np.ones(low.size, np.bool_)
     new[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    starts = np.flatnonzero(new)
-    return low[starts], high[starts], np.diff(np.append(starts, low.size))
+    return low[new], high[new]

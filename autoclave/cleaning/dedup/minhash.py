@@ -191,8 +191,3 @@ class Signer:
             hash_name=self.parameters.hash,
             scheme=self.parameters.scheme,
         )
-
-
-def estimate_jaccard(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Share of equal permutation minima: uint32[..., P], uint32[..., P] -> float64[...], as datasketch's `jaccard`."""
-    return np.mean(left == right, axis=-1)
