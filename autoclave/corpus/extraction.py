@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from resiliparse.extract.html2text import extract_plain_text
@@ -117,19 +118,21 @@ def _own_declarations(data: bytes) -> list[str | None]:
 # -- structure that the extractor would lose --------------------------------------------------------------------------
 
 _TEX_SCRIPT = re.compile(
-    r"""<script[^>]*type\s*=\s*["']?math/(?:tex|latex)(;\s*mode=display)?["']?[^>]*>(.*?)</script\s*>""", re.I | re.S
+    r"""<script\b[^<>]{0,500}?type\s*=\s*["']?math/(?:tex|latex)(;\s*mode=display)?[^<>]{0,500}>""", re.IGNORECASE
 )
-_MATH_ELEMENT = re.compile(
-    r"""<math\b([^>]*)>(?:(?!</math).)*?<annotation[^>]*encoding\s*=\s*["']?application/x-(?:la)?tex["']?[^>]*>"""
-    r"""(.*?)</annotation\s*>.*?</math\s*>""",
-    re.I | re.S,
+_SCRIPT_END = re.compile(r"</script\s*>", re.IGNORECASE)
+_MATH = re.compile(r"<math\b([^<>]{0,2000})>", re.IGNORECASE)
+_MATH_END = re.compile(r"</math\s*>", re.IGNORECASE)
+_ANNOTATION = re.compile(
+    r"""<annotation[^<>]{0,500}?encoding\s*=\s*["']?application/x-(?:la)?tex[^<>]{0,500}>([^<]*)""", re.IGNORECASE
 )
 # Pre-formatted text that is code by its markup; poems and mails in <pre> stay as they are.
-_CODE_BLOCK = re.compile(
-    r"""(<pre\b(?=[^>]*(?:highlight|lang|code|prettyprint|brush|src|syntax)|[^>]*>\s*<code\b)[^>]*>)(.*?)(</pre\s*>)""",
-    re.I | re.S,
+_PRE = re.compile(
+    r"<pre\b(?=[^<>]{0,500}(?:highlight|lang|code|prettyprint|brush|src|syntax)|[^<>]{0,500}>\s{0,20}<code\b)[^<>]{0,500}>",
+    re.IGNORECASE,
 )
-_CODE_END = re.compile(r"\s+((?:</[a-zA-Z]+\s*>\s*)*)\Z")
+_PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
+_CLOSING_TAGS = re.compile(r"(?:</[a-zA-Z]+\s*>\s*)*\Z")
 _RENDERED_MATH = [".katex-html", ".MathJax", ".MathJax_Preview", ".MathJax_Display", ".MJX_Assistive_MathML"]
 
 
@@ -137,36 +140,60 @@ def keep_structure(html: str) -> str:
     """Mark code blocks with ``` fences and write formulas as $TeX$ in the HTML, so that the text has them.
 
     TeX is taken from MathJax script elements and from the annotation of MathML; formulas without TeX stay as text.
+    Takes time in proportion to the length, whatever is opened and never closed.
     """
-    if "math/" in html or "<math" in html:
-        html = _TEX_SCRIPT.sub(lambda match: _dollars(match.group(2), bool(match.group(1))), html)
-        html = _MATH_ELEMENT.sub(lambda match: _dollars(match.group(2), 'display="block"' in match.group(1)), html)
+    if "math/" in html:
+        html = _replace_elements(html, _TEX_SCRIPT, _SCRIPT_END, lambda m, tex, _: _dollars(tex, bool(m.group(1))))
+    if "<math" in html:
+        html = _replace_elements(html, _MATH, _MATH_END, _annotated)
     if "<pre" in html or "<PRE" in html:
-        html = _CODE_BLOCK.sub(_fence, html)
+        html = _replace_elements(html, _PRE, _PRE_END, _fence)
     return html
+
+
+def _replace_elements(
+    html: str, opening: re.Pattern[str], closing: re.Pattern[str], build: Callable[[re.Match[str], str, str], str]
+) -> str:
+    """Replace every element by `build(opening match, content, closing tag)`; none behind the last closing tag."""
+    pieces: list[str] = []
+    at = 0
+    while (begin := opening.search(html, at)) is not None:
+        end = closing.search(html, begin.end())
+        if end is None:
+            break
+        pieces += [html[at : begin.start()], build(begin, html[begin.end() : end.start()], end.group())]
+        at = end.end()
+    return "".join([*pieces, html[at:]]) if pieces else html
+
+
+def _annotated(begin: re.Match[str], content: str, end: str) -> str:
+    tex = _ANNOTATION.search(content)
+    if tex is None:
+        return begin.group() + content + end
+    return _dollars(tex.group(1), 'display="block"' in begin.group(1))
 
 
 def _dollars(tex: str, display: bool) -> str:
     tex = tex.replace("<![CDATA[", "").replace("]]>", "").strip().strip("%").strip()
-    if "<" in tex:
-        tex = tex.replace("<", "&lt;")
+    tex = tex.replace("<", "&lt;")
     sign = "$$" if display else "$"
     return f"<span>{sign}{tex}{sign}</span>" if tex else ""
 
 
-def _fence(match: re.Match[str]) -> str:
-    begin, body, end = match.groups()
-    if "```" in body or not body.strip():
-        return match.group(0)
+def _fence(begin: re.Match[str], content: str, end: str) -> str:
+    if "```" in content or not content.strip():
+        return begin.group() + content + end
     # The line end before the fence goes inside whatever element closes last.
-    body = _CODE_END.sub(r"\1", body)
-    return f"{begin}```\n{body}\n```{end}"
+    tail = content.rstrip()
+    tags = _CLOSING_TAGS.search(tail, max(0, len(tail) - 200))
+    closing = tags.group() if tags else ""
+    return f"{begin.group()}```\n{tail.removesuffix(closing).rstrip()}{closing}\n```{end}"
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
 
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
-_TRAILING = re.compile(r"[ \t\u00a0\u3000]+(?=\n|$)")
+_TRAILING = " \t\u00a0\u3000"
 _MANY_LINES = re.compile(r"\n{3,}")
 
 
@@ -176,7 +203,7 @@ def tidy(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _UNWANTED.sub("", text)
-    text = _TRAILING.sub("", text)
+    text = "\n".join([line.rstrip(_TRAILING) for line in text.split("\n")])
     return _MANY_LINES.sub("\n\n", text).strip("\n")
 
 

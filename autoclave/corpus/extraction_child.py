@@ -21,6 +21,7 @@ from autoclave.errors import MissingDependencyError
 # More tags than this may nest deeply enough to take resiliparse seconds: its time grows with the square of the depth
 # (measured: 8,000 open <div> 1.5 s, 20,000 9.8 s).
 RISKY_TAGS = 8_000
+RISKY_CHARACTERS = 4_000_000
 _HEADER = struct.Struct("<BdI")
 _REPLY = struct.Struct("<BI")
 
@@ -65,7 +66,7 @@ class Extractor:
         """Extract one HTML page from its bytes. Raises only MissingDependencyError."""
         decoded = decode(payload, charset)
         html = decoded.text
-        risky = self.name == "trafilatura" or html.count("<") > RISKY_TAGS
+        risky = self.name == "trafilatura" or len(html) > RISKY_CHARACTERS or html.count("<") > RISKY_TAGS
         text, problem = self._in_child(html) if risky else self._here(html)
         return Extracted(text, decoded.charset, decoded.replaced, problem)
 

@@ -172,6 +172,30 @@ def test_a_hanging_page_is_ended_and_the_next_one_extracted() -> None:
         assert extractor.page(many, None).text.startswith("word x")
 
 
+HOSTILE = {
+    "blanks": " " * 2_000_000 + "x",
+    "blank lines": "\n \t" * 600_000,
+    "open math": "<math>" * 7_900 + "x" * 1_000_000,
+    "open scripts": "<script type='math/tex'>" * 7_900 + "x" * 1_000_000,
+    "open pre": "<pre class=code>" * 7_900 + "x" * 1_000_000,
+    "pre without end": "<pre " * 7_900 + "class=" * 200_000,
+    "annotations": "<math>" + "<annotation encoding=application/x-tex" * 7_900 + "</math>",
+    "closing tags": "<pre class=code>" + "</b>" * 7_900 + "</pre>",
+    "meta": "<meta " * 7_900,
+    "controls": "\x00\x01" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_no_page_takes_long(name: str) -> None:
+    """What goes through this process, and not through the child with its limit, takes a moment."""
+    with Extractor("resiliparse") as extractor:
+        started = time.process_time()
+        extractor.page(HOSTILE[name].encode(), None)
+        extractor.plain(HOSTILE[name].encode(), None)
+        assert time.process_time() - started < 4
+
+
 def test_a_killed_child_is_a_crash_of_one_page() -> None:
     with Extractor("trafilatura") as extractor:
         assert extractor.page(PAGE.encode(), None).problem is None
