@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +29,11 @@ SOURCE = "Li et al. 2024, arXiv 2406.11794 (DCLM-Baseline): fastText, words and 
 DCLM_THRESHOLD = 0.018112
 """P(hq) that DCLM-Baseline keeps from, about its best tenth; good only with DCLM's own model."""
 
+FRESH_BYTES = 33 << 20
+"""Least size of the feature vectors. fastText (all 0.9 and 0.10) fills the tenth of them that belongs to each of the
+first ten threads and leaves the rest as the allocator gave it. One thread is what makes training repeatable, so nine
+tenths would be left to chance (and to NaN); above 32 MiB malloc takes fresh pages, which are zero."""
+
 DCLM_POSITIVE = "__label__hq"
 _PREFIX = "__label__"
 
@@ -36,7 +42,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Settings of training; the defaults are DCLM's."""
 
     word_ngrams: int = 2
-    """Longest word n-grams that are features (2: bigrams)."""
+    """Longest word n-grams that are features, at least 2 (bigrams)."""
     learning_rate: float = 0.1
     """Step size at the start."""
     epochs: int = 5
@@ -57,6 +63,11 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1 or not 0 < self.keep <= 1:
             raise RecipeError("classifier: held_out and keep are shares between 0 and 1")
+        if self.word_ngrams < 2 or self.buckets * self.dimension * 4 < FRESH_BYTES:
+            raise RecipeError(
+                f"classifier: give word_ngrams >= 2 and buckets x dimension >= {FRESH_BYTES // 4}; with less, fastText "
+                "trains on uninitialised memory (see FRESH_BYTES)"
+            )
 
 
 class ClassifierReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,29 +108,57 @@ def train_classifier(
     """
     chosen = settings or ClassifierSettings()
     measured: list[tuple[str, bool]] = []
-    trained = {True: 0, False: 0}
     with tempfile.TemporaryDirectory(prefix="autoclave-fasttext-") as scratch:
-        file_name = Path(scratch, "train.txt")
-        with file_name.open("w", encoding="utf-8", errors="replace") as file:
-            for texts, positive in ((positives, True), (negatives, False)):
-                for line in map(one_line, texts):
-                    if is_held_out(line, chosen.held_out):
-                        measured.append((line, positive))
-                    elif line:
-                        file.write(f"{_PREFIX}{'hq' if positive else 'cc'} {line}\n")
-                        trained[positive] += 1
+        lines = Path(scratch, "lines.txt"), Path(scratch, "train.txt")
+        trained = _write_shuffled(((positives, True), (negatives, False)), *lines, measured, chosen.held_out)
         if not all(trained.values()):
-            raise InputError(f"a classifier needs both kinds of texts; there are {trained[True]} positives and "
-                             f"{trained[False]} negatives to train on")  # fmt: skip
-        model = fasttext.train_supervised(
-            input=str(file_name), lr=chosen.learning_rate, dim=chosen.dimension, epoch=chosen.epochs,
-            wordNgrams=chosen.word_ngrams, minCount=chosen.min_count, bucket=chosen.buckets, seed=chosen.seed,
-            thread=1, verbose=0,
-        )  # fmt: skip
+            raise InputError(
+                f"a classifier needs both kinds of texts; there are {trained[True]} positives and {trained[False]} "
+                "negatives to train on"
+            )
+        try:
+            model = fasttext.train_supervised(
+                input=str(lines[1]), lr=chosen.learning_rate, dim=chosen.dimension, epoch=chosen.epochs,
+                wordNgrams=chosen.word_ngrams, minCount=chosen.min_count, bucket=chosen.buckets, seed=chosen.seed,
+                thread=1, verbose=0,
+            )  # fmt: skip
+        except RuntimeError as error:
+            raise InputError(f"fastText cannot train on these texts ({error}); try a lower learning_rate") from error
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     model.save_model(path)
     scores = QualityClassifier(path).scores(pa.array([line for line, _ in measured], pa.string()))
     return _report(scores, np.array([positive for _, positive in measured], dtype=np.bool_), trained, chosen)
+
+
+def _write_shuffled(
+    sources: Iterable[tuple[Iterable[str], bool]],
+    gathered: Path,
+    shuffled: Path,
+    measured: list[tuple[str, bool]],
+    share: float,
+) -> dict[bool, int]:
+    """Write labelled lines to `shuffled`, in the order of their hashes; return how many there are of each kind.
+
+    fastText goes through the file as it stands, and one kind after the other would make it forget the first. Held-out
+    texts go to `measured`. Memory: 16 bytes a text besides those.
+    """
+    counts = {True: 0, False: 0}
+    keys, places = array("Q"), array("Q", [0])
+    with gathered.open("wb") as file:
+        for texts, positive in sources:
+            for line in map(one_line, texts):
+                if is_held_out(line, share):
+                    measured.append((line, positive))
+                elif line:
+                    data = f"{_PREFIX}{'hq' if positive else 'cc'} {line}\n".encode("utf-8", "replace")
+                    keys.append(xxhash.xxh3_64_intdigest(data))
+                    places.append(places[-1] + file.write(data))
+                    counts[positive] += 1
+    with gathered.open("rb") as file, shuffled.open("wb") as target:
+        for row in np.argsort(np.array(keys, dtype=np.uint64), kind="stable").tolist():
+            file.seek(places[row])
+            target.write(file.read(places[row + 1] - places[row]))
+    return counts
 
 
 def _report(
