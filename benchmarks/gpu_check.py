@@ -302,7 +302,7 @@ def run_case(case: tuple[str, torch.dtype, int | None], seeds: int) -> tuple[str
         flags = [n for n in ("lrpe", "packed", "state") if getattr(shape, n)]
         kind = f"attention {shape.key}x{shape.value} T<{shape.longest} {' '.join(flags)}"
     elif kind == "self-check":
-        errors = relative_errors(torch.device("cuda", 0), dtype, 128)
+        errors = relative_errors(torch.device("cuda", 0), dtype)
     else:
         checks = {
             "norms": check_norms,
@@ -325,7 +325,7 @@ def main() -> int:
         print("gpu_check needs a CUDA device", file=sys.stderr)
         return 2
     cases: list[tuple[str, torch.dtype, int | None]] = []
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+    for dtype in (torch.bfloat16, torch.float32, torch.float16):
         cases += [("attention", dtype, index) for index in reversed(range(len(SHAPES)))]
         cases += [(kind, dtype, None) for kind in ("invariants", "decode", "norms", "cross-entropy", "self-check")]
     cases = [case for case in cases if arguments.match in f"{case[0]} {case[1]} {case[2]}"]

@@ -188,6 +188,8 @@ def attention_table(shapes: list[tuple[str, int, int, int, bool]], lengths: list
                 row = {"shape": label, "length": length} | attention_row(name, function, tensors, elements < 2e8, theta)
                 row |= {"floor_forward_ms": forward_floor, "floor_backward_ms": backward_floor}
                 rows.append(row)
+                shown = " ".join(f"{k}={x:.3f}" if isinstance(x, float) else str(x) for k, x in row.items())
+                print(shown, file=sys.stderr, flush=True)
             del tensors
             if ON_GPU:
                 torch.cuda.empty_cache()

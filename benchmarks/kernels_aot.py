@@ -85,6 +85,8 @@ def scan_variant(
         "WRITE_FINAL": not states_only,
         "PRECISION": config.precision,
         "FAST_PHASES": dtype != torch.float32,
+        "SCALED": False,
+        "KEEP_MASK": config.keep_mask,
     }
     if lrpe == 0:
         constants |= {"theta_ptr": None, "offset_ptr": None}

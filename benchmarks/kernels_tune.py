@@ -39,10 +39,10 @@ def median_milliseconds(function: Callable[[], object], repeats: int = 15) -> fl
 
 def candidates(role: str, width: int) -> list[ScanConfig]:
     """Tiles worth trying for a role: (chunk, value block, warps, stages); wider searches are in docs/kernels.md."""
-    plain = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2), (64, 128, 8, 3), (128, 64, 8, 2), (32, 64, 4, 3)]
-    large = [(64, 64, 8, 1), (64, 64, 8, 2), (64, 64, 8, 3), (32, 64, 8, 1), (32, 64, 8, 2), (32, 64, 8, 3)]
-    tiles = large if role.endswith("-lrpe") or width > 128 else plain
-    return [ScanConfig(*tile, "ieee") for tile in tiles]
+    if role.endswith("-lrpe") or width > 128:
+        return [ScanConfig(chunk, 64, 8, stages, "ieee") for chunk in (64, 32) for stages in (2, 3)]
+    tiles = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2), (64, 128, 8, 3)]
+    return [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
 
 
 def make_role(role: str, x: dict[str, torch.Tensor]) -> launch.Role:

@@ -85,7 +85,7 @@ def _kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
         return True
     from autoclave.kernels.lightning_attention.self_check import kernels_are_right
 
-    return kernels_are_right(q.device.index, q.dtype)
+    return kernels_are_right(q.device.index, q.dtype, q.shape[-1], v.shape[-1], lrpe_theta is not None)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -16,19 +16,27 @@ from autoclave.kernels.lightning_attention.chunk import lightning_attention_chun
 TOLERANCE = {torch.bfloat16: 3e-2, torch.float16: 5e-3, torch.float32: 1e-4}
 
 
-def relative_errors(device: torch.device, dtype: torch.dtype, width: int) -> dict[str, float]:
+@torch.inference_mode(False)
+def relative_errors(
+    device: torch.device, dtype: torch.dtype, key: int = 128, value: int = 128, lrpe: bool = False
+) -> dict[str, float]:
     """Error of o, dq, dk, dv of the kernels against the PyTorch path in float32, on a small ragged random problem."""
     from autoclave.kernels.lightning_attention.triton_op import lightning_attention_triton
 
     generator = torch.Generator().manual_seed(1)
     names = ("q", "k", "v", "d_output")
-    drawn = {n: torch.randn(1, 200, 2, width, generator=generator).to(device, dtype) for n in names}
+    widths = (key, key, value, value)
+    drawn = {
+        n: torch.randn(1, 200, 2, width, generator=generator).to(device, dtype)
+        for n, width in zip(names, widths, strict=True)
+    }
+    theta = torch.rand(2, key, generator=generator).to(device) if lrpe else None
     decay = torch.tensor([-0.4, -0.01], device=device)
     results: list[list[Tensor]] = []
     with torch.enable_grad():
         for function, kind in ((lightning_attention_triton, dtype), (lightning_attention_chunk, torch.float32)):
             q, k, v = (drawn[n].detach().to(kind).requires_grad_() for n in "qkv")
-            output = function(q, k, v, decay)[0]
+            output = function(q, k, v, decay, lrpe_theta=theta)[0]
             gradients = torch.autograd.grad(output, (q, k, v), drawn["d_output"].to(kind))
             results.append([output.detach(), *gradients])
     errors = {}
@@ -38,9 +46,9 @@ def relative_errors(device: torch.device, dtype: torch.dtype, width: int) -> dic
 
 
 @functools.cache
-def kernels_are_right(device_index: int, dtype: torch.dtype) -> bool:
-    """Whether the kernels may be used on this device in this dtype; warns once, saying what was wrong, if not."""
-    errors = relative_errors(torch.device("cuda", device_index), dtype, 128)
+def kernels_are_right(device_index: int, dtype: torch.dtype, key: int, value: int, lrpe: bool) -> bool:
+    """Whether the kernels may be used on this device for these widths; warns once, saying what was wrong, if not."""
+    errors = relative_errors(torch.device("cuda", device_index), dtype, key, value, lrpe)
     wrong = {name: error for name, error in errors.items() if not error <= TOLERANCE[dtype]}
     if wrong:
         found = ", ".join(f"{name} off by {error:.2g}" for name, error in wrong.items())

@@ -9,7 +9,7 @@ import torch
 Lrpe = Literal[0, 1, 2]
 
 # A block may use this much shared memory: sm_86 and sm_89 have 99 KB, sm_80 163 KB, sm_90 and sm_100 227 KB.
-CONSUMER_SHARED_BYTES = 101_376
+HOPPER_SHARED_BYTES = 200_000
 
 # Packed sequences are cut at multiples of this many tokens, always, so that a sequence's result cannot depend on its pack.
 PACKED_SEGMENT = 512
@@ -21,13 +21,17 @@ SPLIT_MICROSECONDS = 8.0
 
 @dataclass(frozen=True)
 class ScanConfig:
-    """One compiled variant: tokens a chunk, width of the value block, warps, pipeline stages, dot precision for float32."""
+    """One compiled variant: tokens a chunk, width of the value block, warps, pipeline stages, dot precision for float32.
+
+    `keep_mask` holds the decay mask of a chunk in registers; otherwise each chunk makes it anew.
+    """
 
     chunk: int
     block_value: int
     warps: int
     stages: int
     precision: str
+    keep_mask: bool = False
 
 
 def block_width(width: int) -> int:
@@ -38,16 +42,23 @@ def block_width(width: int) -> int:
 def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_bytes: int) -> ScanConfig:
     """The shipped variant for operands of `inner` and `value` channels with `shared_bytes` of shared memory a block.
 
-    The float32 state [inner, block_value] (two of them with LRPE) is held to 128 x 128, a quarter of the registers.
+    Two profiles: Hopper and newer, whose matrix units read shared memory, and everything before, in 99 KB. On Hopper a
+    value block narrower than 64 is never used in half precision: Triton 3.6 compiled some of those to kernels that fault
+    or give wrong numbers; narrow heads are padded instead.
     """
-    block_inner, states = block_width(inner), 2 if lrpe else 1
-    consumer = shared_bytes < 150_000
+    block_inner = block_width(inner)
+    large = block_inner > 128 or lrpe > 0
     if dtype == torch.float32:
-        widest = 4096 if consumer else 8192
-        block_value = max(16, min(block_width(value), 32, widest // (block_inner * states)))
-        return ScanConfig(16 if block_inner > 128 else 32, block_value, 4, 1, "tf32x3")
-    large = block_inner * states > 128
-    return ScanConfig(64, 64, 8 if large else 4, 1 if consumer else 2, "ieee")
+        return ScanConfig(16, 32, 8, 1, "tf32x3", keep_mask=not large)
+    if shared_bytes < HOPPER_SHARED_BYTES:
+        if block_inner > 128 or lrpe == 2:
+            return ScanConfig(32, 32, 8, 1, "ieee")
+        return ScanConfig(32, 64, 8, 1 if lrpe else 2, "ieee", keep_mask=not lrpe)
+    if lrpe:
+        return ScanConfig(32, 64, 8, 3, "ieee")
+    if large:
+        return ScanConfig(64, 64, 8, 2, "ieee")
+    return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)
 
 
 @functools.cache
@@ -64,18 +75,19 @@ def limits_of(tensor: torch.Tensor) -> tuple[int, int]:
     return 132, 232_448
 
 
-def dense_segment(time: int, programs: int, processors: int, chunk: int) -> int:
+def dense_segment(time: int, programs: int, slots: int, chunk: int) -> int:
     """Tokens a segment for sequences of equal length: `time` for the single pass, less for the two-level scan.
 
-    Cost of s segments, in the time of one chunk: waves(s) * chunks / s, plus the pass for the local states, about half of
-    that, and the two launches it takes, if s > 1. The single pass reads nothing twice, so it wins as soon as batch x heads
-    fills the card; the two-level scan wins on long sequences and few heads.
+    Cost of s segments: waves(s) * (chunks / s) * CHUNK_MICROSECONDS, where `slots` programs run at a time. With s > 1 add
+    half of that again (the pass for the local states does about half the work) and SPLIT_MICROSECONDS for two launches
+    more. The single pass reads nothing twice, so it wins as soon as batch x heads fills the card; the two-level scan wins
+    on long sequences with few heads.
     """
     chunks = -(-time // chunk)
     best, best_cost = 1, float("inf")
     segments = 1
     while segments <= min(chunks // 2, 64) or segments == 1:
-        waves = -(-programs * segments // processors)
+        waves = -(-programs * segments // slots)
         cost = waves * -(-chunks // segments) * CHUNK_MICROSECONDS
         if segments > 1:
             cost = 1.5 * cost + SPLIT_MICROSECONDS

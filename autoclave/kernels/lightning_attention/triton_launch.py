@@ -47,8 +47,9 @@ class Problem:
         if self.cu_seqlens is not None:
             return packed_segments(self.cu_seqlens, time, PACKED_SEGMENT)
         programs = batch * heads * -(-value // config.block_value)
-        processors = limits_of(like)[0]
-        return dense_segments(batch, time, dense_segment(time, programs, processors, config.chunk))
+        # By their registers two blocks of four warps fit a multiprocessor, or one of eight.
+        slots = limits_of(like)[0] * (8 // config.warps)
+        return dense_segments(batch, time, dense_segment(time, programs, slots, config.chunk))
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ def _launch(
         WRITE_FINAL=final is not None,
         PRECISION=config.precision,
         FAST_PHASES=c.is_cuda and c.dtype != torch.float32,
+        SCALED=problem.scale != 1.0,
+        KEEP_MASK=config.keep_mask,
         num_warps=config.warps,
         num_stages=config.stages,
     )
