@@ -22,6 +22,7 @@ from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
 from autoclave.model.parallel import World, parallelise
+from autoclave.model.tensorboard import append_event, begin_events
 from autoclave.model.transnormer import TransNormerLLM
 
 
@@ -60,6 +61,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tensor_parallel: processes that share one copy of the model's matrices, by heads
     sequence_parallel: processes that share one batch, in consecutive pieces, for contexts too long for one
     checkpoint_every: steps between checkpoints, 0 = only at the end; keep_checkpoints: newest ones kept
+    tensorboard: also write the metrics as a TensorBoard event file
     max_skipped: give up after so many updates in a row that were not finite
     """
 
@@ -77,6 +79,7 @@ class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sequence_parallel: int = 1
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
+    tensorboard: bool = False
     max_skipped: int = 20
 
 
@@ -173,6 +176,8 @@ class Trainer:
         if self.world.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.metrics.keep_until(self.state.step)
+            if self.settings.tensorboard:
+                begin_events(self.folder, self.metrics.read())
         self.clock = time.perf_counter()
 
     def load(self, model: TransNormerLLM, folder: Path) -> dict[str, Tensor]:
@@ -256,6 +261,8 @@ class Trainer:
             line["skipped"] = True
         if self.world.rank == 0:
             self.metrics.append(line)
+            if self.settings.tensorboard:
+                append_event(self.folder, line)
         return line
 
     def save(self) -> None:
@@ -308,6 +315,6 @@ def training_fingerprint(config: ModelConfig, settings: TrainSettings, data: str
     """xxh3 of what shapes the loss curve. Steps may be raised later, and where and how often is left free."""
     free = {"steps", "threads", "device", "compile", "activation_checkpointing", "tensor_parallel"}
     free |= {"sequence_parallel"}
-    free |= {"checkpoint_every", "keep_checkpoints", "max_skipped"}
+    free |= {"checkpoint_every", "keep_checkpoints", "max_skipped", "tensorboard"}
     shaping = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in free}
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode([msgspec.to_builtins(config), shaping, data]))

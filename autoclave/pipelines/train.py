@@ -38,6 +38,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         autoclave/model/training.py
     gpus: of the worker that trains, with --engine ray (which needs a folder that all machines see)
     checkpoint_every: steps between checkpoints; keep_checkpoints: newest ones kept
+    tensorboard: also write the metrics as a TensorBoard event file
     """
 
     preset: str = "tnl-tiny"
@@ -66,6 +67,7 @@ class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     sequence_parallel: int = 1
     checkpoint_every: int = 100
     keep_checkpoints: int = 2
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if min(self.steps, self.sequence_length, self.batch_size, self.accumulation, self.threads) < 1:
