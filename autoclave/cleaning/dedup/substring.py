@@ -18,8 +18,8 @@ class SubstringSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     min_tokens: int = 50
     """Words (characters, where a script writes no spaces) of the shortest passage: Lee et al. use 50 BPE tokens."""
     group_mb: int = 128
-    """Text that is compared at once; a larger corpus falls into groups of neighbouring shards. One task needs about
-    15 times as much memory."""
+    """Text that is compared at once; a larger corpus falls into groups of neighbouring shards. One task needs 10
+    (English) to 20 (Chinese) times as much memory."""
 
     def __post_init__(self) -> None:
         if self.min_tokens < 2 or self.group_mb < 1:
