@@ -229,13 +229,13 @@ def write_texts(out: Path, data: Path) -> None:
     technical = [
         document
         for document in lines(data / "zh_techdocs/docs.jsonl.zst")
-        if document["id"].startswith(("d2l-ai+", "reactjs+")) and len(document["text"]) < 20_000
+        if document["id"].startswith("reactjs+") and len(document["text"]) < 20_000
     ]
     classical = [d for d in lines(data / "zh_classical/books.jsonl.zst") if len(d["text"]) < 15_000]
     poems = list(lines(data / "zh_poetry/poems.jsonl.zst"))
     rows = (
-        random.Random(10).sample(technical, 90)
-        + random.Random(11).sample(classical, 190)
+        random.Random(10).sample(technical, min(90, len(technical)))
+        + random.Random(11).sample(classical, 220)
         + random.Random(12).sample(poems, 150)
     )
     table = pa.table(
