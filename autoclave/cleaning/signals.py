@@ -31,7 +31,7 @@ def run_filters(
     for scan in scans(text):
         codes = languages[row : row + len(scan)]
         row += len(scan)
-        columns, scan = _run_slice(scan, filters, Measurement(codes))
+        columns, scan = _run_slice(scan, filters, codes)
         slices.append(columns)
         if edits:
             pieces.append((scan.data, scan.offsets))
@@ -43,9 +43,10 @@ def run_filters(
     return (_join(pieces) if edits and slices else text), _mask(signals, filters, languages)
 
 
-def _run_slice(scan: Scan, filters: Sequence[Filter], measurement: Measurement) -> tuple[Columns, Scan]:
+def _run_slice(scan: Scan, filters: Sequence[Filter], codes: Sequence[str | None]) -> tuple[Columns, Scan]:
     columns: Columns = {}
     for chosen in filters:
+        measurement = Measurement(codes, chosen.languages)
         if chosen.edit is not None:
             edited = chosen.edit(scan, measurement)
             columns.update(edited.signals)
@@ -58,7 +59,7 @@ def _run_slice(scan: Scan, filters: Sequence[Filter], measurement: Measurement) 
 def signal_names(filters: Sequence[Filter]) -> list[str]:
     """Return the names of the signals that the filters measure, from a run over an empty document."""
     empty = Scan(np.zeros(0, dtype=np.uint8), np.zeros(2, dtype=np.int64))
-    return list(_run_slice(empty, filters, Measurement([None]))[0])
+    return list(_run_slice(empty, filters, [None])[0])
 
 
 def _mask(
@@ -67,11 +68,7 @@ def _mask(
     for chosen in filters:
         if chosen.languages is None:
             continue
-        outside = np.fromiter(
-            (language is not None and language not in chosen.languages for language in languages),
-            np.bool_,
-            len(languages),
-        )
+        outside = ~Measurement(languages, chosen.languages).applies
         for name in signal_names([chosen]) if outside.any() else ():
             column = signals[name]
             signals[name] = pa.array(column.to_numpy(zero_copy_only=False), column.type, mask=outside)

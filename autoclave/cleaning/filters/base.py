@@ -33,9 +33,19 @@ class Bound:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a filter may look at besides the text: language codes of the documents (None where unknown)."""
+    """What a filter may look at besides the text.
+
+    languages: code per document, None where unknown; only: the languages that the filter applies to, None for all.
+    """
 
     languages: Sequence[str | None]
+    only: tuple[str, ...] | None = None
+
+    @property
+    def applies(self) -> np.ndarray:
+        """Which documents the filter applies to (bool); an unknown language is no reason against."""
+        wanted = (self.only is None or code is None or code in self.only for code in self.languages)
+        return np.fromiter(wanted, np.bool_, len(self.languages))
 
 
 @dataclass(frozen=True)

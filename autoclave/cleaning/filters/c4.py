@@ -40,11 +40,7 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
     """Return the C4 filter with the given line rules."""
 
     def edit(scan: Scan, measurement: Measurement) -> Edited:
-        applies = np.fromiter(
-            (languages is None or language is None or language in languages for language in measurement.languages),
-            np.bool_,
-            len(scan),
-        )
+        applies = measurement.applies
         lines = scan.segments(
             segments.UNIVERSAL_LINES if rules.strip_lines else segments.LINES, strip=rules.strip_lines
         )

@@ -18,6 +18,9 @@ MODULES = {
     "gopher_repetition": "autoclave.cleaning.filters.gopher_repetition",
     "c4": "autoclave.cleaning.filters.c4",
     "fineweb": "autoclave.cleaning.filters.fineweb",
+    "refinedweb": "autoclave.cleaning.filters.refinedweb",
+    "nemotron": "autoclave.cleaning.filters.nemotron",
+    "text_statistics": "autoclave.cleaning.filters.text_statistics",
 }
 """Where each built-in family lives: a module with FILTERS (dialect -> Filter) and, for a family with rules of its own
 besides bounds, `build(dialect, rules, where)`."""
@@ -51,7 +54,7 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
         module = _module(name, where)
         wanted = given.pop("dialect", None)
         if wanted is None:
-            wanted = dialect if dialect in module.FILTERS else "datatrove"
+            wanted = dialect if dialect in module.FILTERS else next(iter(module.FILTERS))
         wanted = check_dialect(wanted, module.FILTERS, f"{where}.{name}.dialect")
         chosen = module.FILTERS[wanted]
         if hasattr(module, "build"):

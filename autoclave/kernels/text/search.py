@@ -84,3 +84,21 @@ def replaced_characters(
             out[document] += length
             found = find(data, found + size, offsets[document + 1], needle, size)
     return out
+
+
+@njit(cache=True, nogil=True)
+def contains_any(
+    data: np.ndarray, start: np.ndarray, end: np.ndarray, needles: np.ndarray, needle_offsets: np.ndarray
+) -> np.ndarray:
+    """Return per span of data whether it has one of the lower-case ASCII needles, in any case (bool).
+
+    needles: uint8, all of them in a row; needle_offsets: int64, where each begins.
+    """
+    out = np.zeros(len(start), np.bool_)
+    for span in range(len(start)):
+        for index in range(len(needle_offsets) - 1):
+            needle = needles[needle_offsets[index] : needle_offsets[index + 1]]
+            if find_lowered(data, np.int64(start[span]), np.int64(end[span]), needle, len(needle)) >= 0:
+                out[span] = True
+                break
+    return out

@@ -1,0 +1,85 @@
+"""The further heuristics of NeMo Curator's English pipeline, which Nemotron-CC uses beside Gopher's rules."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
+from autoclave.cleaning.filters.gopher_quality import word_columns
+from autoclave.cleaning.filters.text_statistics import character_columns
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import charstats, counts, segments
+from autoclave.kernels.text.search import contains_any
+
+SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml; Su et al. 2024, arXiv 2412.02595"
+
+LOREM_IPSUM = (b"lorem ipsum",)
+BOILERPLATE = (
+    b"terms of use",
+    b"privacy policy",
+    b"cookie policy",
+    b"uses cookies",
+    b"privacy overview",
+    b"use of cookies",
+    b"use cookies",
+    b"privacy & cookies policy",
+    b"privacy and cookies policy",
+    b"necessary cookies are absolutely essential for the website to function properly. this category only includes "
+    b"cookies that ensures basic functionalities and security features of the website. these cookies do not store any "
+    b"personal information.",
+    b"any cookies that may not be particularly necessary for the website to function and is used specifically to "
+    b"collect user personal data via analytics, ads, other embedded contents are termed as non-necessary cookies. it "
+    b"is mandatory to procure user consent prior to running these cookies on your website.",
+    b"if you continue to browse this site without changing your cookie settings, you agree to this use. acceptread "
+    b"more",
+)
+"""Curator's policy strings; those that contain another one are left out."""
+
+
+def _needles(phrases: tuple[bytes, ...]) -> tuple[np.ndarray, np.ndarray]:
+    offsets = np.cumsum([0, *(len(phrase) for phrase in phrases)]).astype(np.int64)
+    return np.frombuffer(b"".join(phrases), dtype=np.uint8), offsets
+
+
+def _measure(scan: Scan, measurement: Measurement) -> Columns:
+    found = character_columns(scan)[0]
+    chars = found[:, charstats.CHARS]
+    lines = scan.segments(segments.LINES, drop_blank=True)
+    paragraphs = scan.segments(segments.PARAGRAPHS)
+    boilerplate = contains_any(scan.data, paragraphs.start, paragraphs.end, *_needles(BOILERPLATE))
+    lorem = paragraphs.sums(contains_any(scan.data, paragraphs.start, paragraphs.end, *_needles(LOREM_IPSUM))) > 0
+    unmarked = lines.sums((lines.flags & segments.MARK_END) == 0)
+    longest = word_columns(scan, measurement, "whitespace")[:, counts.LONGEST]
+    share = ratio(paragraphs.sums(boilerplate), np.diff(paragraphs.offsets))
+    return {
+        "non_alphanumeric_ratio": ratio(chars - found[:, charstats.CURATOR_ALNUM], chars, empty=1.0),
+        "numbers_ratio": ratio(found[:, charstats.DIGITS], chars, empty=1.0),
+        "url_ratio": ratio(found[:, charstats.URL_CHARS], chars, empty=1.0),
+        "white_space_ratio": ratio(found[:, charstats.CURATOR_SPACE], chars, empty=1.0),
+        "bracket_ratio": ratio(found[:, charstats.BRACKETS], chars, empty=1.0),
+        "boilerplate_paragraph_ratio": np.where(lorem, np.float32(1), share),
+        "unpunctuated_line_ratio": ratio(unmarked, np.diff(lines.offsets)),
+        "longest_word": longest.astype(np.int32),
+    }
+
+
+FILTERS = {
+    "curator": Filter(
+        "nemotron",
+        SOURCE,
+        (
+            Bound("non_alphanumeric_ratio", high=0.25),
+            Bound("numbers_ratio", high=0.15),
+            Bound("url_ratio", high=0.2),
+            Bound("white_space_ratio", high=0.25),
+            Bound("bracket_ratio", high=0.1),
+            Bound("boilerplate_paragraph_ratio", high=0.4),
+            Bound("unpunctuated_line_ratio", high=0.85),
+            Bound("longest_word", high=1000),
+        ),
+        _measure,
+        dialect="curator",
+        languages=("en",),
+    )
+}
+"""English only: 'alphanumeric' means ASCII here, and spaces count as neither, as in the original."""

@@ -1,0 +1,86 @@
+"""What a text is made of: entropy, compressibility, scripts, capitals, and signs of personal data.
+
+Measured for looking at and for limits of one's own; no limit is set, because none has been published that holds for
+all kinds of text. `thresholds: {compression_ratio: [0.2, null]}` sets one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import zstandard
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import charstats
+from autoclave.kernels.text.characters import SCRIPTS
+
+SOURCE = "entropy: Shannon 1948; compression ratio: as a measure of repetition, e.g. Luo et al. 2023, arXiv 2306.16857"
+
+LARGEST_COMPRESSED = 1 << 20
+"""Bytes of a document that are compressed; what follows them is taken to be alike."""
+
+REPORTED_SCRIPTS = ("latin", "han", "hiragana", "katakana", "hangul", "cyrillic", "arabic", "devanagari", "thai")
+
+
+def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (counts, script_counts, entropy) of `kernels.text.charstats.character_statistics`."""
+
+    def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        counts = np.empty((len(scan), charstats.COLUMNS), dtype=np.int64)
+        scripts, entropy = np.empty((len(scan), 16), dtype=np.int64), np.empty(len(scan), dtype=np.float64)
+        charstats.character_statistics(scan.data, scan.offsets, scan.classes, scan.scripts, counts, scripts, entropy)
+        return counts, scripts, entropy
+
+    found: tuple[np.ndarray, np.ndarray, np.ndarray] = scan.once("character_columns", compute)
+    return found
+
+
+def compression_ratio(scan: Scan) -> np.ndarray:
+    """Return compressed / original bytes per document with zstd at level 1, float32; 1 for an empty one."""
+    compressor = zstandard.ZstdCompressor(level=1, write_content_size=False, write_checksum=False)
+    sizes = np.minimum(np.diff(scan.offsets), LARGEST_COMPRESSED)
+    packed = np.fromiter(
+        (
+            len(compressor.compress(memoryview(scan.data)[start : start + size]))
+            for start, size in zip(scan.offsets.tolist(), sizes.tolist(), strict=False)
+        ),
+        np.int64,
+        len(scan),
+    )
+    return ratio(packed, sizes, empty=1.0)
+
+
+def _measure(scan: Scan, measurement: Measurement) -> Columns:
+    counts, scripts, entropy = character_columns(scan)
+    chars = counts[:, charstats.CHARS]
+    letters = scripts[:, 1:].sum(axis=1)
+    shares = {f"{name}_ratio": ratio(scripts[:, SCRIPTS.index(name)], letters) for name in REPORTED_SCRIPTS}
+    return {
+        "byte_entropy": entropy.astype(np.float32),
+        "compression_ratio": compression_ratio(scan),
+        "uppercase_ratio": ratio(counts[:, charstats.UPPERCASE], chars),
+        "digit_ratio": ratio(counts[:, charstats.DECIMALS], chars),
+        "email_count": counts[:, charstats.EMAILS].astype(np.int32),
+        "ip_address_count": counts[:, charstats.ADDRESSES].astype(np.int32),
+        "phone_count": counts[:, charstats.PHONES].astype(np.int32),
+        **shares,
+    }
+
+
+_SIGNALS = (
+    "byte_entropy",
+    "compression_ratio",
+    "uppercase_ratio",
+    "digit_ratio",
+    "email_count",
+    "ip_address_count",
+    "phone_count",
+    *(f"{name}_ratio" for name in REPORTED_SCRIPTS),
+)
+
+FILTERS = {
+    "datatrove": Filter(
+        "text_statistics", SOURCE, tuple(Bound(name) for name in _SIGNALS), _measure, dialect="datatrove"
+    )
+}
+"""One reading only, under the name of the default dialect."""
