@@ -24,9 +24,9 @@ RUNS = pa.schema([pa.field("first", pa.int64()), pa.field("end", pa.int64())])
 def group_shards(sizes: Sequence[int], limit: int) -> list[list[int]]:
     """Return neighbouring positions in groups of at most `limit` (one that is larger alone)."""
     groups: list[list[int]] = []
-    filled = limit
+    filled = 0
     for position, size in enumerate(sizes):
-        if filled + size > limit:
+        if not groups or filled + size > limit:
             groups.append([])
             filled = 0
         groups[-1].append(position)

@@ -24,6 +24,7 @@ from autoclave.errors import InputError, RecipeError, RunError, SchemaError
 from autoclave.pipelines import dedup_clusters, dedup_external, dedup_merge
 from autoclave.pipelines.dedup import explain_settings, run_dedup
 from autoclave.pipelines.dedup_settings import DedupSettings, MinHashSettings
+from autoclave.pipelines.dedup_substring import group_shards
 from autoclave.pipelines.engine import InProcessEngine, LocalEngine
 from autoclave.pipelines.stage import DocumentShard, StageContext, document_shards
 
@@ -458,3 +459,25 @@ def test_explain_prints_the_curve_of_settings_and_every_preset() -> None:
     assert "off" in explain_settings(["minhash=null"])
     with pytest.raises(RecipeError):
         explain_settings(["minhash.preset=nobody"])
+
+
+@pytest.mark.parametrize(
+    "shards", [[[]], [["one"]], [["", ""], []], [["x" * 100_000, "x" * 100_000 + "a", "y " * 50_000]]]
+)
+@pytest.mark.parametrize("externally", [False, True])
+def test_odd_corpora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: list[list[str]], externally: bool
+) -> None:
+    inputs = write_source(tmp_path / "source", shards)
+    monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
+    substring, lines = SubstringSettings(), LineSettings(scope="all")
+    context = run(tmp_path / "out", inputs, lines=lines, substring=substring, write_index=True)
+    assert sum(commit.kept for commit in context.commits) == sum(map(len, shards))
+    against = run(tmp_path / "again", inputs, index=str(tmp_path / "out"))
+    assert sum(commit.kept for commit in against.commits) == sum(not text for shard in shards for text in shard)
+
+
+def test_shards_fall_into_groups_by_size() -> None:
+    assert group_shards([0], 5) == [[0]]
+    assert group_shards([3, 2, 1, 9, 0, 5], 5) == [[0, 1], [2], [3], [4, 5]]
+    assert group_shards([], 5) == []

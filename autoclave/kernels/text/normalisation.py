@@ -1,7 +1,8 @@
 """Text to normalised units: what near-duplicate detection compares, in one pass over the UTF-8 bytes.
 
-The rules are those of datatrove's `simplify_text` (lower case, runs of digits become one 0, punctuation becomes a
-space, diacritics off), made CJK-aware, and written down once in `character_table`:
+The rules are those of datatrove's `simplify_text` (lower case, runs of digits become one 0, diacritics off) but that
+punctuation becomes a space ("a,b" is two words) and scripts without spaces are cut into characters. They are written
+down once, in `character_table`:
 
 - separators: Unicode categories P, S, Z, Cc, Co, Cn, and white space; they end a unit and leave nothing behind;
 - dropped: invisible format characters (Cf), variation selectors, and the combining marks of Latin, Greek, Cyrillic,
