@@ -134,7 +134,8 @@ def loss_of(model: nn.Module, rows: Tensor) -> Tensor:
 
 def train_one(model: nn.Module, corpus: Corpus, seed: int, steps: int, rate: float) -> dict[str, float]:
     """Train on `steps` batches of the seed's order; returns the held-out loss and the speed."""
-    settings = OptimizerSettings(learning_rate=rate, warmup_steps=max(1, steps // 10))
+    # no weight decay: which of a model's tensors it spares is told by name, and names differ
+    settings = OptimizerSettings(learning_rate=rate, warmup_steps=max(1, steps // 10), weight_decay=0.0)
     optimizer = make_optimizer(model, settings)
     start = time.process_time()
     for step in range(steps):

@@ -137,8 +137,9 @@ class Trainer:
     ) -> None:
         self.config, self.settings, self.loader = config, settings, loader
         self.folder, self.tokenizer = folder, tokenizer
-        self.device = resolve_device(settings.device)
-        self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, self.device.type)
+        kind = resolve_device(settings.device).type
+        self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, kind)
+        self.device = resolve_device(settings.device)  # only now does this process have its own GPU
         self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
         self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
         self.metrics = MetricsFile(folder / METRICS_FILE)
