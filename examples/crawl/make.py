@@ -161,7 +161,7 @@ def main() -> None:
     own = [path for path in chinese if not path.is_symlink()]
     # Pages that were not translated lead to the English one: the same text under two addresses.
     untranslated = [path for path in chinese if path.is_symlink()][::9]
-    english = pages(apache, "en/**/*.html", 70_000, 90, 1)
+    english = pages(apache, "en/**/*.html", 70_000, 84, 1)
     extra = [
         "/style/css/manual.css",
         "/images/feather.png",
@@ -174,6 +174,11 @@ def main() -> None:
     write_crawl(out / "httpd-docs.warc.gz", APACHE, port, asked, compress=True)
     book = [*pages(rust, "book/ch*.html", 45_000, 14, 4), "/book/no-such-chapter.html", "/book"]
     write_crawl(out / "rust-docs.warc", RUST, port, book, compress=False)
+    # The same pages again under other addresses, as crawlers find them: a parameter that the server does not heed.
+    again = [f"{path}?print=1" for path in book if path.endswith(".html")] + pages(
+        rust, "book/ch*.html", 45_000, 10, 13
+    )
+    write_crawl(out / "rust-docs-again.warc.gz", RUST, port, again, compress=True)
 
     folder = out / "pages"
     shutil.rmtree(folder, ignore_errors=True)

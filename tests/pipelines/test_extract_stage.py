@@ -188,7 +188,7 @@ def test_the_demo_crawl(tmp_path: Path, repository: Path) -> None:
     assert len(context.commits) >= 4
     assert sum(commit.errors for commit in context.commits) == 0
     rows, texts = ledger(tmp_path / "out"), [row["text"] for row in documents(tmp_path / "out")]
-    assert {row["reason"] for row in rows} == {None, "http_status", "content_type"}
+    assert {row["reason"] for row in rows} >= {None, "http_status", "content_type"}
     assert 800 <= len(texts) <= 1500
     assert 5e6 < sum(len(text.encode()) for text in texts) < 9e6
     chinese = sum(sum("\u4e00" <= sign <= "\u9fff" for sign in text) > 0.3 * len(text) for text in texts)

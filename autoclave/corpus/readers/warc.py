@@ -284,8 +284,8 @@ def _add_document(builder: RawBatchBuilder, record: WarcRecord, limit: int) -> p
             content_type, charset = parse_content_type(message.headers.get("content-type"))
             if message.problems:
                 metadata["http_problems"] = "; ".join(message.problems)
-    elif payload is None and content_type == "application/http":
-        content_type = None
+    if content_type == "application/http":
+        content_type = None  # of the message, not of its body, which was too large or is no HTTP message
     return builder.add(
         record.offset,
         payload=payload,

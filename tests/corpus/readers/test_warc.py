@@ -267,6 +267,13 @@ def test_wet_and_resource_records() -> None:
     assert dict(reading.rows[0]["metadata"])["identified_language"] == "zho"
 
 
+def test_a_response_without_http_headers_is_its_body() -> None:
+    body = b"<html><body>bare</body></html>"
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
+    [row] = Reading(io.BytesIO(head % len(body) + body + b"\r\n\r\n")).rows
+    assert (row["payload"], row["content_type"], row["http_status"]) == (body, None, None)
+
+
 def test_lz4_and_dictionary_zstd(shared_data: Path) -> None:
     folder = shared_data / "warc/wellformed/chatnoir-eu__chatnoir-resiliparse"
     plain = Reading(folder / "warcfile.warc")
