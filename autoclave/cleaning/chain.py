@@ -20,7 +20,7 @@ from autoclave.errors import RecipeError
 DEFAULT_FILTERS: list[str | dict[str, Any]] = [
     "gopher_repetition",
     "gopher_quality",
-    {"c4": {"terminal_punctuation": False, "curly_bracket_lines": None}},
+    {"c4": {"dialect": "datatrove", "terminal_punctuation": False, "curly_bracket_lines": None}},
     "fineweb",
 ]
 """FineWeb's order and its choice to leave C4's end-mark rule out; C4's curly-bracket rule is off as well, because it

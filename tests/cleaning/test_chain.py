@@ -43,7 +43,7 @@ CHINESE = """清晨的港口十分安静，几艘渔船并排停在码头边，�
 终于有一条小船绕过海角出现了，她站起来的时候太急，篮子里的苹果滚落了一地。"""
 SHORT, CURLY = "Hello world.", GOOD + "\nThe braces {stand} in this line of text.\n"
 REPEATED = "The same old line comes back again and again.\n" * 40
-PLAIN: dict[str, Any] = {"language": None, "transforms": []}
+PLAIN: dict[str, Any] = {"language": None, "transforms": [], "dialect": "datatrove"}
 
 
 def make_batch(texts: Sequence[str], languages: Sequence[str | None] | None = None) -> pa.RecordBatch:
@@ -71,7 +71,7 @@ def test_the_default_recipe_keeps_prose_of_both_languages_and_drops_the_rest() -
     chain = Chain(CleanSettings())
     batch, verdicts = chain.apply(make_batch([GOOD, CHINESE, SHORT, REPEATED, "Das ist ein kurzer Satz auf Deutsch."]))
     assert verdicts.kept.tolist() == [True, True, False, False, False], pa.array(verdicts.reason)
-    assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_repetition", "gopher_repetition", "language"]
+    assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_quality", "gopher_repetition", "language"]
     assert batch.schema == DOCUMENT_SCHEMA
     assert batch.column("language").to_pylist()[:2] == ["en", "zh"]
 

@@ -14,7 +14,8 @@ from autoclave.kernels.text.memory import load
 CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, EMAILS, ADDRESSES, PHONES, DIGITS = (
     range(11)
 )
-"""Columns: code points; ASCII letters, digits, newline and ?!,.; category Nd; tab, newline, return, backspace, space;
+"""Columns: code points;
+ASCII letters, digits, newline and ?!,.; category Nd; tab, newline, return, backspace, space;
 brackets of NeMo Curator's list; upper case; characters of URLs; e-mail addresses; IPv4 addresses; phone numbers; 0-9."""
 
 COLUMNS = 11
