@@ -174,20 +174,26 @@ def growth_one(arguments: argparse.Namespace) -> None:
 
 
 def skew(arguments: argparse.Namespace) -> None:
-    """Every document in one bucket: one page that differs in a number, and as many unlike ones."""
+    """Every document in one bucket (a page that differs in a number), and as many unlike ones."""
     template = dedup.texts(1, 100, 1)[0]
-    corpus = [f"{template} page {i}" for i in range(arguments.documents)]
+    shards = max(2, arguments.documents // 10_000)
     with tempfile.TemporaryDirectory() as folder:
-        for name, texts in (("one bucket", corpus), ("no bucket", dedup.texts(len(corpus), 102, 2))):
-            paths = dedup.write_parquet(Path(folder, name), texts, max(2, len(texts) // 10_000))
+        for name in ("one bucket", "no bucket"):
+            for shard in range(shards):
+                corpus = [f"{template} page {shard} {i}" for i in range(10_000)]
+                corpus = corpus if name == "one bucket" else dedup.texts(10_000, 103, shard + 2)
+                part = dedup.write_parquet(Path(folder, name, f"{shard}"), corpus, 1)[0]
+                Path(part).rename(Path(folder, name, f"{shard:06d}.parquet"))
+            paths = sorted(str(path) for path in Path(folder, name).glob("*.parquet"))
             dedup.run_stage(Path(folder, "warm" + name), paths[:1], 0)
             peaks = Peaks()
             started = time.perf_counter()
             context = dedup.run_stage(Path(folder, "out" + name), paths, 0, peaks)
             seconds = time.perf_counter() - started
-            kept = sum(commit.kept for commit in context.commits)
-            peak = max(peaks.megabytes.values())
-            dedup.row(f"{len(texts):,} documents in {name}", seconds, "s", f"{kept:,} kept, peak {peak:.0f} MB")
+            documents, kept = (sum(getattr(c, kind) for c in context.commits) for kind in ("documents_in", "kept"))
+            peak = max(peaks.megabytes, key=lambda phase: peaks.megabytes[phase])
+            note = f"{kept:,} kept, peak {peaks.megabytes[peak]:.0f} MB ({peak})"
+            dedup.row(f"{documents:,} documents in {name}", seconds, "s", note)
 
 
 def _write_large(folder: Path, count: int, words: int) -> None:

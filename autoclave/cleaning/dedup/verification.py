@@ -7,9 +7,11 @@ representative (Jaccard distance is a metric: a cluster's diameter is at most 2 
 similarity do not wipe out a source, and a component that LSH over-merged falls into its parts.
 
 Small components compare with every representative; large ones only with representatives of the same LSH bucket, at
-most `BUCKET_REPRESENTATIVES` of each, so that the work is linear in the component's size.
+most `BUCKET_REPRESENTATIVES` of each, and documents of one shingle set as one, so that the work is linear in the
+component's size.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,9 @@ from autoclave.kernels.text.minhash import permutations, sign_hash_sets
 
 ALL_PAIRS = 64
 """Components up to this size compare a document with every representative: LSH's misses are found again."""
+
+SIGNATURES_AT_ONCE = 65_536
+"""Documents of a large component whose signatures are in memory together; what stays are their band keys."""
 
 BUCKET_REPRESENTATIVES = 8
 """Most representatives of one LSH bucket that a document of a large component is compared with."""
@@ -90,7 +95,7 @@ def _all_pairs(
 
 @njit(cache=True, nogil=True)
 def _by_buckets(
-    low: int,
+    rows: np.ndarray,
     buckets: np.ndarray,
     held: np.ndarray,
     fill: np.ndarray,
@@ -103,18 +108,20 @@ def _by_buckets(
     representative: np.ndarray,
     jaccard: np.ndarray,
 ) -> None:
-    """buckets: int64[m, bands], compact numbers; held: int64[number of buckets, capacity]; fill: their counts."""
-    seen = np.full(buckets.shape[0], -1, np.int64)  # the last document that a representative was compared with
-    for offset in range(buckets.shape[0]):
-        i = low + offset
+    """rows: int64[m], the documents; buckets: int64[m, bands], compact numbers; held: int64[number of buckets,
+    capacity], places in `rows` of a bucket's representatives; fill: their counts."""
+    seen = np.full(rows.size, -1, np.int64)  # the last document that a representative was compared with
+    for place in range(rows.size):
+        i = rows[place]
         best, best_value = -1, 0.0
         for band in range(0 if fixed[i] else buckets.shape[1]):
-            bucket = buckets[offset, band]
+            bucket = buckets[place, band]
             for c in range(fill[bucket]):
-                j = held[bucket, c]
-                if seen[j - low] == i:
+                other = held[bucket, c]
+                if seen[other] == i:
                     continue
-                seen[j - low] = i
+                seen[other] = i
+                j = rows[other]
                 value = _similarity(i, j, starts, ends, hashes, signatures, threshold)
                 if value >= threshold and (value > best_value or (value == best_value and j < best)):
                     best, best_value = j, value
@@ -123,9 +130,9 @@ def _by_buckets(
             continue
         representative[i], jaccard[i] = i, 1.0
         for band in range(buckets.shape[1]):
-            bucket = buckets[offset, band]
+            bucket = buckets[place, band]
             if fill[bucket] < held.shape[1]:
-                held[bucket, fill[bucket]] = i
+                held[bucket, fill[bucket]] = place
                 fill[bucket] += 1
 
 
@@ -161,26 +168,44 @@ def choose_representatives(
     count = members.component.size
     representative = np.arange(count, dtype=np.int64)
     jaccard = np.ones(count, np.float64)
-    bounds = component_bounds(members.component)
-    a, b = permutations(parameters.num_perm, parameters.seed, parameters.scheme)
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        common: list[Any] = [members.starts, members.ends, members.hashes, members.signatures, threshold, members.fixed]
-        common += [representative, jaccard]
+    common: list[Any] = [members.starts, members.ends, members.hashes, members.signatures, threshold, members.fixed]
+    common += [representative, jaccard]
+    for low, high in itertools.pairwise(component_bounds(members.component).tolist()):
         if high - low <= ALL_PAIRS:
             _all_pairs(low, high, *common)
             continue
-        if members.signatures.shape[1]:
-            signatures = members.signatures[low:high]
-        else:
-            signatures = sign_hash_sets(
-                members.hashes, members.starts[low:high], members.ends[low:high], a, b, scheme=parameters.scheme
-            )
-        keys = band_keys(signatures, parameters.bands, parameters.rows)
+        leader = _first_of_equal_sets(members, low, high)
+        rows = np.flatnonzero(leader == np.arange(low, high)) + low
+        keys = np.concatenate(
+            [
+                _keys(members, rows[first : first + SIGNATURES_AT_ONCE], parameters)
+                for first in range(0, rows.size, SIGNATURES_AT_ONCE)
+            ]
+        )
         found, buckets = np.unique(keys, return_inverse=True)
         held = np.zeros((found.size, BUCKET_REPRESENTATIVES), np.int64)
         fill = np.zeros(found.size, np.int64)
-        _by_buckets(low, buckets.reshape(keys.shape).astype(np.int64), held, fill, *common)
+        _by_buckets(rows, buckets.reshape(keys.shape).astype(np.int64), held, fill, *common)
+        representative[low:high], jaccard[low:high] = representative[leader], jaccard[leader]
     return representative, jaccard
+
+
+def _first_of_equal_sets(members: Members, low: int, high: int) -> np.ndarray:
+    """int64[high - low]: the first document with the same set as each one (equal sets are one slice of `hashes`)."""
+    starts = members.starts[low:high]
+    _, first, inverse = np.unique(starts, return_index=True, return_inverse=True)
+    alone = (members.ends[low:high] == starts) | members.fixed[low:high]  # without a set, or staying anyway
+    return low + np.where(alone, np.arange(high - low), first[inverse])
+
+
+def _keys(members: Members, rows: np.ndarray, parameters: MinHashParameters) -> np.ndarray:
+    """uint64[m, bands]: the band keys of some documents."""
+    if members.signatures.shape[1]:
+        return band_keys(members.signatures[rows], parameters.bands, parameters.rows)
+    a, b = permutations(parameters.num_perm, parameters.seed, parameters.scheme)
+    starts, ends = members.starts[rows], members.ends[rows]
+    signatures = sign_hash_sets(members.hashes, starts, ends, a, b, scheme=parameters.scheme)
+    return band_keys(signatures, parameters.bands, parameters.rows)
 
 
 def first_of_component(component: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
