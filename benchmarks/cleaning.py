@@ -126,9 +126,7 @@ def beside_datatrove(data: Path, environment: Path, megabytes: float) -> None:
         for (theirs, mine), count in differing.most_common(4):
             print(f"      {count} x datatrove: {theirs or 'keep'}; ours: {mine or 'keep'}")
     rate = speed(texts, FAMILIES, "datatrove", "en")
-    print(
-        f"  all four           datatrove {size / total:6.2f} MB/s, ours {rate:6.1f} MB/s: {rate * total / size:.0f} times"
-    )
+    print(f"  all four           datatrove {size / total:6.2f} MB/s, ours {rate:6.1f} MB/s: x{rate * total / size:.0f}")
 
 
 def dialects(data: Path) -> None:

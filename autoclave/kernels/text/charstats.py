@@ -16,7 +16,8 @@ CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, E
 )
 """Columns: code points;
 ASCII letters, digits, newline and ?!,.; category Nd; tab, newline, return, backspace, space;
-brackets of NeMo Curator's list; upper case; characters of URLs; e-mail addresses; IPv4 addresses; phone numbers; 0-9."""
+brackets of NeMo Curator's list; upper case; characters of URLs; e-mail addresses; IPv4 addresses; phone numbers;
+0-9."""
 
 COLUMNS = 11
 
