@@ -269,7 +269,8 @@ def test_wet_and_resource_records() -> None:
 
 def test_a_response_without_http_headers_is_its_body() -> None:
     body = b"<html><body>bare</body></html>"
-    head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: %d\r\n\r\n"
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
+    head += b"Content-Length: %d\r\n\r\n"
     [row] = Reading(io.BytesIO(head % len(body) + body + b"\r\n\r\n")).rows
     assert (row["payload"], row["content_type"], row["http_status"]) == (body, None, None)
 
