@@ -1,0 +1,293 @@
+"""The index of evaluation sets: their word n-grams by hash, and which items each belongs to."""
+
+from __future__ import annotations
+
+import functools
+import io
+import posixpath
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from autoclave.cleaning.words import text_buffer
+from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.storage import Folder, open_read
+from autoclave.errors import InputError, RecipeError
+from autoclave.kernels.text import ngram_hashes as kernel
+
+_BATCH = 4096
+
+
+class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How evaluation sets are indexed."""
+
+    size: int = 13
+    """Units of an n-gram: words, or characters of scripts without spaces (GPT-3: 13)."""
+    least: int = 8
+    """Units that a shorter text needs to be looked for as a whole; shorter ones are left out (GPT-3: 8)."""
+    max_items: int = 10
+    """An n-gram of more items than this is a phrase of the set, not a trace of it (GPT-3: 10)."""
+    fields: list[str] | None = None
+    """Fields of the records that hold text, wherever they are nested; null for all strings."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.size <= 255:
+            raise RecipeError(f"ngram: least {self.least} and size {self.size} must be 1 <= least <= size <= 255")
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Spans of units. documents, first, last: int64; units [first, last) of the slice, in order, none overlapping."""
+
+    documents: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """Known n-grams in a slice of documents.
+
+    start, end: int32 byte spans of the units; unit_offsets: int64, units of each document; places, lengths, entries:
+    int64, of each n-gram found the first unit, its units, its number in the index; offsets: int64, those of each
+    document.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    unit_offsets: np.ndarray
+    places: np.ndarray
+    lengths: np.ndarray
+    entries: np.ndarray
+    offsets: np.ndarray
+
+    def documents(self) -> np.ndarray:
+        """Return the document of each n-gram found, int64."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def only(self, chosen: np.ndarray) -> Found:
+        """Return the same with nothing found in the documents that are not chosen (bool)."""
+        rows = chosen[self.documents()]
+        counts = np.where(chosen, np.diff(self.offsets), 0)
+        return replace(
+            self,
+            places=self.places[rows],
+            lengths=self.lengths[rows],
+            entries=self.entries[rows],
+            offsets=np.concatenate([[0], np.cumsum(counts)]),
+        )
+
+    def spans(self, margin: int = 0) -> Spans:
+        """Return the union of the n-grams of each document, each widened by `margin` units within the document."""
+        document = self.documents()
+        order = np.lexsort((self.places, document))
+        document = document[order]
+        first = np.maximum(self.places[order] - margin, self.unit_offsets[document])
+        last = np.minimum((self.places + self.lengths)[order] + margin, self.unit_offsets[document + 1])
+        # Units of the slice are numbered through, so a running maximum never reaches into the next document.
+        reach = np.maximum.accumulate(last) if len(last) else last
+        opens = np.concatenate([[True], (first[1:] > reach[:-1]) | (document[1:] != document[:-1])])[: len(first)]
+        starts = np.flatnonzero(opens)
+        ends = np.concatenate([starts[1:], [len(first)]])[: len(starts)]
+        return Spans(document[starts], first[starts], reach[ends - 1])
+
+
+class ContaminationIndex:
+    """Known n-grams of evaluation sets.
+
+    keys: uint64[U]; sizes: int64, the lengths that occur; item_offsets int64[U + 1], items int32: the items of each
+    n-gram; sets: names; item_sets, item_lines: int64 of each item, its set and its line, from 1; skipped: items too
+    short to be looked for.
+    """
+
+    def __init__(
+        self,
+        keys: np.ndarray,
+        sizes: np.ndarray,
+        item_offsets: np.ndarray,
+        items: np.ndarray,
+        sets: Sequence[str],
+        item_sets: np.ndarray,
+        item_lines: np.ndarray,
+        skipped: int,
+    ) -> None:
+        self.keys, self.sizes = keys, sizes
+        self.item_offsets, self.items = item_offsets, items
+        self.sets, self.item_sets, self.item_lines, self.skipped = list(sets), item_sets, item_lines, skipped
+
+    @functools.cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        size = 1 << max(6, (2 * len(self.keys)).bit_length())
+        slots, values = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
+        bits = np.zeros(max(1, size // 16), dtype=np.uint64)
+        kernel.fill_ngram_table(self.keys, slots, values, bits)
+        return slots, values, bits
+
+    def find(self, data: np.ndarray, offsets: np.ndarray) -> Found:
+        """Return the known n-grams of documents; data uint8, UTF-8; offsets int64, one more than documents."""
+        start, end, hashes, unit_offsets = _units(data, offsets)
+        found_offsets = np.zeros(len(offsets), dtype=np.int64)
+        slots, values, bits = self._table
+        room = 1024
+        while True:
+            places, lengths, entries = (np.empty(room, dtype=np.int64) for _ in range(3))
+            count = kernel.find_ngrams(
+                hashes, unit_offsets, self.sizes, slots, values, bits, places, lengths, entries, found_offsets
+            )
+            if count <= room:
+                return Found(start, end, unit_offsets, places[:count], lengths[:count], entries[:count], found_offsets)
+            room = count
+
+    def items_hit(self, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (document, item, n-grams found of it), int64, sorted by document and item."""
+        first, last = self.item_offsets[found.entries], self.item_offsets[found.entries + 1]
+        counts = last - first
+        document = np.repeat(found.documents(), counts)
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        item = self.items[np.repeat(first, counts) + place].astype(np.int64)
+        pairs, number = np.unique(document * (len(self.item_sets) + 1) + item, return_counts=True)
+        document, item = np.divmod(pairs, len(self.item_sets) + 1)
+        return document, item, number
+
+    def names(self, items: np.ndarray) -> list[str | None]:
+        """Return "<set>:<line>" of item numbers as the ledger has them, None for -1."""
+        return [
+            f"{self.sets[self.item_sets[item]]}:{self.item_lines[item]}" if item >= 0 else None
+            for item in items.tolist()
+        ]
+
+    def save(self, path: str) -> None:
+        """Write the index (NumPy's .npz)."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer, keys=self.keys, sizes=self.sizes, item_offsets=self.item_offsets, items=self.items,
+            sets=np.array(self.sets, dtype=np.str_), item_sets=self.item_sets, item_lines=self.item_lines,
+            skipped=np.array(self.skipped),
+        )  # fmt: skip
+        parent, _, name = path.rpartition("/")
+        Folder(parent or ("/" if path.startswith("/") else ".")).write_bytes(name, buffer.getvalue())
+
+
+def load_index(path: str) -> ContaminationIndex:
+    """Read an index; InputError where the file is none."""
+    with open_read(path) as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                columns = {name: stored[name] for name in stored.files}
+            return ContaminationIndex(
+                **{**columns, "sets": columns["sets"].tolist(), "skipped": int(columns["skipped"])}
+            )
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not an index of evaluation sets ({error}); make one from JSONL files") from error
+
+
+def _units(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    room = int(offsets[-1] - offsets[0]) // 2 + len(offsets)
+    start, end = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+    hashes, unit_offsets = np.empty(room, dtype=np.uint64), np.empty(len(offsets), dtype=np.int64)
+    count = kernel.split_units(data, offsets, *kernel.unit_tables(), start, end, hashes, unit_offsets)
+    return start[:count], end[:count], hashes[:count], unit_offsets
+
+
+def build_index(sets: Sequence[str], settings: IndexSettings | None = None) -> ContaminationIndex:
+    """Index evaluation sets: JSONL files, plain, gzip or zstd; a set is named as its file without endings.
+
+    Raises InputError for unreadable files, lines that are no JSON, and sets without the fields.
+    """
+    chosen = settings or IndexSettings()
+    names = [posixpath.basename(path).split(".jsonl")[0] for path in sets]
+    item_sets: list[int] = []
+    item_lines: list[int] = []
+    keys: list[np.ndarray] = []
+    items: list[np.ndarray] = []
+    lengths: set[int] = set()
+    pending: tuple[list[str], list[int]] = ([], [])
+
+    def flush() -> None:
+        found, owner, sizes = _item_ngrams(pending, chosen)
+        keys.append(found)
+        items.append(owner)
+        lengths.update(sizes)
+        pending[0].clear()
+        pending[1].clear()
+
+    for number, path in enumerate(sets):
+        before = len(pending[0]) + sum(map(len, keys))
+        for line, texts in _records(path, chosen.fields):
+            pending[0].extend(texts)
+            pending[1].extend([len(item_sets)] * len(texts))
+            item_sets.append(number)
+            item_lines.append(line)
+            if len(pending[0]) >= _BATCH:
+                flush()
+        if len(pending[0]) + sum(map(len, keys)) == before:
+            raise InputError(f"{path}: no text{f' in the fields {chosen.fields}' if chosen.fields else ''}")
+    flush()
+    gathered = np.concatenate(keys), np.concatenate(items)
+    skipped = len(item_sets) - len(np.unique(gathered[1]))
+    known, offsets, owners = _by_ngram(*gathered, chosen.max_items)
+    return ContaminationIndex(
+        known, np.array(sorted(lengths), dtype=np.int64), offsets, owners, names,
+        np.array(item_sets, dtype=np.int64), np.array(item_lines, dtype=np.int64), skipped,
+    )  # fmt: skip
+
+
+def _item_ngrams(
+    pending: tuple[list[str], list[int]], settings: IndexSettings
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    data, offsets = text_buffer(pa.array(pending[0], pa.large_string()))
+    _, _, hashes, unit_offsets = _units(data, offsets)
+    keys, texts = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.int64)
+    sizes = np.empty(len(hashes), dtype=np.uint8)
+    count = kernel.hash_items(hashes, unit_offsets, settings.size, settings.least, keys, texts, sizes)
+    owners = np.array(pending[1], dtype=np.int32)[texts[:count]]
+    return keys[:count], owners, np.unique(sizes[:count]).tolist()
+
+
+def _by_ngram(keys: np.ndarray, items: np.ndarray, max_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (different keys, offsets, items) with each item once a key, keys of too many items left out."""
+    order = np.lexsort((items, keys))
+    keys, items = keys[order], items[order]
+    new = np.ones(len(keys), dtype=np.bool_)
+    new[1:] = (keys[1:] != keys[:-1]) | (items[1:] != items[:-1])
+    keys, items = keys[new], items[new]
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    rows = (counts <= max_items)[inverse]
+    counts = counts[counts <= max_items]
+    return np.unique(keys[rows]), np.concatenate([[0], np.cumsum(counts)]), items[rows]
+
+
+def _records(path: str, fields: Sequence[str] | None) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number from 1, its texts) of a JSONL file."""
+    with open_read(path) as file:
+        stream = ByteStream(file)
+        number = 0
+        while line := stream.readline(1 << 28):
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                record = msgspec.json.decode(line)
+            except msgspec.DecodeError as error:
+                raise InputError(f"{path}:{number}: not JSON ({error})") from error
+            yield number, list(_strings(record, None if fields is None else set(fields)))
+        if stream.damage is not None:
+            raise InputError(f"{path}: {stream.damage}")
+
+
+def _strings(value: Any, fields: set[str] | None, wanted: bool = False) -> Iterator[str]:
+    """Yield the strings of a record, all of them or those below the named fields."""
+    if isinstance(value, str):
+        if wanted or fields is None:
+            yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _strings(inner, fields, wanted or (fields is not None and name in fields))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, fields, wanted)
