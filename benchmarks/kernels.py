@@ -35,6 +35,7 @@ ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
 DTYPE = torch.bfloat16 if ON_GPU else torch.float32
 Row = dict[str, Any]
+Shape = tuple[str, int, int, int, bool]  # label, batch, heads, width, LRPE
 DEADLINE = [float("inf")]
 
 
@@ -169,30 +170,34 @@ def attention_row(name: str, function: Any, tensors: list[Tensor], small: bool, 
     return row
 
 
-def attention_table(shapes: list[tuple[str, int, int, int, bool]], lengths: list[int], bandwidth: float) -> list[Row]:
-    """All contenders at all shapes and lengths that fit in memory and in the time that is left."""
+def attention_table(shapes: list[Shape], lengths: list[int], bandwidth: float) -> list[Row]:
+    """All contenders at all shapes and lengths that fit in memory and in the time that is left.
+
+    One contender after the other: fla tunes itself for minutes at its first call, which must not cost the others their
+    turn.
+    """
     rows: list[Row] = []
-    for label, batch, heads, width, lrpe in shapes:
-        theta = torch.rand(heads, width, device=DEVICE) if lrpe else None
-        functions = contenders(width, heads, theta)
-        for length in lengths:
-            elements = batch * length * heads * width
-            if elements * 2 * 14 > 70e9 or time.time() > DEADLINE[0]:
-                continue
-            tensors = inputs(batch, length, heads, width)
-            forward_floor, backward_floor = floor_milliseconds(batch, length, heads, width, bandwidth)
-            for name, function in functions.items():
+    for contender in ("ours", "sdpa", "quadratic", "fla"):
+        for label, batch, heads, width, lrpe in shapes:
+            theta = torch.rand(heads, width, device=DEVICE) if lrpe else None
+            function = contenders(width, heads, theta).get(contender)
+            for length in lengths:
+                elements = batch * length * heads * width
                 square = batch * heads * float(length) ** 2
-                if name in ("sdpa", "quadratic") and square > (4e12 if ON_GPU else 3e9):
+                too_slow = contender in ("sdpa", "quadratic") and square > (4e12 if ON_GPU else 3e9)
+                if function is None or too_slow or elements * 2 * 14 > 70e9 or time.time() > DEADLINE[0]:
                     continue
-                row = {"shape": label, "length": length} | attention_row(name, function, tensors, elements < 2e8, theta)
+                tensors = inputs(batch, length, heads, width)
+                forward_floor, backward_floor = floor_milliseconds(batch, length, heads, width, bandwidth)
+                row = {"shape": label, "length": length}
+                row |= attention_row(contender, function, tensors, elements < 2e8, theta)
                 row |= {"floor_forward_ms": forward_floor, "floor_backward_ms": backward_floor}
                 rows.append(row)
                 shown = " ".join(f"{k}={x:.3f}" if isinstance(x, float) else str(x) for k, x in row.items())
                 print(shown, file=sys.stderr, flush=True)
-            del tensors
-            if ON_GPU:
-                torch.cuda.empty_cache()
+                del tensors
+                if ON_GPU:
+                    torch.cuda.empty_cache()
     return rows
 
 
@@ -309,14 +314,15 @@ def main() -> int:
     results: dict[str, Any] = {"device": name, "torch": torch.__version__, "dtype": str(DTYPE)}
     bandwidth, matmul_rate = roofline()
     results |= {"copy_bytes_per_second": bandwidth, "matmul_flop_per_second": matmul_rate}
+    if "parts" in wanted:
+        results["parts"] = part_rows(bandwidth)
+        show(results["parts"])
     if "attention" in wanted:
         shapes = [("b1 h4 d64", 1, 4, 64, False)]
         if ON_GPU:
             shapes = [("b4 h32 d128", 4, 32, 128, False), ("b1 h16 d128", 1, 16, 128, False)]
             shapes.append(("b4 h32 LRPE K256", 4, 32, 128, True))
         results["attention"] = attention_table(shapes, arguments.lengths, bandwidth)
-    if "parts" in wanted:
-        results["parts"] = part_rows(bandwidth)
     if folder := os.environ.get("OUT"):
         save(results, Path(folder))
     print(f"{name}, torch {torch.__version__}, {DTYPE}")

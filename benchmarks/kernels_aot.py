@@ -22,8 +22,17 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
+from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, block_width, scan_config
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
+from autoclave.kernels.linear_cross_entropy.triton_rows import (
+    BLOCK,
+    WARPS,
+    row_gradients_kernel,
+    row_statistics_kernel,
+)
+from autoclave.kernels.norm.triton_norm import norm_backward_kernel, norm_forward_kernel
 
 BUDGET_FILE = Path(__file__).with_name("kernel_budget.json")
 SHARED_BYTES = {80: 166_912, 86: 101_376, 90: 232_448, 100: 232_448}
@@ -98,34 +107,47 @@ def scan_variant(
 
 
 def scan_variants(arch: int) -> list[Variant]:
-    """Every role at the widths that models use, in the dtypes that people train in, and float32."""
-    variants = []
-    for dtype in (torch.bfloat16, torch.float16, torch.float32):
-        for width in (64, 128):
-            for role in ("forward", "dq", "dk", "dv"):
-                variants.append(scan_variant(role, dtype, width, width, 0, arch))
-        variants.append(scan_variant("forward", dtype, 128, 128, 0, arch, states_only=True))
-        variants.append(scan_variant("forward", dtype, 256, 128, 0, arch))
-        variants.append(scan_variant("dk", dtype, 128, 256, 0, arch))
-        for role in ("forward", "dv"):
-            variants.append(scan_variant(role, dtype, 128, 128, 1, arch))
-        for role in ("dq", "dk"):
-            variants.append(scan_variant(role, dtype, 128, 128, 2, arch))
-        variants.append(scan_variant("forward", dtype, 128, 128, 1, arch, states_only=True))
+    """Every role at the model's widths in bfloat16; float16 and float32 where they may differ."""
+    bf16, fp16, fp32 = torch.bfloat16, torch.float16, torch.float32
+    variants = [scan_variant(role, bf16, 128, 128, 0, arch) for role in ("forward", "dq", "dk", "dv")]
+    variants += [scan_variant(role, bf16, 64, 64, 0, arch) for role in ("forward", "dk")]
+    variants.append(scan_variant("forward", bf16, 256, 128, 0, arch))
+    variants.append(scan_variant("dk", bf16, 128, 256, 0, arch))
+    for dtype in (bf16, fp32):
+        variants += [scan_variant(role, dtype, 128, 128, 1, arch) for role in ("forward", "dv")]
+        variants += [scan_variant(role, dtype, 128, 128, 2, arch) for role in ("dq", "dk")]
+    for lrpe in (0, 1):
+        variants.append(scan_variant("forward", bf16, 128, 128, lrpe, arch, states_only=True))
+    for dtype in (fp16, fp32):
+        variants += [scan_variant(role, dtype, 128, 128, 0, arch) for role in ("forward", "dk")]
     return variants
 
 
-def prefix_variant() -> Variant:
-    """The kernel between the two levels."""
-    types = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
-    types |= dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
-    constants = {"BLOCK": 1024, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
-    return Variant("prefix", prefix_kernel, types, constants, 4, 3)
+def small_variants() -> list[Variant]:
+    """The kernels that are bound by memory alone, at the 385M model's sizes."""
+    states = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
+    prefix = states | dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
+    flags: dict[str, Any] = {"BLOCK": 1024, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
+    rows = dict.fromkeys(("x_ptr", "residual_ptr", "gate_ptr", "y_ptr", "total_ptr"), "*bf16") | {"eps": "fp32"}
+    rows |= dict.fromkeys(("dy_ptr", "d_total_ptr", "dx_ptr", "d_gate_ptr"), "*bf16")
+    losses = dict.fromkeys(("logits_ptr", "log_sum_ptr", "target_logit_ptr", "coefficients_ptr"), "*fp32")
+    losses |= {"targets_ptr": "*i64", "gradients_ptr": "*bf16", "z_loss": "fp32"}
+    step = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr"), "*bf16") | {"positions_ptr": "*i64", "scale": "fp32"}
+    step |= dict.fromkeys(("o_ptr", "state_ptr", "decay_ptr", "theta_ptr"), "*fp32")
+    sizes: dict[str, Any] = {"KEY": 128, "VALUE": 128, "BLOCK_KEY": 128, "BLOCK_VALUE": BLOCK_VALUE, "LRPE": True}
+    return [
+        Variant("prefix", prefix_kernel, prefix, flags, 4, 3),
+        Variant("norm-forward", norm_forward_kernel, rows, {"BLOCK": 1024}, 2, 3),
+        Variant("norm-backward", norm_backward_kernel, rows, {"BLOCK": 1024}, 2, 3),
+        Variant("row-statistics", row_statistics_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),
+        Variant("row-gradients", row_gradients_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),
+        Variant("decode-step-lrpe", step_kernel, step, sizes, STEP_WARPS, 3),
+    ]
 
 
 def all_variants(arch: int) -> list[Variant]:
     """What ships for one architecture."""
-    return [*scan_variants(arch), prefix_variant()]
+    return [*scan_variants(arch), *small_variants()]
 
 
 def compile_variant(variant: Variant, arch: int) -> Any:

@@ -49,7 +49,7 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_b
     block_inner = block_width(inner)
     large = block_inner > 128 or lrpe > 0
     if dtype == torch.float32:
-        return ScanConfig(16, 32, 8, 1, "tf32x3", keep_mask=not large)
+        return ScanConfig(16, 32, 8, 1, "tf32x3")
     if shared_bytes < HOPPER_SHARED_BYTES:
         if block_inner > 128 or lrpe == 2:
             return ScanConfig(32, 32, 8, 1, "ieee")

@@ -152,6 +152,30 @@ def _differentiate(ctx: Any, d_output: Tensor | None, d_final_state: Tensor | No
 lightning_attention_forward.register_autograd(_differentiate, setup_context=_save)
 
 
+class _Eager(torch.autograd.Function):
+    """The same without the custom operator's dispatch, whose autograd wrapper costs 0.2 ms of host time a call."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor | None]:
+        q, k, v, decay, theta, offset, initial_state, cu_seqlens, scale, output_final_state, chunk_size = inputs
+        problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+        output, final = launch.forward(problem, q, k, v, _plain(initial_state), output_final_state)
+        ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens)
+        ctx.scale, ctx.chunk_size = scale, chunk_size
+        return output, final
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, decay, theta, offset, initial_state, cu_seqlens = ctx.saved_tensors
+        d_output, d_final_state = upstream
+        problem = _problem(k, v, decay, theta, offset, cu_seqlens, ctx.scale, ctx.chunk_size)
+        d_output = torch.zeros_like(v) if d_output is None else d_output
+        found = launch.backward(problem, q, k, v, _plain(initial_state), d_output, _plain(d_final_state))
+        d_theta = None if found.theta is None else found.theta.to(theta.dtype)
+        d_state = None if found.initial_state is None else found.initial_state.to(initial_state.dtype)
+        return found.q, found.k, found.v, None, d_theta, None, d_state, None, None, None, None
+
+
 def lightning_attention_triton(
     q: Tensor,
     k: Tensor,
@@ -167,17 +191,9 @@ def lightning_attention_triton(
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """`lightning_attention` on the Triton kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1."""
-    output, final_state = lightning_attention_forward(
-        q,
-        k,
-        v,
-        decay,
-        lrpe_theta,
-        position_offset,
-        initial_state,
-        cu_seqlens,
-        scale,
-        output_final_state,
-        chunk_size or 0,
-    )
+    inputs = (q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, scale)
+    if torch.compiler.is_compiling():
+        output, final_state = lightning_attention_forward(*inputs, output_final_state, chunk_size or 0)
+    else:
+        output, final_state = _Eager.apply(*inputs, output_final_state, chunk_size or 0)
     return output, final_state if output_final_state else None
