@@ -94,6 +94,36 @@ def _activation_part(config: ModelConfig, tokens: int, mode: str, tensor_paralle
     return Part(name="activations", bytes=2.0 * tokens * (elements + 2 * D), formula=formula)
 
 
+def memory_parts(
+    config: ModelConfig, *, gpus: int, tensor_parallel: int, tokens_per_gpu: int, activation_checkpointing: str
+) -> list[Part]:
+    """What each GPU holds, part by part: FSDP2 over gpus / tensor_parallel ranks, embedding whole."""
+    counts = config.parameter_count()
+    split = counts["token_mixers"] + counts["channel_mixers"]
+    held = split / tensor_parallel + sum(counts.values()) - split  # parameters of one tensor-parallel rank
+    data = gpus // tensor_parallel
+    layer = split / config.layers / tensor_parallel
+    if data == 1:
+        sharded, working, in_flight = "N", 2 * held, 2 * held
+        formulas = ("2 B x N", "2 B x N before they are widened")
+    else:
+        sharded = f"N / {data}"
+        working = 2 * 2 * layer + 2 * counts["embedding"]
+        in_flight = 2 * 2 * layer + 4 * counts["embedding"]
+        formulas = ("2 B x (two layers + embedding), gathered", "2 B x two layers + 4 B x embedding")
+    head = 4 * counts["embedding"] + HEAD_ROWS * config.vocabulary_size * (4 + 2)
+    return [
+        Part(name="float32 masters", bytes=4 * held / data, formula=f"4 B x {sharded}"),
+        Part(name="gradients", bytes=4 * held / data, formula=f"4 B x {sharded}"),
+        Part(name="AdamW moments", bytes=8 * held / data, formula=f"8 B x {sharded}"),
+        Part(name="bfloat16 matrices", bytes=working, formula=formulas[0]),
+        Part(name="gradients in flight", bytes=in_flight, formula=formulas[1]),
+        _activation_part(config, tokens_per_gpu, activation_checkpointing, tensor_parallel),
+        Part(name="head", bytes=head, formula=f"4 B x V D (its gradient) + {HEAD_ROWS} rows of logits x 6 B"),
+        Part(name="context, fragments", bytes=OVERHEAD_GIB * GIB, formula="allowance"),
+    ]
+
+
 def plan_training(
     config: ModelConfig,
     *,
@@ -115,35 +145,14 @@ def plan_training(
     if tensor_parallel < 1 or gpus % tensor_parallel or config.heads % tensor_parallel:
         raise RecipeError(f"tensor_parallel {tensor_parallel} must divide {gpus} GPUs and {config.heads} heads")
     name, memory = GPUS[gpu.lower()]
-    counts = config.parameter_count()
-    split = counts["token_mixers"] + counts["channel_mixers"]
-    whole = sum(counts.values()) - split
-    held = split / tensor_parallel + whole  # parameters of one tensor-parallel rank
-    data = gpus // tensor_parallel
-    layer = split / config.layers / tensor_parallel
-    sharded = f"N / {data}" if data > 1 else "N"
-    working = held * 2 if data == 1 else 2 * 2 * layer + 2 * counts["embedding"]
-    gradients = held * 2 if data == 1 else 2 * 2 * layer + 4 * counts["embedding"]
-    head = 4 * counts["embedding"] + HEAD_ROWS * config.vocabulary_size * (4 + 2)
-    parts = [
-        Part(name="float32 masters", bytes=4 * held / data, formula=f"4 B x {sharded}"),
-        Part(name="gradients", bytes=4 * held / data, formula=f"4 B x {sharded}"),
-        Part(name="AdamW moments", bytes=8 * held / data, formula=f"8 B x {sharded}"),
-        Part(
-            name="bfloat16 matrices",
-            bytes=working,
-            formula="2 B x N" if data == 1 else "2 B x (two layers + embedding), gathered",
-        ),
-        Part(
-            name="gradients in flight",
-            bytes=gradients,
-            formula="2 B x N before they are widened" if data == 1 else "2 B x two layers + 4 B x embedding",
-        ),
-        _activation_part(config, tokens_per_gpu, activation_checkpointing, tensor_parallel),
-        Part(name="head", bytes=head, formula=f"4 B x V D (its gradient) + {HEAD_ROWS} rows of logits x 6 B"),
-        Part(name="context, fragments", bytes=OVERHEAD_GIB * GIB, formula="allowance"),
-    ]
-    parameters = sum(counts.values())
+    parts = memory_parts(
+        config,
+        gpus=gpus,
+        tensor_parallel=tensor_parallel,
+        tokens_per_gpu=tokens_per_gpu,
+        activation_checkpointing=activation_checkpointing,
+    )
+    parameters = sum(config.parameter_count().values())
     tokens = 20.0 * parameters if total_tokens is None else float(total_tokens)
     flops = config.training_flops_per_token()
     rate = gpus * PEAK_BFLOAT16[name] * mfu / flops
