@@ -27,9 +27,14 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How evaluation sets are indexed."""
 
     size: int = 13
-    """Units of an n-gram: words, or characters of scripts without spaces (GPT-3: 13)."""
+    """Words of an n-gram (GPT-3: 13)."""
     least: int = 8
-    """Units that a shorter text needs to be looked for as a whole; shorter ones are left out (GPT-3: 8)."""
+    """Words that a shorter text needs to be looked for as a whole; shorter ones are left out (GPT-3: 8)."""
+    unspaced_size: int = 20
+    """Units of an n-gram of a text in a script without spaces, whose characters are the units: 13 characters are but
+    eight words, and Chinese statutes then share a phrase with law exams two times in three."""
+    unspaced_least: int = 13
+    """Units that such a text needs to be looked for as a whole."""
     max_items: int = 10
     """An n-gram of more items than this is a phrase of the set, not a trace of it (GPT-3: 10)."""
     fields: list[str] | None = None
@@ -38,6 +43,11 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.size <= 255:
             raise RecipeError(f"ngram: least {self.least} and size {self.size} must be 1 <= least <= size <= 255")
+        if not self.least <= self.unspaced_least <= self.unspaced_size <= 255:
+            raise RecipeError(
+                f"ngram: unspaced_least {self.unspaced_least} and unspaced_size {self.unspaced_size} must be "
+                f"{self.least} (least) <= unspaced_least <= unspaced_size <= 255"
+            )
 
 
 @dataclass(frozen=True)
@@ -100,14 +110,16 @@ class Found:
 class ContaminationIndex:
     """Known n-grams of evaluation sets.
 
-    keys: uint64[U]; sizes: int64, the lengths that occur; item_offsets int64[U + 1], items int32: the items of each
-    n-gram; sets: names; item_sets, item_lines: int64 of each item, its set and its line, from 1; skipped: items too
-    short to be looked for.
+    keys: uint64[U]; heads: uint64, of their first `least` units; sizes: int64, the lengths that occur; item_offsets
+    int64[U + 1], items int32: the items of each n-gram; sets: names; item_sets, item_lines: int64 of each item, its set
+    and its line, from 1; skipped: items too short to be looked for.
     """
 
     def __init__(
         self,
         keys: np.ndarray,
+        heads: np.ndarray,
+        least: int,
         sizes: np.ndarray,
         item_offsets: np.ndarray,
         items: np.ndarray,
@@ -116,7 +128,7 @@ class ContaminationIndex:
         item_lines: np.ndarray,
         skipped: int,
     ) -> None:
-        self.keys, self.sizes = keys, sizes
+        self.keys, self.heads, self.least, self.sizes = keys, heads, least, sizes
         self.item_offsets, self.items = item_offsets, items
         self.sets, self.item_sets, self.item_lines, self.skipped = list(sets), item_sets, item_lines, skipped
 
@@ -125,7 +137,7 @@ class ContaminationIndex:
         size = 1 << max(6, (2 * len(self.keys)).bit_length())
         slots, values = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
         bits = np.zeros(max(1, size // 16), dtype=np.uint64)
-        kernel.fill_ngram_table(self.keys, slots, values, bits)
+        kernel.fill_ngram_table(self.keys, self.heads, slots, values, bits)
         return slots, values, bits
 
     def find(self, data: np.ndarray, offsets: np.ndarray) -> Found:
@@ -137,7 +149,17 @@ class ContaminationIndex:
         while True:
             places, lengths, entries = (np.empty(room, dtype=np.int64) for _ in range(3))
             count = kernel.find_ngrams(
-                hashes, unit_offsets, self.sizes, slots, values, bits, places, lengths, entries, found_offsets
+                hashes,
+                unit_offsets,
+                self.least,
+                self.sizes,
+                slots,
+                values,
+                bits,
+                places,
+                lengths,
+                entries,
+                found_offsets,
             )
             if count <= room:
                 return Found(start, end, unit_offsets, places[:count], lengths[:count], entries[:count], found_offsets)
@@ -165,7 +187,8 @@ class ContaminationIndex:
         """Write the index (NumPy's .npz)."""
         buffer = io.BytesIO()
         np.savez(
-            buffer, keys=self.keys, sizes=self.sizes, item_offsets=self.item_offsets, items=self.items,
+            buffer, keys=self.keys, heads=self.heads, least=np.array(self.least), sizes=self.sizes,
+             item_offsets=self.item_offsets, items=self.items,
             sets=np.array(self.sets, dtype=np.str_), item_sets=self.item_sets, item_lines=self.item_lines,
             skipped=np.array(self.skipped),
         )  # fmt: skip
@@ -180,7 +203,12 @@ def load_index(path: str) -> ContaminationIndex:
             with np.load(file, allow_pickle=False) as stored:
                 columns = {name: stored[name] for name in stored.files}
             return ContaminationIndex(
-                **{**columns, "sets": columns["sets"].tolist(), "skipped": int(columns["skipped"])}
+                **{
+                    **columns,
+                    "sets": columns["sets"].tolist(),
+                    "skipped": int(columns["skipped"]),
+                    "least": int(columns["least"]),
+                }
             )
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not an index of evaluation sets ({error}); make one from JSONL files") from error
@@ -204,13 +232,15 @@ def build_index(sets: Sequence[str], settings: IndexSettings | None = None) -> C
     item_sets: list[int] = []
     item_lines: list[int] = []
     keys: list[np.ndarray] = []
+    heads: list[np.ndarray] = []
     items: list[np.ndarray] = []
     lengths: set[int] = set()
     pending: tuple[list[str], list[int]] = ([], [])
 
     def flush() -> None:
-        found, owner, sizes = _item_ngrams(pending, chosen)
+        found, head, owner, sizes = _item_ngrams(pending, chosen)
         keys.append(found)
+        heads.append(head)
         items.append(owner)
         lengths.update(sizes)
         pending[0].clear()
@@ -232,21 +262,26 @@ def build_index(sets: Sequence[str], settings: IndexSettings | None = None) -> C
     skipped = len(item_sets) - len(np.unique(gathered[1]))
     known, offsets, owners = _by_ngram(*gathered, chosen.max_items)
     return ContaminationIndex(
-        known, np.array(sorted(lengths), dtype=np.int64), offsets, owners, names,
+        known, np.unique(np.concatenate(heads)), chosen.least,
+        np.array(sorted(lengths), dtype=np.int64), offsets, owners, names,
         np.array(item_sets, dtype=np.int64), np.array(item_lines, dtype=np.int64), skipped,
     )  # fmt: skip
 
 
 def _item_ngrams(
     pending: tuple[list[str], list[int]], settings: IndexSettings
-) -> tuple[np.ndarray, np.ndarray, list[int]]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
+    """Return (keys, heads, items, different lengths) of the n-grams of some texts."""
     data, offsets = text_buffer(pa.array(pending[0], pa.large_string()))
-    _, _, hashes, unit_offsets = _units(data, offsets)
-    keys, texts = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.int64)
-    sizes = np.empty(len(hashes), dtype=np.uint8)
-    count = kernel.hash_items(hashes, unit_offsets, settings.size, settings.least, keys, texts, sizes)
+    start, _, hashes, unit_offsets = _units(data, offsets)
+    keys, heads = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.uint64)
+    texts, sizes = np.empty(len(hashes), dtype=np.int64), np.empty(len(hashes), dtype=np.uint8)
+    count = kernel.hash_items(
+        data, kernel.unit_tables()[0], start, hashes, unit_offsets, settings.size, settings.least,
+        settings.unspaced_size, settings.unspaced_least, keys, heads, texts, sizes,
+    )  # fmt: skip
     owners = np.array(pending[1], dtype=np.int32)[texts[:count]]
-    return keys[:count], owners, np.unique(sizes[:count]).tolist()
+    return keys[:count], heads[:count], owners, np.unique(sizes[:count]).tolist()
 
 
 def _by_ngram(keys: np.ndarray, items: np.ndarray, max_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

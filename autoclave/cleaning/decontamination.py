@@ -3,7 +3,7 @@
 The rule is GPT-3's (Brown et al. 2020, arXiv 2005.14165, appendix C): word 13-grams, lower-cased, without punctuation;
 an item too short for one is looked for as a whole, from 8 words on; n-grams of more than ten items are phrases of the
 sets and tell nothing; a document that would be cut in more than ten places is dropped. For scripts without spaces a
-character is a unit.
+character is a unit, and n-grams are of 20.
 """
 
 from __future__ import annotations

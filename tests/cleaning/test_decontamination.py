@@ -20,8 +20,12 @@ from autoclave.cleaning.decontamination import FILTERS, build, hits
 from autoclave.cleaning.filters.base import Measurement
 from autoclave.cleaning.signals import run_filters
 from autoclave.cleaning.words import scans, text_buffer
+from autoclave.corpus.output import ShardOutput, Verdicts
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
 from autoclave.kernels.text.characters import UNSPACED, character_tables
+from autoclave.pipelines.contamination import index_evaluation_sets, list_contamination
 
 ENGLISH = ("arc_challenge", "arc_easy", "boolq", "gsm8k", "hellaswag_olmo_subset", "lambada_openai", "piqa", "siqa")
 CHINESE = ("agieval_gaokao-history", "agieval_logiqa-zh", "agieval_jec-qa-kd")
@@ -55,23 +59,26 @@ def plain_units(text: str) -> list[str]:
     return units
 
 
-def plain_hits(
-    texts: list[str], items: list[list[str]], size: int, least: int, most: int
-) -> dict[tuple[int, int], int]:
+def plain_hits(texts: list[str], items: list[list[str]], limits: IndexSettings) -> dict[tuple[int, int], int]:
     """(document, item) -> n-grams of the document that are n-grams of the item."""
+    classes = character_tables()[0]
     owners: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for number, strings in enumerate(items):
         for string in strings:
             units = plain_units(string)
+            unspaced = sum(bool(classes[ord(unit[0])] & UNSPACED) for unit in units) * 2 > len(units)
+            size, least = limits.size, limits.least
+            if unspaced:
+                size, least = limits.unspaced_size, limits.unspaced_least
             if len(units) >= least:
                 length = min(size, len(units))
                 for at in range(len(units) - length + 1):
                     owners[tuple(units[at : at + length])].add(number)
-    known = {gram: numbers for gram, numbers in owners.items() if len(numbers) <= most}
+    known = {gram: numbers for gram, numbers in owners.items() if len(numbers) <= limits.max_items}
     found: dict[tuple[int, int], int] = defaultdict(int)
     for document, text in enumerate(texts):
         units = plain_units(text)
-        for length in range(least, size + 1):
+        for length in range(limits.least, max(limits.size, limits.unspaced_size) + 1):
             for at in range(len(units) - length + 1):
                 for number in known.get(tuple(units[at : at + length]), ()):
                     found[document, number] += 1
@@ -100,9 +107,10 @@ def test_equal_to_brute_force(
     if not any(any(one) for one in items):
         return
     path = write_set(tmp_path_factory.mktemp("set") / "set.jsonl", items)
-    index = build_index([path], IndexSettings(size=4, least=2, max_items=3))
+    limits = IndexSettings(size=4, least=2, unspaced_size=6, unspaced_least=3, max_items=3)
+    index = build_index([path], limits)
     texts = [*texts, *(" x ".join(one) for one in items[:2])]
-    assert indexed_hits(index, texts) == plain_hits(texts, items, 4, 2, 3)
+    assert indexed_hits(index, texts) == plain_hits(texts, items, limits)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
@@ -201,7 +209,7 @@ def test_whole_documents_are_dropped(one_item: str) -> None:
     assert text.to_pylist() == texts
     said = chosen.decide(signals, [None] * 5).tolist()
     assert said == ["contaminated_ngrams > 0", None, None, None, "contaminated_ngrams > 0"]
-    assert signals["contaminated_ngrams"].to_pylist() == [6, 0, 0, 0, 9]
+    assert signals["contaminated_ngrams"].to_pylist() == [6, 0, 0, 0, 2]
     assert signals["contaminated_share"].to_pylist() == pytest.approx([18 / 20, 0, 0, 0, 21 / 23], abs=1e-6)
     index = build_index([one_item])
     names = index.names(signals["contaminated_item"].to_numpy())
@@ -279,3 +287,30 @@ def test_faults_are_named(tmp_path: Path, one_item: str) -> None:
     assert measure is not None
     with pytest.raises(RecipeError, match="name an index"):
         measure(next(scans(pa.array(["text"]))), Measurement([None]))
+
+
+def test_a_list_of_what_was_hit(tmp_path: Path, one_item: str) -> None:
+    summary = index_evaluation_sets([one_item], str(tmp_path / "index.npz"))
+    assert (summary.sets, summary.items, summary.skipped) == (1, 3, 1)
+    folder = Folder(str(tmp_path / "01-documents"))
+    texts = ["Nothing.", f"{ITEM} 我们把蛋白质放在水里面加热一段时间以后观察", f"x {ITEM}"]
+    values = {
+        "doc_id": pa.array([make_doc_id("s", row) for row in range(3)], pa.binary(16)),
+        "text": pa.array(texts),
+        "url": pa.array(["https://a", "https://b", None]),
+        "source": pa.array(["s"] * 3),
+        "offset": pa.array(range(3), pa.int64()),
+    }
+    columns = [values.get(field.name, pa.nulls(3, field.type)) for field in DOCUMENT_SCHEMA]
+    with ShardOutput(folder, "documents", "000000") as output:
+        output.write(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(3))
+        output.commit("test", [])
+    found = list_contamination(folder.url, str(tmp_path / "index.npz"), str(tmp_path / "hits.jsonl"))
+    assert (found.documents, found.contaminated, found.items) == (3, 2, {"quiz": 2})
+    rows = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
+    assert [(row["url"], row["set"], row["line"], row["ngrams"]) for row in rows] == [
+        ("https://b", "quiz", 2, 6),
+        ("https://b", "quiz", 3, 2),
+        (None, "quiz", 2, 6),
+    ]
+    assert rows[2]["doc_id"] == make_doc_id("s", 2).hex()

@@ -129,32 +129,45 @@ def _key(prefixes: np.ndarray, at: int, size: int, power: np.uint64) -> np.uint6
 
 @njit(cache=True, nogil=True)
 def hash_items(
+    data: np.ndarray,
+    kinds: np.ndarray,
+    start: np.ndarray,
     hashes: np.ndarray,
     unit_offsets: np.ndarray,
     size: int,
     least: int,
+    unspaced_size: int,
+    unspaced_least: int,
     keys: np.ndarray,
+    heads: np.ndarray,
     texts: np.ndarray,
     sizes: np.ndarray,
 ) -> int:
     """Fill the n-grams to know: those of `size` units of each text; of a shorter one with `least` units all as one.
 
-    keys uint64, texts int64 (which text), sizes uint8 (units of the n-gram); return how many there are. Room for one
+    The unspaced limits hold for a text most of whose units stand alone. keys uint64; heads uint64, hash of the first
+    `least` units; texts int64 (which text); sizes uint8 (units of the n-gram); returns how many there are. Room for one
     n-gram a unit is enough.
     """
     count = 0
-    full = _power(size)
+    head_power = _power(least)
     for text in range(len(unit_offsets) - 1):
         first, last = unit_offsets[text], unit_offsets[text + 1]
-        units = last - first
-        if units < least:
+        units, alone = last - first, 0
+        for unit in range(first, last):
+            alone += kinds[decode(data, np.int64(start[unit]))] == ALONE
+        wanted, enough = size, least
+        if 2 * alone > units:
+            wanted, enough = unspaced_size, unspaced_least
+        if units < enough:
             continue
         prefixes = np.empty(units + 1, dtype=np.uint64)
         _prefixes(hashes, first, last, prefixes)
-        length = min(size, units)
-        power = full if length == size else _power(length)
+        length = min(wanted, units)
+        power = _power(length)
         for at in range(units - length + 1):
             keys[count] = _key(prefixes, at, length, power)
+            heads[count] = _key(prefixes, at, least, head_power)
             texts[count] = text
             sizes[count] = length
             count += 1
@@ -162,10 +175,12 @@ def hash_items(
 
 
 @njit(cache=True, nogil=True)
-def fill_ngram_table(keys: np.ndarray, slots: np.ndarray, values: np.ndarray, bits: np.ndarray) -> None:
-    """Put different keys[i] -> i into slots (uint64) and values (int32), both a power of two long; set their bits.
+def fill_ngram_table(
+    keys: np.ndarray, heads: np.ndarray, slots: np.ndarray, values: np.ndarray, bits: np.ndarray
+) -> None:
+    """Put different keys[i] -> i into slots (uint64) and values (int32), both a power of two long, and set head bits.
 
-    bits: uint64, a power of two long: a small picture of the table that answers most look-ups from the cache.
+    bits: uint64, a power of two long: which heads of n-grams there are; most look-ups end there, in the cache.
     """
     mask, bit_mask = np.uint64(len(slots) - 1), np.uint64(len(bits) * 64 - 1)
     for row in range(len(keys)):
@@ -174,7 +189,8 @@ def fill_ngram_table(keys: np.ndarray, slots: np.ndarray, values: np.ndarray, bi
             at = (at + _ONE) & mask
         slots[at] = keys[row]
         values[at] = row
-        bit = (keys[row] >> _33) & bit_mask
+    for row in range(len(heads)):
+        bit = (heads[row] >> _33) & bit_mask
         bits[bit >> _6] |= _ONE << (bit & _63)
 
 
@@ -182,6 +198,7 @@ def fill_ngram_table(keys: np.ndarray, slots: np.ndarray, values: np.ndarray, bi
 def find_ngrams(
     hashes: np.ndarray,
     unit_offsets: np.ndarray,
+    least: int,
     sizes: np.ndarray,
     slots: np.ndarray,
     values: np.ndarray,
@@ -191,25 +208,32 @@ def find_ngrams(
     entries: np.ndarray,
     found_offsets: np.ndarray,
 ) -> int:
-    """Find known n-grams of each of the `sizes` (int64) at each unit; return how many there are.
+    """Find known n-grams of each of the `sizes` (int64) at each unit whose head of `least` units is known.
 
     Fills places int64 (first unit), lengths int64 and entries int64 (what the table holds) as far as they have room;
-    found_offsets int64[D + 1]: those of document d. Call again with room for all where the result is larger.
+    found_offsets int64[D + 1]: those of document d; returns how many there are. Call again with room for all where
+    that is more.
     """
     mask, bit_mask = np.uint64(len(slots) - 1), np.uint64(len(bits) * 64 - 1)
+    head_power = _power(least)
+    powers = np.empty(len(sizes), dtype=np.uint64)
+    for number in range(len(sizes)):
+        powers[number] = _power(sizes[number])
     count, room = 0, len(places)
     for document in range(len(unit_offsets) - 1):
         found_offsets[document] = count
         first, last = unit_offsets[document], unit_offsets[document + 1]
         prefixes = np.empty(last - first + 1, dtype=np.uint64)
         _prefixes(hashes, first, last, prefixes)
-        for size in sizes:
-            power = _power(size)
-            for at in range(last - first - size + 1):
-                key = _key(prefixes, at, size, power)
-                bit = (key >> _33) & bit_mask
-                if not (bits[bit >> _6] >> (bit & _63)) & _ONE:
+        for at in range(last - first - least + 1):
+            bit = (_key(prefixes, at, least, head_power) >> _33) & bit_mask
+            if not (bits[bit >> _6] >> (bit & _63)) & _ONE:
+                continue
+            for number in range(len(sizes)):
+                size = sizes[number]
+                if at + size > last - first:
                     continue
+                key = _key(prefixes, at, size, powers[number])
                 slot = key & mask
                 while slots[slot] != 0 and slots[slot] != key:
                     slot = (slot + _ONE) & mask
