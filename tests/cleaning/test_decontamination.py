@@ -15,8 +15,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.contamination_index import ContaminationIndex, IndexSettings, build_index, load_index
 from autoclave.cleaning.decontamination import FILTERS, build, hits
+from autoclave.cleaning.filters import registry
 from autoclave.cleaning.filters.base import Measurement
 from autoclave.cleaning.signals import run_filters
 from autoclave.cleaning.words import scans, text_buffer
@@ -314,3 +316,20 @@ def test_a_list_of_what_was_hit(tmp_path: Path, one_item: str) -> None:
         (None, "quiz", 2, 6),
     ]
     assert rows[2]["doc_id"] == make_doc_id("s", 2).hex()
+
+
+def test_a_recipe_names_the_filter(one_item: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in (
+        ("decontamination", "autoclave.cleaning.decontamination"),
+        ("perplexity", "autoclave.cleaning.ngram_model.perplexity_filter"),
+        ("quality_classifier", "autoclave.cleaning.quality_classifier"),
+    ):
+        monkeypatch.setitem(registry.MODULES, name, module)
+    filters = [{"decontamination": {"sets": [one_item], "contaminated_ngrams": [None, 5]}}]
+    chain = Chain(CleanSettings(language=None, transforms=[], filters=filters))
+    assert chain.filters[0].bounds[0].high == 5
+    assert "contaminated_item" in chain.signal_names()
+    with pytest.raises(RecipeError, match="name a model per language"):
+        CleanSettings(filters=[{"perplexity": {"scorer": "own"}}])
+    with pytest.raises(RecipeError, match="quality_classifier"):
+        CleanSettings(filters=[{"quality_classifier": {"threshold": "much"}}])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from autoclave.cleaning.ngram_model.units import load_cut
 from autoclave.cleaning.signals import run_filters
 from autoclave.cleaning.words import scans
 from autoclave.errors import InputError, RecipeError
+from autoclave.pipelines.ngram_training import NgramTrainingSettings, fit_cutoff_file, train_ngram_model
 
 GOLDEN = Path(__file__).parent / "golden_lm"
 Table = Mapping[tuple[bytes, ...], tuple[float, float]]
@@ -230,7 +233,7 @@ def test_buckets(tmp_path: Path) -> None:
 def test_filter_gives_signals_and_drops_the_tail(tmp_path: Path, ours: ArpaModel) -> None:
     path = str(tmp_path / "en.arpa")
     write_arpa(ours, path)
-    good = "pep : 8 title : style guide for python code author : guido van rossum\nwhen in doubt , use your best judgment ."
+    good = "pep : 8 title : style guide for python code author : guido van rossum\nwhen in doubt , use judgment ."
     texts = [good, "qwx zrt klm bnv plk", good, ""]
     languages = ["en", "en", "de", "en"]
     rules = {"models": {"en": path}, "scorer": "own", "cutoffs": {"en": [200.0, 300.0]}}
@@ -255,3 +258,58 @@ def test_filter_without_a_model_says_so() -> None:
     assert measure is not None
     with pytest.raises(RecipeError, match="models"):
         measure(scan, Measurement(["en"]))
+
+
+def documents_file(path: Path, lines: list[str], language: str) -> str:
+    path.write_text("".join(json.dumps({"text": line, "language": language}) + "\n" for line in lines), "utf-8")
+    return str(path)
+
+
+def test_training_from_files_and_fitting_buckets(tmp_path: Path) -> None:
+    texts = [" ".join(golden_lines()[i : i + 3]) for i in range(0, 600, 3)]
+    english = documents_file(tmp_path / "en.jsonl", texts, "en")
+    german = documents_file(tmp_path / "de.jsonl", ["der hund und die katze"] * 5, "de")
+    own = NgramTrainingSettings(order=3, lmplz=None)
+    out = str(tmp_path / "en.arpa")
+    assert train_ngram_model([english, german], out, own, language="en") == "own"
+    assert table(read_arpa(out)) == table(estimate([normalise(text) for text in texts], 3))
+    cutoffs = fit_cutoff_file({"en": out}, [english, german], str(tmp_path / "cutoffs.json"), scorer="own")
+    perplexity = LanguageModel(out, backend="own").score(texts).perplexity
+    assert cutoffs["en"] == pytest.approx(np.percentile(perplexity, [30, 60]))
+    assert load_cutoffs(str(tmp_path / "cutoffs.json")) == cutoffs
+    with pytest.raises(InputError, match="no words"):
+        train_ngram_model([english], out, own, language="zh")
+    with pytest.raises(RecipeError, match="no program"):
+        train_ngram_model([english], out, NgramTrainingSettings(lmplz="/no/lmplz"))
+    with pytest.raises(RecipeError, match="prune"):
+        train_ngram_model([english], out, NgramTrainingSettings(lmplz=None, prune=[0, 0, 1]))
+
+
+def test_lmplz_is_used_where_it_is_found(tmp_path: Path) -> None:
+    if shutil.which("lmplz") is None:
+        pytest.skip("KenLM's lmplz is not on PATH")
+    english = documents_file(tmp_path / "en.jsonl", golden_lines(), "en")
+    out, again = str(tmp_path / "theirs.arpa"), str(tmp_path / "ours.arpa")
+    assert train_ngram_model([english], out, NgramTrainingSettings(order=3, memory="50M")) == "lmplz"
+    train_ngram_model([english], again, NgramTrainingSettings(order=3, lmplz=None))
+    theirs, ours = table(read_arpa(out)), table(read_arpa(again))
+    assert theirs.keys() == ours.keys()
+    assert max(abs(theirs[gram][i] - ours[gram][i]) for gram in theirs for i in (0, 1)) < 1e-5
+
+
+def test_a_tokenizer_cuts_the_text(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(
+        golden_lines(), trainers.BpeTrainer(vocab_size=300, show_progress=False, special_tokens=["<unk>"])
+    )
+    path = str(tmp_path / "tokenizer.json")
+    tokenizer.save(path)
+    line = "programs must be written for people"
+    pieces = load_cut(path)([line])[0]
+    assert len(pieces.split(" ")) > len(line.split())
+    assert pieces.replace(" ", "").replace("▁", " ").strip() == line
+    with pytest.raises(InputError, match="not a tokenizer"):
+        load_cut(str(tmp_path / "absent.json"))

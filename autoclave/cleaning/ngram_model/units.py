@@ -42,7 +42,7 @@ def _load_tokenizer(path: str) -> Cut:
         raise InputError(f"{path}: not a tokenizer.json ({error})") from error
 
     def cut(texts: list[str]) -> list[str]:
-        encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        encoded = tokenizer.encode_batch(texts, add_special_tokens=False)  # the fast one leaves tokens empty
         return [" ".join([_BLANK.sub("▁", piece) for piece in one.tokens]) for one in encoded]
 
     return cut
