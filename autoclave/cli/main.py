@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoclave.cli import explain, inspection, stages, training
+from autoclave.cli import explain, inspection, stages, tools, training
 from autoclave.errors import AutoclaveError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ stages.register(app)
 training.register(app)
 explain.register(app)
 inspection.register(app)
+tools.register(app)
 
 
 def main() -> None:
