@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import load, load64, store64
 from autoclave.kernels.text.search import find
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS, scratch, split_range
@@ -31,6 +31,9 @@ _USES = np.frombuffer(b"uses cookies", dtype=np.uint8)
 _USE_OF = np.frombuffer(b"use of cookies", dtype=np.uint8)
 _USE = np.frombuffer(b"use cookies", dtype=np.uint8)
 
+_RARE = np.zeros(256, dtype=np.uint8)
+_RARE[[ord(letter) for letter in "kKvVmM{["]] = 1
+
 HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
 
 
@@ -50,12 +53,25 @@ def _phrase_at(data: np.ndarray, at: int, start: int, stop: int, phrase: np.ndar
 
 
 @njit(cache=True, nogil=True)
+def _copy(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
+    """Copy data[first:last] to out[place:], eight bytes at a time."""
+    while first + 8 <= last:
+        store64(out, place, load64(data, first))
+        first += 8
+        place += 8
+    while first < last:
+        out[place] = load(data, first)
+        first += 1
+        place += 1
+
+
+@njit(cache=True, nogil=True)
 def find_phrases(data: np.ndarray, start: int, stop: int) -> int:
     """Return which of the phrases a line has, as HAS_ bits, in one pass that looks closer at rare letters only."""
     found = 0
     for at in range(start, stop):
-        byte = load(data, at)
-        if byte < 0x40:
+        byte = np.int64(load(data, at))
+        if not load(_RARE, byte):
             continue
         letter = byte | 0x20
         if letter == 0x6B:  # k
@@ -200,8 +216,7 @@ def edit_lines(
                 removed = size - text < last - first
             else:
                 removed = False
-                for byte in range(last - first):
-                    out[size + byte] = load(data, first + byte)
+                _copy(data, first, last, out, size)
                 size += last - first
             keep = keep_empty and text == size
             if not keep:

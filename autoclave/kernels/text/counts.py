@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import decode
+from autoclave.kernels.text.memory import load
 from autoclave.kernels.text.words import (
     ALL_PUNCTUATION,
     FIRST_ALNUM,
@@ -42,18 +43,17 @@ _1 = np.uint64(1)
 def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
     for document in range(len(offsets) - 1):
-        at, stop = offsets[document], offsets[document + 1]
+        start, stop = offsets[document], offsets[document + 1]
         chars, newlines, hashes, dots, ellipses, spaced = 0, 0, 0, 0, 0, 0
-        dots_free, spaced_free = at, at
-        while at < stop:
+        for at in range(start, stop):  # three sums that compilers turn into vector instructions
             byte = data[at]
-            if byte & 0xC0 != 0x80:
-                chars += 1
-            if byte == 10:
-                newlines += 1
-            elif byte == 0x23:
-                hashes += 1
-            elif byte == 0x2E:
+            chars += byte & 0xC0 != 0x80
+            newlines += byte == 10
+            hashes += byte == 0x23
+        dots_free, spaced_free, at = start, start, start
+        while at < stop:
+            byte = load(data, at)
+            if byte == 0x2E:
                 if at >= dots_free and at + 2 < stop and data[at + 1] == 0x2E and data[at + 2] == 0x2E:
                     dots += 1
                     dots_free = at + 3
@@ -67,7 +67,7 @@ def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
                 ):
                     spaced += 1
                     spaced_free = at + 5
-            elif byte == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == 0xA6:
+            elif byte == 0xE2 and load(data, at + 1) == 0x80 and load(data, at + 2) == 0xA6:
                 ellipses += 1
             at += 1
         out[document, CHARACTERS], out[document, NEWLINES], out[document, HASHES] = chars, newlines, hashes

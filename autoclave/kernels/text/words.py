@@ -34,7 +34,7 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.memory import load, load64
+from autoclave.kernels.text.memory import load, load64, trailing_zeros
 from autoclave.kernels.text.tokens import split_chunk
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
@@ -54,6 +54,9 @@ _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
 _32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3), np.uint64(64)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+_LOWEST, _C, _SMALL_C = np.uint64(0xFF), np.uint64(0x20), np.uint64(0x63)
+_CASE, _LOW, _HIGH = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x7F, 0x80))
+_ABOVE_BELOW_A, _ABOVE_Z = (np.uint64(0x0101010101010101 * byte) for byte in (0x80 - 0x61, 0x7F - 0x7A))
 
 
 @njit(cache=True, nogil=True)
@@ -79,6 +82,14 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
         value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
+
+
+@njit(cache=True, nogil=True)
+def _leading_letters(eight: np.uint64) -> int:
+    """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
+    low = (eight | _CASE) & _LOW
+    letters = (low + _ABOVE_BELOW_A) & ~(low + _ABOVE_Z) & ~eight & _HIGH
+    return trailing_zeros(letters ^ _HIGH) >> 3
 
 
 @njit(cache=True, nogil=True)
@@ -162,8 +173,27 @@ def split_range(
 ) -> int:
     """Append the words of data[at:stop], a document or a line, at index `words`; return the new number of words."""
     limit = words + MAX_WORDS
+    swift = min(stop, np.int64(len(data))) - 8
     while at < stop and words < limit:
-        begin, some, every, before, length = at, 0, -1, -1, 0
+        if at < swift:  # up to seven ASCII letters and a space: most words of most texts
+            eight = load64(data, at)
+            letters = _leading_letters(eight)
+            if (
+                0 < letters < 8
+                and load(data, at + letters) == 32
+                and (letters != 6 or eight & _LOWEST | _C != _SMALL_C)
+            ):
+                start[words], end[words], chars[words] = at, at + letters, letters
+                value = _SEED ^ np.uint64(letters)
+                value = (value ^ (eight & (_ONES >> (_64 - (np.uint64(letters) << _3))))) * _MULTIPLIER
+                value ^= value >> _29
+                value *= _FINAL
+                hashes[words] = value ^ (value >> _32)
+                flags[words] = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+                words += 1
+                at += letters + 1
+                continue
+        begin, some, every, before, rest, length = at, 0, -1, -1, -1, 0
         bits = 0
         first = 0
         while at < stop:
@@ -180,6 +210,8 @@ def split_range(
                 break
             if length == 0:
                 first = bits
+            else:
+                rest &= bits
             before = every
             every &= bits
             some |= bits
@@ -209,7 +241,10 @@ def split_range(
             and length != 7
             and final < 0x80
             and load(ascii_classes, final) & ATTACHED
-            and (final != 0x2E or (first & LOWER and load(ascii_classes, np.int64(load(data, at - 2))) & LOWER))
+            and (
+                final != 0x2E
+                or ((first & LOWER or length > 8) and load(ascii_classes, np.int64(load(data, at - 2))) & LOWER)
+            )
             and final != 0x3D
             and final != 0x25
             and final != 0x24
@@ -223,6 +258,24 @@ def split_range(
             hashes[words] = hash_bytes(data, at - 1, at)
             bits = np.int64(load(ascii_classes, final))
             flags[words] = _word_flags(bits, bits, bits, 1)
+            words += 1
+            continue
+        opening = np.int64(load(data, begin))
+        if (
+            kind == TOKENS
+            and opening < 0x80
+            and not some & UNSPACED
+            and rest & ALPHA
+            and first & ATTACHED
+            and 2 < length != 7
+        ):
+            start[words], end[words], chars[words] = begin, begin + 1, 1  # a mark and letters: (word
+            hashes[words] = hash_bytes(data, begin, begin + 1)
+            flags[words] = _word_flags(first, first, first, 1)
+            words += 1
+            start[words], end[words], chars[words] = begin + 1, at, length - 1
+            hashes[words] = hash_bytes(data, begin + 1, at)
+            flags[words] = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
             words += 1
             continue
         new = split_chunk(
