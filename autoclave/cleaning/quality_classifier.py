@@ -7,6 +7,9 @@ explanations, negatives random pages, features words and bigrams, and a quantile
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 import tempfile
 from array import array
 from collections.abc import Iterable
@@ -29,10 +32,21 @@ SOURCE = "Li et al. 2024, arXiv 2406.11794 (DCLM-Baseline): fastText, words and 
 DCLM_THRESHOLD = 0.018112
 """P(hq) that DCLM-Baseline keeps from, about its best tenth; good only with DCLM's own model."""
 
-FRESH_BYTES = 33 << 20
-"""Least size of the feature vectors. fastText (all 0.9 and 0.10) fills the tenth of them that belongs to each of the
-first ten threads and leaves the rest as the allocator gave it. One thread is what makes training repeatable, so nine
-tenths would be left to chance (and to NaN); above 32 MiB malloc takes fresh pages, which are zero."""
+_TRAIN = """
+import json, sys
+import fasttext
+options = json.load(sys.stdin)
+path = options.pop("path")
+try:
+    fasttext.train_supervised(**options).save_model(path)
+except RuntimeError as error:
+    sys.exit(str(error))
+"""
+
+_ZEROED = {"MALLOC_PERTURB_": "255"}
+"""fastText (0.9, 0.10) fills a tenth of its vectors in each of the first ten threads and leaves the other tenths as
+the allocator gave them. One thread makes training repeatable, so nine tenths would be left to chance, and to
+NaN. With this setting glibc gives zeroed memory, and training runs in a process of its own to have it."""
 
 DCLM_POSITIVE = "__label__hq"
 _PREFIX = "__label__"
@@ -42,7 +56,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """Settings of training; the defaults are DCLM's."""
 
     word_ngrams: int = 2
-    """Longest word n-grams that are features, at least 2 (bigrams)."""
+    """Longest word n-grams that are features (2: bigrams)."""
     learning_rate: float = 0.1
     """Step size at the start."""
     epochs: int = 5
@@ -63,11 +77,6 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1 or not 0 < self.keep <= 1:
             raise RecipeError("classifier: held_out and keep are shares between 0 and 1")
-        if self.word_ngrams < 2 or self.buckets * self.dimension * 4 < FRESH_BYTES:
-            raise RecipeError(
-                f"classifier: give word_ngrams >= 2 and buckets x dimension >= {FRESH_BYTES // 4}; with less, fastText "
-                "trains on uninitialised memory (see FRESH_BYTES)"
-            )
 
 
 class ClassifierReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,18 +125,25 @@ def train_classifier(
                 f"a classifier needs both kinds of texts; there are {trained[True]} positives and {trained[False]} "
                 "negatives to train on"
             )
-        try:
-            model = fasttext.train_supervised(
-                input=str(lines[1]), lr=chosen.learning_rate, dim=chosen.dimension, epoch=chosen.epochs,
-                wordNgrams=chosen.word_ngrams, minCount=chosen.min_count, bucket=chosen.buckets, seed=chosen.seed,
-                thread=1, verbose=0,
-            )  # fmt: skip
-        except RuntimeError as error:
-            raise InputError(f"fastText cannot train on these texts ({error}); try a lower learning_rate") from error
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    model.save_model(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _run_fasttext(str(lines[1]), path, chosen)
     scores = QualityClassifier(path).scores(pa.array([line for line, _ in measured], pa.string()))
     return _report(scores, np.array([positive for _, positive in measured], dtype=np.bool_), trained, chosen)
+
+
+def _run_fasttext(text: str, path: str, settings: ClassifierSettings) -> None:
+    options = {
+        "input": text, "path": path, "lr": settings.learning_rate, "dim": settings.dimension,
+        "epoch": settings.epochs, "wordNgrams": settings.word_ngrams, "minCount": settings.min_count,
+        "bucket": settings.buckets, "seed": settings.seed, "thread": 1, "verbose": 0,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAIN], input=msgspec.json.encode(options), capture_output=True, check=False,
+        env={**os.environ, **_ZEROED},
+    )  # fmt: skip
+    if done.returncode:
+        cause = (done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise InputError(f"fastText cannot train on these texts ({cause}); try a lower learning_rate")
 
 
 def _write_shuffled(

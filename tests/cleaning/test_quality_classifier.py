@@ -31,8 +31,8 @@ from autoclave.cleaning.words import scans
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.classifier_training import plot_calibration, train_classifier_file
 
-SMALL = ClassifierSettings(dimension=10, buckets=900_000, epochs=25, learning_rate=0.25)
-"""For sets a thousand times smaller than DCLM's; the vectors are as few as repeatable training allows."""
+SMALL = ClassifierSettings(dimension=16, buckets=100_000, epochs=25, learning_rate=0.25)
+"""For sets a thousand times smaller than DCLM's."""
 
 GOOD = ["a careful explanation of how plants make sugar from light", "the proof follows from the previous theorem"]
 BAD = ["buy cheap watches now click here", "free free casino bonus win cash"]
@@ -94,8 +94,6 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
     assert first == second
     assert first.auc > 0.99
     assert first.positives + first.held_out_positives == 200
-    with pytest.raises(RecipeError, match="uninitialised memory"):
-        ClassifierSettings(dimension=16, buckets=100_000)
 
 
 def test_order_of_texts_does_not_matter(tmp_path: Path) -> None:
