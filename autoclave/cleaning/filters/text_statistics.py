@@ -41,7 +41,7 @@ def compression_ratio(scan: Scan) -> np.ndarray:
     sizes = np.minimum(np.diff(scan.offsets), LARGEST_COMPRESSED)
     packed = np.fromiter(
         (
-            len(compressor.compress(memoryview(scan.data)[start : start + size]))
+            len(compressor.compress(scan.data[start : start + size].tobytes()))
             for start, size in zip(scan.offsets.tolist(), sizes.tolist(), strict=False)
         ),
         np.int64,
