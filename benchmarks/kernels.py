@@ -184,7 +184,7 @@ def attention_table(shapes: list[Shape], lengths: list[int], bandwidth: float) -
             for length in lengths:
                 elements = batch * length * heads * width
                 square = batch * heads * float(length) ** 2
-                too_slow = contender in ("sdpa", "quadratic") and square > (4e12 if ON_GPU else 3e9)
+                too_slow = square > {"sdpa": 4e12 if ON_GPU else 3e9, "quadratic": 1e8}.get(contender, float("inf"))
                 if function is None or too_slow or elements * 2 * 14 > 70e9 or time.time() > DEADLINE[0]:
                     continue
                 tensors = inputs(batch, length, heads, width)

@@ -47,11 +47,13 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_b
     or give wrong numbers; narrow heads are padded instead.
     """
     block_inner = block_width(inner)
-    large = block_inner > 128 or lrpe > 0
+    large = block_inner > 128
+    wide = shared_bytes >= HOPPER_SHARED_BYTES
     if dtype == torch.float32:
-        return ScanConfig(16, 32, 8, 1, "tf32x3")
-    if shared_bytes < HOPPER_SHARED_BYTES:
-        if block_inner > 128 or lrpe == 2:
+        # Three products for one: float32 is for parity checks, and the one case that still spills.
+        return ScanConfig(16, 32, 8, 1, "tf32x3") if wide else ScanConfig(16, 16, 4, 1, "tf32x3")
+    if not wide:
+        if large or lrpe == 2:
             return ScanConfig(32, 32, 8, 1, "ieee")
         return ScanConfig(32, 64, 8, 1 if lrpe else 2, "ieee", keep_mask=not lrpe)
     if lrpe:
