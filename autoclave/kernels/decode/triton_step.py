@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from autoclave.kernels.lightning_attention.triton_config import block_width
-from autoclave.kernels.lightning_attention.triton_scan import sine_cosine
+from autoclave.kernels.lightning_attention.triton_phase import sine_cosine
 from autoclave.kernels.norm.triton_norm import launch_forward
 
 BLOCK_VALUE = 16
