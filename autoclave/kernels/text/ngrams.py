@@ -126,6 +126,7 @@ def _joined_duplicates(
     places: np.ndarray,
     anchors: np.ndarray,
     candidate: np.ndarray,
+    chosen: np.ndarray,
     table: np.ndarray,
     result: np.ndarray,
 ) -> None:
@@ -169,19 +170,19 @@ def _joined_duplicates(
         else:
             candidate[at] = True
             candidate[found] = True
+    entries = 0  # what can repeat for n = 5 is all that can repeat for any n; from here on only that is looked at
+    for at in range(words - 4):
+        if load(candidate, at) or load(places, at + 5) - load(places, at) < _ANCHOR:
+            chosen[entries] = at
+            entries += 1
+    table_size = _table_size(entries)
+    mask = np.uint64(table_size - 1)
     for n in range(5, LARGEST + 1):
-        total, entries = words - n + 1, 0
-        for at in range(total):
-            entries += load(candidate, at) | (load(places, at + n) - load(places, at) < _ANCHOR)
-        result[n - 5] = 0
-        if entries < 2:
-            continue
-        table_size = _table_size(entries)
-        table[:table_size] = -1
-        mask = np.uint64(table_size - 1)
         repeated, allowed = 0, 0
-        for at in range(total):
-            if at < allowed or not (load(candidate, at) or load(places, at + n) - load(places, at) < _ANCHOR):
+        table[: table_size if entries > 1 else 0] = -1
+        for index in range(entries if entries > 1 else 0):
+            at = np.int64(load(chosen, index))
+            if at < allowed or at > words - n:
                 continue
             value = hash_bytes(stream, places[at], places[at + n])
             anchors[at] = value
@@ -228,6 +229,7 @@ def ngram_statistics(
             size = max(size, np.int64(end[offsets[document + 1] - 1]) - np.int64(start[offsets[document]]))
     stream, places = np.empty(size + _ANCHOR + 8, np.uint8), np.empty(joined + 1, np.int64)
     anchors, candidate = np.empty(joined, np.uint64), np.empty(joined, np.bool_)
+    chosen = np.empty(joined, np.int32)
     result = np.zeros(6, np.int64)
     for document in range(len(offsets) - 1):
         word = offsets[document]
@@ -265,7 +267,7 @@ def ngram_statistics(
                     all_chars[document, n - 5] += sums[at + n] - sums[at]
         if style == DATATROVE and words >= 5:
             _joined_duplicates(
-                data, start, end, word, words, sums, stream, places, anchors, candidate, table, result
+                data, start, end, word, words, sums, stream, places, anchors, candidate, chosen, table, result
             )  # fmt: skip
             for n in range(6):
                 duplicate[document, n] = result[n]
