@@ -21,6 +21,9 @@ MODULES = {
     "refinedweb": "autoclave.cleaning.filters.refinedweb",
     "nemotron": "autoclave.cleaning.filters.nemotron",
     "text_statistics": "autoclave.cleaning.filters.text_statistics",
+    "perplexity": "autoclave.cleaning.ngram_model.perplexity_filter",
+    "quality_classifier": "autoclave.cleaning.quality_classifier",
+    "decontamination": "autoclave.cleaning.decontamination",
 }
 """Where each built-in family lives: a module with FILTERS (dialect -> Filter) and, for a family with rules of its own
 besides bounds, `build(dialect, rules, where)`."""
