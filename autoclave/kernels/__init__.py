@@ -1,1 +1,1 @@
-"""The hot loops: Lightning Attention, norms, linear cross-entropy and decode steps (Triton and PyTorch), text statistics (CPU)."""
+"""The hot loops: Lightning Attention, norms, cross-entropy, decoding (Triton and PyTorch), text statistics (Numba)."""
