@@ -25,7 +25,9 @@ def free_port() -> int:
 
 def test_ray_gives_the_same_bytes_as_local(finished: SmallRun, tmp_path: Path) -> None:
     autoclave("run", finished.recipe, "--run-dir", tmp_path / "run", "--engine", "ray", "--workers", "2")
-    assert differences(contents(finished.run), contents(tmp_path / "run")) == []
+    found = differences(contents(finished.run), contents(tmp_path / "run"))
+    # Ray trains on a worker, and that task has a commit; the local engine trains in the driver, which shows every step.
+    assert found == ["06-train/phases/run/commits/000000.json"]
 
 
 @pytest.fixture

@@ -21,10 +21,15 @@ MODULES = {
     "refinedweb": "autoclave.cleaning.filters.refinedweb",
     "nemotron": "autoclave.cleaning.filters.nemotron",
     "text_statistics": "autoclave.cleaning.filters.text_statistics",
+}
+MODEL_MODULES = {
     "perplexity": "autoclave.cleaning.ngram_model.perplexity_filter",
     "quality_classifier": "autoclave.cleaning.quality_classifier",
     "decontamination": "autoclave.cleaning.decontamination",
 }
+"""Families that read a model or an index of the user's, named in their options."""
+
+_BUILT_IN = MODULES | MODEL_MODULES
 """Where each built-in family lives: a module with FILTERS (dialect -> Filter) and, for a family with rules of its own
 besides bounds, `build(dialect, rules, where)`."""
 
@@ -35,11 +40,11 @@ def dialects_of(name: str) -> list[str]:
 
 
 def _module(name: str, where: str) -> Any:
-    if name not in MODULES:
+    if name not in _BUILT_IN:
         raise RecipeError(
-            f"{where}: no filter '{name}'; there are {', '.join(MODULES)}, and your own as 'module:object'"
+            f"{where}: no filter '{name}'; there are {', '.join(_BUILT_IN)}, and your own as 'module:object'"
         )
-    return importlib.import_module(MODULES[name])
+    return importlib.import_module(_BUILT_IN[name])
 
 
 def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, where: str) -> Filter:
