@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
 import threading
 import time
@@ -24,6 +25,9 @@ from autoclave.errors import AutoclaveError, MissingDependencyError, RecipeError
 
 ATTEMPTS = 3
 """Times that a shard is tried before it is quarantined; a ShardError (the data's fault) is not tried again."""
+
+PRELOAD = ("autoclave.pipelines.clean", "autoclave.pipelines.dedup", "autoclave.pipelines.extract")
+"""Imported once by the server that workers are forked from, so that no worker pays for them."""
 
 ShardFunction = Callable[[Any], Commit]
 
@@ -154,7 +158,8 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["autoclave.pipelines.stage"])
+        self._context.set_forkserver_preload(list(PRELOAD))
+        multiprocessing.forkserver.ensure_running()  # it imports while this process reads the recipe
         self._pools: list[concurrent.futures.ProcessPoolExecutor | None] = [None] * workers
 
     def _submit(self, slot: int, function: ShardFunction, task: Any) -> concurrent.futures.Future[_Answer]:
