@@ -245,7 +245,7 @@ def cluster(
     characters: Characters = 200,
     json: Json = False,
 ) -> None:
-    """Groups of duplicates: who stayed, who went.
+    """Groups of duplicates: who stayed, who went; of one of them, what differs.
 
     Example: autoclave inspect runs/demo cluster
     """
@@ -267,9 +267,9 @@ def cluster(
     if json:
         print_json(events)
         return
-    from autoclave.cli.views import make_console, print_events
+    from autoclave.cli.views import make_console, print_cluster
 
-    print_events(events, characters, make_console())
+    print_cluster(events, characters, make_console())
 
 
 @app.command()

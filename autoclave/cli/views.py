@@ -130,6 +130,32 @@ def print_histogram(histogram: Histogram, console: Console) -> None:
     console.print(Text(f"  quantiles {quantiles or 'none'}", style="dim"))
 
 
+def print_cluster(events: list[Event], characters: int, console: Console) -> None:
+    """Print a cluster: the document that stayed, then each dropped one with its evidence and where it differs."""
+    from autoclave.cleaning.dedup.differences import differences, format_differences
+
+    stayed = next((event for event in events if event.verdict.kept), None)
+    if stayed is None:
+        print_events(events, characters, console)
+        return
+    print_events([stayed], characters, console)
+    for event in events:
+        if event is stayed:
+            continue
+        _print_head(event.verdict.doc_id, event.document, console)
+        console.print(_verdict(event.stage, event.verdict))
+        _print_signals(event.verdict.signals, console)
+        if event.document is None or stayed.document is None:
+            console.print("(its text was not stored: dropped_share)", style="dim")
+        elif event.document.text == stayed.document.text:
+            console.print("the same text", style="dim")
+        else:
+            console.print("[-only in the one that stayed-] {+only in this one+}", style="dim", markup=False)
+            marked = format_differences(differences(stayed.document.text, event.document.text))
+            console.print(Text(marked if not characters else marked[: 10 * characters]))
+        console.print()
+
+
 def print_clusters(clusters: dict[str, list[Cluster]], console: Console) -> None:
     """Print the largest clusters of each stage: size, who stayed, some of those that were dropped."""
     for label, found in clusters.items():

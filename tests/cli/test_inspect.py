@@ -205,3 +205,24 @@ def test_nearest_to_limits_of_their_own(tmp_path: Path) -> None:
         output.commit("f", [])
     found = answer(tmp_path, "sample", "--near", "bits_per_byte", "-n", 9)
     assert [event["verdict"]["doc_id"] for event in found] == [ids[row].hex() for row in (4, 2, 0, 1, 3)]
+
+
+def test_a_near_duplicate_is_shown_with_its_differences(tmp_path: Path) -> None:
+    """Two texts that differ in one sentence: the dedup stage joins them, `inspect cluster` marks what differs."""
+    words = ["".join(chr(97 + i // 26**k % 26) for k in range(3)) for i in range(400)]
+    texts = [" ".join(words), " ".join([*words[:200], "changed", *words[201:], "and", "one", "more"])]
+    source = tmp_path / "texts.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    from autoclave.pipelines.engine import InProcessEngine
+    from autoclave.pipelines.stage import Silent
+    from autoclave.pipelines.standalone import run_stage
+
+    run_stage("dedup", [str(source)], str(tmp_path / "dedup"), InProcessEngine(), Silent())
+    runner = CliRunner()
+    found = json.loads(runner.invoke(inspection.app, [str(tmp_path / "dedup"), "cluster", "--json"]).stdout)
+    (cluster,) = next(iter(found.values()))
+    shown = runner.invoke(inspection.app, [str(tmp_path / "dedup"), "cluster", cluster["representative"]])
+    assert shown.exit_code == 0, shown.output
+    marked = " ".join(shown.stdout.split())
+    assert f"[-changed-]{{+{words[200]}+}}" in marked
+    assert "[- and one more-]" in marked
