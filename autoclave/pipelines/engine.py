@@ -26,8 +26,8 @@ from autoclave.errors import AutoclaveError, MissingDependencyError, RecipeError
 ATTEMPTS = 3
 """Times that a shard is tried before it is quarantined; a ShardError (the data's fault) is not tried again."""
 
-PRELOAD = ("autoclave.pipelines.clean", "autoclave.pipelines.dedup", "autoclave.pipelines.extract")
-"""Imported once by the server that workers are forked from, so that no worker pays for them."""
+PRELOAD = "autoclave.pipelines.preload"
+"""Imported once by the server that workers are forked from, so that no worker pays for it."""
 
 ShardFunction = Callable[[Any], Commit]
 
@@ -158,7 +158,7 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(PRELOAD))
+        self._context.set_forkserver_preload([PRELOAD])
         multiprocessing.forkserver.ensure_running()  # it imports while this process reads the recipe
         self._pools: list[concurrent.futures.ProcessPoolExecutor | None] = [None] * workers
 
