@@ -6,9 +6,12 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
+from autoclave.cleaning.chain import Chain
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.pipelines.recipe import check_recipe
 
 
@@ -35,6 +38,26 @@ def test_the_recipe_of_the_documentation_is_one(repository: Path) -> None:
     assert blocks
     for block in blocks:
         check_recipe(yaml.safe_load(block), "docs/recipes.md")
+
+
+def test_the_filter_of_the_contributing_page_works(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example is one file outside of the package, named by a recipe as it says."""
+    text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tmp_path / "my_filters.py").write_text(
+        re.findall(r"```python\n(# my_filters.py\n.*?)```", text, flags=re.DOTALL)[0]
+    )
+    settings = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[0])["clean"]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    recipe = check_recipe({"name": "own", "stages": {"clean": settings | {"language": None}}}, "CONTRIBUTING.md")
+    texts = ["It is calm! " * 10, "It is not calm! " * 11]
+    columns = {"doc_id": [make_doc_id("s", i) for i in range(2)], "text": texts, "source": ["s"] * 2, "offset": [0, 1]}
+    arrays = [pa.array(columns.get(field.name, [None] * 2), field.type) for field in DOCUMENT_SCHEMA]
+    _, verdicts = Chain(recipe.stages[0].settings).apply(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA))
+    assert verdicts.signals["exclamation_count"].to_pylist() == [10, 11]
+    assert "calm" not in str(pa.array(verdicts.filter)[0])
+    assert recipe.stages[0].settings.filters == ["gopher_quality", "my_filters:CALM"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md"])

@@ -124,9 +124,7 @@ def _loader(files: list[str], settings: EvaluationModel, seed: int) -> TokenLoad
         if len(shard):
             filled.append(path)
     if not filled:
-        raise ShardError(
-            f"no documents are left to train this fold's model on; lower folds (there are {len(files)} files)"
-        )
+        raise ShardError("too few documents to cross-fit: all of them fell into one fold; set method: single")
     return TokenLoader(filled, sequence_length=settings.sequence_length, batch_size=settings.batch_size, seed=seed)
 
 
