@@ -123,8 +123,6 @@ def plan_train(
     Example: autoclave plan train --model tnl-7b --gpus 64 --gpu h100
     """
     import msgspec
-    from rich.console import Console
-    from rich.table import Table
 
     from autoclave.cli.training import require_torch
 
@@ -141,24 +139,7 @@ def plan_train(
         total_tokens=total_tokens,
         mfu=mfu,
     )
-    if json:
-        typer.echo(msgspec.json.encode(plan).decode())
-        return
-    table = Table(
-        title=f"{model}: {plan.parameters / 1e9:.2f} B parameters on {gpus} x {plan.gpu}", title_justify="left"
-    )
-    for heading in ("memory per GPU", "GB", "formula"):
-        table.add_column(heading, justify="right" if heading == "GB" else "left", overflow="fold")
-    for part in plan.parts:
-        table.add_row(part.name, f"{part.bytes / 1e9:.2f}", part.formula)
-    needed = sum(part.bytes for part in plan.parts)
-    fits = "fits" if needed <= plan.gpu_bytes else "does not fit: more GPUs, tensor parallel, or fewer tokens a GPU"
-    table.add_row("together", f"{needed / 1e9:.2f}", f"of {plan.gpu_bytes / 1e9:.0f} GB: {fits}")
-    console = Console()
-    console.print(table)
-    gigaflops, speed = plan.flops_per_token / 1e9, plan.tokens_per_second
-    console.print(f"{gigaflops:.2f} GFLOP a token; at {mfu:.0%} of the peak {speed:,.0f} tokens/s")
-    console.print(f"{plan.total_tokens / 1e9:,.1f} B tokens: {plan.days:,.1f} days")
+    typer.echo(msgspec.json.encode(plan).decode() if json else plan.text())
 
 
 def evaluate(

@@ -77,12 +77,7 @@ def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
 
 def stage_folders(run: Folder) -> list[Folder]:
     """Return the stage directories of a run in order; InputError where the folder is not a run."""
-    _, root = run.fs, run.root
-    try:
-        names = sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in run.fs.ls(root, detail=False))
-    except (FileNotFoundError, NotADirectoryError):
-        names = []
-    labels = [name for name in names if name[:2].isdigit() and name[2:3] == "-"]
+    labels = run.files("[0-9][0-9]-*")
     if not labels:
         raise InputError(f"{run.url}: not a run directory (no stage folders such as 01-extract)")
     return [run.child(name) for name in labels]

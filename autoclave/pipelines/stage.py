@@ -17,8 +17,6 @@ from autoclave.pipelines.engine import Engine, Failure, Outcome, Resources
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
-SHARD_FOLDERS = ("documents", "ledger", "dropped", "errors", "commits")
-
 
 @dataclass(frozen=True)
 class ShardTask:

@@ -10,7 +10,7 @@ from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 from autoclave.pipelines.engine import Engine
-from autoclave.pipelines.funnel import StageRow, Summary, find_alarms, fold, write_summary
+from autoclave.pipelines.funnel import Summary, find_alarms, fold, write_summary
 from autoclave.pipelines.recipe import apply_override, convert
 from autoclave.pipelines.run import locked
 from autoclave.pipelines.stage import DocumentShard, Progress, StageContext, document_shards
@@ -77,8 +77,3 @@ def open_documents_folder(argument: str, out: Folder, engine: Engine, progress: 
     )
     extract.run(imported)
     return document_shards(imported.folder)
-
-
-def row_of(summary: Summary) -> StageRow:
-    """Return the only row of a single stage's summary."""
-    return summary.stages[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -60,17 +60,21 @@ def write_sample(chosen: Iterable[Candidate]) -> tuple[bytes, bytes]:
 
     Rows are in rank order over all groups, so that their place says nothing about the verdict.
     """
-    sample, key = [], []
-    for number, one in enumerate(sorted(chosen, key=lambda c: (c.rank, c.doc_id))):
-        sample.append({"number": number, "language": one.language, "text": one.text, "label": None})
-        key.append(
-            {
-                "number": number,
-                "doc_id": one.doc_id,
-                "group": one.group,
-                "kept": one.kept,
-                "bits_per_byte": one.bits_per_byte,
-                "url": one.url,
-            }
-        )
-    return tuple(b"".join(msgspec.json.encode(row) + b"\n" for row in rows) for rows in (sample, key))  # type: ignore[return-value]
+    ordered = sorted(chosen, key=lambda one: (one.rank, one.doc_id))
+    sample = [{"number": n, "language": one.language, "text": one.text, "label": None} for n, one in enumerate(ordered)]
+    key = [
+        {
+            "number": number,
+            "doc_id": one.doc_id,
+            "group": one.group,
+            "kept": one.kept,
+            "bits_per_byte": one.bits_per_byte,
+            "url": one.url,
+        }
+        for number, one in enumerate(ordered)
+    ]
+    return _lines(sample), _lines(key)
+
+
+def _lines(rows: Iterable[Mapping[str, object]]) -> bytes:
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
