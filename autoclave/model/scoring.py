@@ -9,6 +9,7 @@ arithmetic then depends on its neighbours.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ PACK_TOKENS_CPU = 2048
 PACK_TOKENS_CUDA = 65_536
 # Tails of long documents carry a state of megabytes each: this bounds how many wait together.
 MOST_TAILS = 16
+# Packs whose losses are not read back yet: the host lays out the next ones while the device works.
+IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,41 @@ class _Pack:
     def add(self, piece: _Piece) -> None:
         self.pieces.append(piece)
         self.tokens += len(piece.inputs)
+
+
+class _Sums:
+    """NLL by document, float64. Losses are read back in the order in which packs were run, a few packs late."""
+
+    def __init__(self, documents: int) -> None:
+        self.nll = np.zeros(documents)
+        self.waiting: deque[tuple[_Pack, Tensor, torch.cuda.Event | None]] = deque()
+
+    def add(self, pack: _Pack, losses: Tensor) -> None:
+        """Take a pack's losses [pack_tokens], which the device may still be computing."""
+        arrived = None
+        if losses.is_cuda:
+            # Queued right behind the pack itself: a later copy would wait for the packs after it, too.
+            losses, arrived = losses.to("cpu", non_blocking=True), torch.cuda.Event()
+            arrived.record()
+        self.waiting.append((pack, losses, arrived))
+        while len(self.waiting) > (0 if arrived is None else IN_FLIGHT):
+            self._read()
+
+    def finish(self) -> np.ndarray:
+        """All sums."""
+        while self.waiting:
+            self._read()
+        return self.nll
+
+    def _read(self) -> None:
+        pack, losses, arrived = self.waiting.popleft()
+        if arrived is not None:
+            arrived.synchronize()
+        values = losses.numpy().astype(np.float64)
+        start = 0
+        for piece in pack.pieces:
+            self.nll[piece.document] += values[start : start + len(piece.inputs)].sum()
+            start += len(piece.inputs)
 
 
 class Scorer:
@@ -101,7 +139,7 @@ class Scorer:
         return Scores(nll, tokens, bits)
 
     def _score_all(self, documents: Sequence[np.ndarray]) -> np.ndarray:
-        nll = np.zeros(len(documents))
+        sums = _Sums(len(documents))
         by_length = sorted(range(len(documents)), key=lambda index: -len(documents[index]))
         tails = _Pack()
         short: list[_Piece] = []
@@ -110,16 +148,16 @@ class Scorer:
             if len(piece.inputs) <= self.pack_tokens:
                 short.append(piece)
                 continue
-            tail = self._run_long(piece, nll)
+            tail = self._run_long(piece, sums)
             if tails.tokens + len(tail.inputs) > self.pack_tokens or len(tails.pieces) == MOST_TAILS:
-                self._run(tails, nll)
+                self._run(tails, sums)
                 tails = _Pack()
             tails.add(tail)
         if tails.pieces:
-            self._run(tails, nll)
+            self._run(tails, sums)
         for pack in first_fit(short, self.pack_tokens):
-            self._run(pack, nll)
-        return nll
+            self._run(pack, sums)
+        return sums.finish()
 
     def _piece(self, index: int, tokens: np.ndarray) -> _Piece:
         tokens = np.asarray(tokens).astype(np.int64)
@@ -131,7 +169,7 @@ class Scorer:
         inputs = np.concatenate([[self.config.bos_id], tokens])
         return _Piece(index, inputs, np.concatenate([tokens, [self.config.eos_id]]))
 
-    def _run_long(self, piece: _Piece, nll: np.ndarray) -> _Piece:
+    def _run_long(self, piece: _Piece, sums: _Sums) -> _Piece:
         """Score all whole segments of a long document; returns what is left (1..pack_tokens) with its state."""
         state: ModelState | None = None
         size = self.pack_tokens
@@ -139,11 +177,11 @@ class Scorer:
         for start in range(0, whole * size, size):
             cut = slice(start, start + size)
             segment = _Pack([_Piece(piece.document, piece.inputs[cut], piece.targets[cut], state)], size)
-            state = self._run(segment, nll, return_state=True)
+            state = self._run(segment, sums, return_state=True)
         rest = slice(whole * size, None)
         return _Piece(piece.document, piece.inputs[rest], piece.targets[rest], state)
 
-    def _run(self, pack: _Pack, nll: np.ndarray, return_state: bool = False) -> ModelState | None:
+    def _run(self, pack: _Pack, sums: _Sums, return_state: bool = False) -> ModelState | None:
         """One forward pass over a pack, filled up to `pack_tokens` with ignored tokens of a sequence of their own."""
         inputs = np.zeros(self.pack_tokens, dtype=np.int64)
         targets = np.full(self.pack_tokens, -100, dtype=np.int64)
@@ -160,9 +198,7 @@ class Scorer:
             return_state=return_state,
             reduction="none",
         )
-        losses = output.losses.cpu().numpy()
-        for piece, start, stop in zip(pack.pieces, bounds[:-1], bounds[1:], strict=False):
-            nll[piece.document] += losses[start:stop].astype(np.float64).sum()
+        sums.add(pack, output.losses)
         return output.state
 
     def _initial_state(self, pack: _Pack, sequences: int) -> ModelState | None:
@@ -175,7 +211,10 @@ class Scorer:
         return ModelState.concatenate(states)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()  # else the copy waits for all that was launched before it
+        return tensor.to(self.device, non_blocking=True)
 
 
 def first_fit(pieces: Iterable[_Piece], size: int, open_packs: int = 64) -> list[_Pack]:

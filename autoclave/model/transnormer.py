@@ -19,9 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoclave.kernels.decode import lightning_attention_step, lightning_attention_step_gated
+from autoclave.kernels.gated_attention import gated_lightning_attention
 from autoclave.kernels.lightning_attention import lightning_attention
 from autoclave.kernels.linear_cross_entropy import linear_cross_entropy
 from autoclave.kernels.norm import add_simple_rms_norm, simple_rms_norm, simple_rms_norm_gate
+from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
 from autoclave.model.sequence_parallel import Carry, carried_attention
 
@@ -164,10 +166,13 @@ class TokenMixer(nn.Module):
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
     ) -> tuple[Tensor, Tensor | None]:
         """x [batch, time, hidden] -> the same shape, and the final memory [sequences, heads, key, value] if asked."""
+        stepping = memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None
+        if self.one_operation() and packing.carry is None and not stepping:
+            return self.mix(x, decay, packing, memory, return_memory)
         query, key, value, gate = self.project(x)
-        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
-        if memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None:
+        if stepping and memory is not None:
             return self.step(query, key, value, gate, decay, packing, memory)
+        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the kernel chooses its own precisions
             if packing.carry is not None and packing.cu_seqlens is not None:
                 out = carried_attention(
@@ -186,6 +191,32 @@ class TokenMixer(nn.Module):
                     cu_seqlens=packing.cu_seqlens,
                 )
         return self.output(self.norm.gated(out.flatten(-2), gate)), memory
+
+    def one_operation(self) -> bool:
+        """Whether what lies between the two projections is as released, and so one operation of the kernels."""
+        config = self.config
+        activations = (config.mixer_activation, config.value_activation, config.gate_activation)
+        released = activations == ("silu", "none", "none") and config.gate == "full" and config.norm == "simple"
+        return released and isinstance(self.norm, Norm)  # tensor parallelism puts a norm over all ranks in its place
+
+    def mix(
+        self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward` of the released mixer over whole sequences."""
+        joint = self.qkvu(x)
+        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
+        with torch.autocast(x.device.type, enabled=False):  # the kernels choose their own precisions
+            mixed, memory = gated_lightning_attention(
+                joint,
+                decay,
+                lrpe_theta=theta,
+                position_offset=packing.positions,
+                initial_state=memory,
+                output_final_state=return_memory,
+                cu_seqlens=packing.cu_seqlens,
+                eps=self.config.norm_epsilon,
+            )
+        return self.output(mixed), memory
 
     def step(
         self,
@@ -234,7 +265,7 @@ class ChannelMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., hidden] -> [..., hidden]."""
-        return self.output(self.value(x) * activate(self.gate(x), self.activation))
+        return self.output(gated_product(self.value(x), activate(self.gate(x), self.activation)))
 
 
 class Layer(nn.Module):

@@ -1,6 +1,7 @@
 """Linear cross-entropy against PyTorch's own in float64, and its memory and determinism promises."""
 
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -69,13 +70,13 @@ def test_a_rows_nll_is_bit_identical_whatever_is_beside_it(dtype: torch.dtype) -
 
 def test_logits_of_all_rows_never_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = module.row_statistics
+    real = module.statistics_then_gradients
 
-    def watch(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def watch(logits: torch.Tensor, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(tuple(logits.shape))
-        return real(logits, targets)
+        return real(logits, *rest)
 
-    monkeypatch.setattr(module, "row_statistics", watch)
+    monkeypatch.setattr(module, "statistics_then_gradients", watch)
     hidden, weight, targets = problem(3 * CPU_ROWS + 1, dtype=torch.float32)
     linear_cross_entropy(hidden, weight, targets).backward()
     assert seen == [(CPU_ROWS, 90)] * 4
@@ -87,7 +88,11 @@ def test_logits_of_all_rows_never_exist(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_triton_row_kernels_equal_the_plain_ones() -> None:
     pytest.importorskip("triton")
-    from autoclave.kernels.linear_cross_entropy.triton_rows import launch_row_gradients, launch_row_statistics
+    from autoclave.kernels.linear_cross_entropy.triton_rows import (
+        launch_row_gradients,
+        launch_row_statistics,
+        launch_rows_in_place,
+    )
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -104,6 +109,10 @@ def test_triton_row_kernels_equal_the_plain_ones() -> None:
     )
     torch.testing.assert_close(gradients.cpu(), expected, rtol=1e-5, atol=1e-6)
     assert row_statistics(logits.cpu(), targets.cpu())[0].shape == (5,)
+    in_place = launch_rows_in_place(logits, targets, coefficients, 0.01)
+    assert torch.equal(in_place[0], log_sum)
+    assert torch.equal(in_place[1], target_logit)
+    assert torch.equal(logits, gradients)
 
 
 def test_ill_fitting_arguments_are_refused() -> None:

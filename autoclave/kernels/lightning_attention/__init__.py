@@ -9,7 +9,7 @@ from torch import Tensor
 from autoclave.kernels.lightning_attention.chunk import lightning_attention_chunk
 from autoclave.kernels.lightning_attention.naive import lightning_attention_naive
 
-__all__ = ["lightning_attention", "lightning_attention_chunk", "lightning_attention_naive"]
+__all__ = ["kernels_fit", "lightning_attention", "lightning_attention_chunk", "lightning_attention_naive"]
 
 MAX_HEAD_DIM = 256
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -56,7 +56,7 @@ def lightning_attention(
     """
     _check(q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, chunk_size)
     path = lightning_attention_chunk
-    if q.is_cuda and _kernels_fit(q, v, lrpe_theta):
+    if q.is_cuda and kernels_fit(q, v, lrpe_theta):
         from autoclave.kernels.lightning_attention.triton_op import lightning_attention_triton
 
         path = lightning_attention_triton
@@ -75,7 +75,7 @@ def lightning_attention(
     )
 
 
-def _kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
+def kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
     """Whether the Triton kernels take these shapes and have passed their self-check on this device."""
     widest = MAX_HEAD_DIM if lrpe_theta is None else MAX_HEAD_DIM // 2
     if q.dtype not in KERNEL_DTYPES or q.shape[-1] > widest or v.shape[-1] > MAX_HEAD_DIM:

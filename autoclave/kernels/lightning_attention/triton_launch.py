@@ -52,9 +52,40 @@ class Problem:
         return dense_segments(batch, time, dense_segment(time, programs, slots, config.chunk))
 
 
+def make_problem(
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor,
+    theta: Tensor | None,
+    offset: Tensor | None,
+    cu_seqlens: Tensor | None,
+    scale: float = 1.0,
+    chunk_size: int = 0,
+) -> Problem:
+    """The problem of keys k [B, T, H, K] and values v [B, T, H, V]; chunk_size 0 means the tuned default."""
+    return Problem(
+        decay.float().contiguous(),
+        None if theta is None else theta.float().contiguous(),
+        None if offset is None else offset.to(torch.int64).contiguous(),
+        cu_seqlens,
+        scale,
+        chunk_size or None,
+        k.shape[-1],
+        v.shape[-1],
+    )
+
+
+def plain_state(state: Tensor | None) -> Tensor | None:
+    """The state as the kernels take it, float32 and contiguous; None where there is none."""
+    return None if state is None or state.numel() == 0 else state.float().contiguous()
+
+
 @dataclass(frozen=True)
 class Role:
-    """One scan: queries `a`, keys `b`, values `c` -> output; `x` is what the output is the gradient of (LRPE only)."""
+    """One scan: queries `a`, keys `b`, values `c` -> output; `x` is what the output is the gradient of (LRPE only).
+
+    `into`: where the output goes, [B, T, H, value width]; None makes room for it.
+    """
 
     a: Tensor
     b: Tensor
@@ -63,6 +94,7 @@ class Role:
     reverse: bool = False
     state_transposed: bool = False
     lrpe: Lrpe = 0
+    into: Tensor | None = None
 
 
 def _unit_stride(x: Tensor) -> Tensor:
@@ -90,7 +122,9 @@ def run_scan(
     if problem.chunk is not None:
         config = replace(config, chunk=problem.chunk)
     segments = problem.segments(c, config, value)
-    output = torch.empty(batch, time, heads, value, dtype=c.dtype, device=c.device)
+    output = role.into
+    if output is None:
+        output = torch.empty(batch, time, heads, value, dtype=c.dtype, device=c.device)
     d_theta = None
     if role.lrpe == 2:
         d_theta = torch.zeros(segments.count, heads, value, dtype=torch.float32, device=c.device)
@@ -235,12 +269,16 @@ def backward(
     initial_state: Tensor | None,
     d_output: Tensor,
     d_final_state: Tensor | None,
+    into: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
 ) -> Gradients:
-    """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time."""
+    """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time.
+
+    `into`: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them.
+    """
     encoded: tuple[Lrpe, Lrpe] = (0, 0) if problem.theta is None else (1, 2)
-    dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1])
-    dk_role = Role(v, d_output, q, x=k, reverse=True, state_transposed=True, lrpe=encoded[1])
-    dv_role = Role(k, q, d_output, reverse=True, lrpe=encoded[0])
+    dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1], into=into[0])
+    dk_role = Role(v, d_output, q, x=k, reverse=True, state_transposed=True, lrpe=encoded[1], into=into[1])
+    dv_role = Role(k, q, d_output, reverse=True, lrpe=encoded[0], into=into[2])
     d_initial = None
     if initial_state is not None:
         d_initial = _state_buffer(problem, q, q.shape[2], d_final_state)

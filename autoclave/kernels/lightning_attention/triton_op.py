@@ -8,32 +8,6 @@ from torch import Tensor
 from autoclave.kernels.lightning_attention import triton_launch as launch
 
 
-def _problem(
-    k: Tensor,
-    v: Tensor,
-    decay: Tensor,
-    theta: Tensor | None,
-    offset: Tensor | None,
-    cu_seqlens: Tensor | None,
-    scale: float,
-    chunk_size: int,
-) -> launch.Problem:
-    return launch.Problem(
-        decay.float().contiguous(),
-        None if theta is None else theta.float().contiguous(),
-        None if offset is None else offset.to(torch.int64).contiguous(),
-        cu_seqlens,
-        scale,
-        chunk_size or None,
-        k.shape[-1],
-        v.shape[-1],
-    )
-
-
-def _plain(state: Tensor | None) -> Tensor | None:
-    return None if state is None or state.numel() == 0 else state.float().contiguous()
-
-
 @torch.library.custom_op("autoclave::lightning_attention", mutates_args=())
 def lightning_attention_forward(
     q: Tensor,
@@ -49,8 +23,8 @@ def lightning_attention_forward(
     chunk_size: int,
 ) -> tuple[Tensor, Tensor]:
     """o and the final state (no elements if not asked for); chunk_size 0 means the tuned default."""
-    problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-    output, final = launch.forward(problem, q, k, v, _plain(initial_state), output_final_state)
+    problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+    output, final = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
     return output, decay.new_empty(0, dtype=torch.float32) if final is None else final
 
 
@@ -92,8 +66,10 @@ def lightning_attention_backward(
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients to q, k, v, theta and the initial state; the last two have no elements where there is no such input."""
-    problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-    gradients = launch.backward(problem, q, k, v, _plain(initial_state), d_output, _plain(d_final_state))
+    problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+    gradients = launch.backward(
+        problem, q, k, v, launch.plain_state(initial_state), d_output, launch.plain_state(d_final_state)
+    )
     none = decay.new_empty(0, dtype=torch.float32)
     d_theta = none if gradients.theta is None else gradients.theta
     d_state = decay.new_empty(0, dtype=torch.float32) if gradients.initial_state is None else gradients.initial_state
@@ -158,8 +134,8 @@ class _Eager(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor | None]:
         q, k, v, decay, theta, offset, initial_state, cu_seqlens, scale, output_final_state, chunk_size = inputs
-        problem = _problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-        output, final = launch.forward(problem, q, k, v, _plain(initial_state), output_final_state)
+        problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
+        output, final = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
         ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens)
         ctx.scale, ctx.chunk_size = scale, chunk_size
         return output, final
@@ -168,9 +144,11 @@ class _Eager(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, decay, theta, offset, initial_state, cu_seqlens = ctx.saved_tensors
         d_output, d_final_state = upstream
-        problem = _problem(k, v, decay, theta, offset, cu_seqlens, ctx.scale, ctx.chunk_size)
+        problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, ctx.scale, ctx.chunk_size)
         d_output = torch.zeros_like(v) if d_output is None else d_output
-        found = launch.backward(problem, q, k, v, _plain(initial_state), d_output, _plain(d_final_state))
+        found = launch.backward(
+            problem, q, k, v, launch.plain_state(initial_state), d_output, launch.plain_state(d_final_state)
+        )
         d_theta = None if found.theta is None else found.theta.to(theta.dtype)
         d_state = None if found.initial_state is None else found.initial_state.to(initial_state.dtype)
         return found.q, found.k, found.v, None, d_theta, None, d_state, None, None, None, None

@@ -13,9 +13,10 @@ from torch import Tensor
 
 
 @triton.jit
-def norm_forward_kernel(x_ptr, residual_ptr, gate_ptr, y_ptr, total_ptr, width, eps, BLOCK: tl.constexpr):
-    """y = gate * norm(x + residual); `residual`, `gate` and `total` may be None."""
-    row = tl.program_id(0).to(tl.int64) * width
+def norm_forward_kernel(x_ptr, residual_ptr, gate_ptr, y_ptr, total_ptr, width, gate_row, eps, BLOCK: tl.constexpr):
+    """y = gate * norm(x + residual); `residual`, `gate` and `total` may be None. Rows of the gate may be apart."""
+    program = tl.program_id(0).to(tl.int64)
+    row = program * width
     columns = tl.arange(0, BLOCK)
     fits = columns < width
     x = tl.load(x_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
@@ -29,14 +30,17 @@ def norm_forward_kernel(x_ptr, residual_ptr, gate_ptr, y_ptr, total_ptr, width, 
     inverse = tl.rsqrt(tl.sum(x * x, axis=0) / width + eps)
     y = x * inverse
     if gate_ptr is not None:
-        y *= tl.load(gate_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
+        y *= tl.load(gate_ptr + program * gate_row + columns, mask=fits, other=0.0).to(tl.float32)
     tl.store(y_ptr + row + columns, y.to(y_ptr.dtype.element_ty), mask=fits)
 
 
 @triton.jit
-def norm_backward_kernel(x_ptr, gate_ptr, dy_ptr, d_total_ptr, dx_ptr, d_gate_ptr, width, eps, BLOCK: tl.constexpr):
+def norm_backward_kernel(
+    x_ptr, gate_ptr, dy_ptr, d_total_ptr, dx_ptr, d_gate_ptr, width, gate_row, d_gate_row, eps, BLOCK: tl.constexpr
+):
     """dx = r (dy - xhat mean(xhat dy)) + d_total, with dy taken through the gate first; r is computed anew."""
-    row = tl.program_id(0).to(tl.int64) * width
+    program = tl.program_id(0).to(tl.int64)
+    row = program * width
     columns = tl.arange(0, BLOCK)
     fits = columns < width
     x = tl.load(x_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
@@ -44,8 +48,8 @@ def norm_backward_kernel(x_ptr, gate_ptr, dy_ptr, d_total_ptr, dx_ptr, d_gate_pt
     inverse = tl.rsqrt(tl.sum(x * x, axis=0) / width + eps)
     normed = x * inverse
     if gate_ptr is not None:
-        gate = tl.load(gate_ptr + row + columns, mask=fits, other=0.0).to(tl.float32)
-        tl.store(d_gate_ptr + row + columns, (dy * normed).to(d_gate_ptr.dtype.element_ty), mask=fits)
+        gate = tl.load(gate_ptr + program * gate_row + columns, mask=fits, other=0.0).to(tl.float32)
+        tl.store(d_gate_ptr + program * d_gate_row + columns, (dy * normed).to(d_gate_ptr.dtype.element_ty), mask=fits)
         dy *= gate
     dx = inverse * (dy - normed * (tl.sum(normed * dy, axis=0) / width))
     if d_total_ptr is not None:
@@ -59,28 +63,57 @@ def _block(width: int) -> tuple[int, int]:
     return block, min(16, max(1, block // 512))
 
 
+def _row_stride(gate: Tensor | None) -> int:
+    """Elements from one row of [..., D] to the next, where all rows are equally far apart."""
+    return 0 if gate is None else gate.stride(-2) if gate.dim() > 1 else gate.numel()
+
+
+def evenly_spaced(gate: Tensor) -> Tensor:
+    """The gate itself where its rows are equally far apart (a part of a wider projection), else a contiguous copy."""
+    strides, sizes = gate.stride(), gate.shape
+    even = strides[-1] == 1 and all(strides[i] == strides[i + 1] * sizes[i + 1] for i in range(gate.dim() - 2))
+    return gate if even else gate.contiguous()
+
+
 def launch_forward(x: Tensor, residual: Tensor | None, gate: Tensor | None, eps: float) -> tuple[Tensor, Tensor | None]:
-    """(gate * norm(x + residual), x + residual or None) for contiguous tensors of one shape."""
-    y = torch.empty_like(x if gate is None else gate)
+    """(gate * norm(x + residual), x + residual or None) of one shape; contiguous but for an evenly spaced gate."""
+    y = torch.empty_like(x, dtype=x.dtype if gate is None else gate.dtype)
     total = None if residual is None else torch.empty_like(residual)
     if x.numel():
         block, warps = _block(x.shape[-1])
         norm_forward_kernel[(x.numel() // x.shape[-1],)](
-            x, residual, gate, y, total, x.shape[-1], eps, BLOCK=block, num_warps=warps
+            x, residual, gate, y, total, x.shape[-1], _row_stride(gate), eps, BLOCK=block, num_warps=warps
         )
     return y, total
 
 
 def launch_backward(
-    x: Tensor, gate: Tensor | None, dy: Tensor, d_total: Tensor | None, eps: float
+    x: Tensor,
+    gate: Tensor | None,
+    dy: Tensor,
+    d_total: Tensor | None,
+    eps: float,
+    d_gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """(dx, d_gate or None) for contiguous tensors of one shape."""
+    """(dx, d_gate or None) of one shape; contiguous but for an evenly spaced gate. `d_gate`: where it goes, if given."""
     dx = torch.empty_like(x)
-    d_gate = None if gate is None else torch.empty_like(gate)
+    if gate is not None and d_gate is None:
+        d_gate = torch.empty_like(dy, dtype=gate.dtype)
     if x.numel():
         block, warps = _block(x.shape[-1])
         norm_backward_kernel[(x.numel() // x.shape[-1],)](
-            x, gate, dy, d_total, dx, d_gate, x.shape[-1], eps, BLOCK=block, num_warps=warps
+            x,
+            gate,
+            dy,
+            d_total,
+            dx,
+            d_gate,
+            x.shape[-1],
+            _row_stride(gate),
+            _row_stride(d_gate),
+            eps,
+            BLOCK=block,
+            num_warps=warps,
         )
     return dx, d_gate
 
@@ -119,7 +152,7 @@ class _AddNorm(torch.autograd.Function):
 class _NormGate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, o: Tensor, u: Tensor, eps: float) -> Tensor:
-        o, u = o.contiguous(), u.contiguous()
+        o, u = o.contiguous(), evenly_spaced(u)
         ctx.save_for_backward(o, u)
         ctx.eps = eps
         return launch_forward(o, None, u, eps)[0]
