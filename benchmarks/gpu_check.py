@@ -24,10 +24,12 @@ import triton
 from torch import Tensor
 
 from autoclave.kernels.decode import lightning_attention_step, lightning_attention_step_gated
+from autoclave.kernels.gated_attention import gated_lightning_attention
 from autoclave.kernels.lightning_attention import lightning_attention, lightning_attention_chunk
 from autoclave.kernels.lightning_attention.self_check import relative_errors
 from autoclave.kernels.linear_cross_entropy import linear_cross_entropy
 from autoclave.kernels.norm import EPSILON, add_simple_rms_norm, simple_rms_norm, simple_rms_norm_gate
+from autoclave.kernels.sglu import gated_product
 
 BOUNDS = {torch.bfloat16: 1.2e-2, torch.float16: 1.5e-3, torch.float32: 2e-5}
 Errors = dict[str, float]
@@ -159,6 +161,42 @@ def check_norms(dtype: torch.dtype, seeds: int) -> Errors:
             )
             for label, (p, q) in zip((name, f"d{name}", f"d{name}2"), ((found, expected), *gradients), strict=True):
                 worst[label] = max(worst.get(label, 0.0), relative(p, q) if q.any() else 0.0)
+    return worst
+
+
+def check_gated(dtype: torch.dtype, seeds: int) -> Errors:
+    """The mixer's core (SiLU, scan, norm, gate) and its joint gradient; SGLU's product. Float64 of the same formulas."""
+    poison()
+    worst: Errors = {}
+    heads, width = 3, 128
+    decay = torch.tensor([-0.84, -1e-8, -0.02], device="cuda")
+
+    def exact_mixer(joint: Tensor, **options: Any) -> Tensor:
+        query, key, value, gate = joint.chunk(4, -1)
+        active = (x.view(*x.shape[:2], heads, width) for x in (functional.silu(query), functional.silu(key), value))
+        out = lightning_attention_chunk(*active, decay, **options)[0].flatten(2)
+        return gate * out * (out.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        length = int(torch.randint(1, 2500, (1,)))
+        joint = torch.randn(1, length, 4 * heads * width, device="cuda").to(dtype).requires_grad_()
+        wide = joint.detach().double().requires_grad_()
+        theta = torch.rand(heads, width, device="cuda") if seed % 2 else None
+        bounds = torch.tensor([0, length // 3, length], device="cuda")
+        y, _ = gated_lightning_attention(joint, decay, lrpe_theta=theta, cu_seqlens=bounds)
+        reference = exact_mixer(wide, lrpe_theta=theta, cu_seqlens=bounds)
+        dy = torch.randn_like(y)
+        found = {
+            "y": (y, reference),
+            "djoint": (torch.autograd.grad(y, joint, dy)[0], torch.autograd.grad(reference, wide, dy.double())[0]),
+        }
+        value, gate = (torch.randn(7, 1001, device="cuda").to(dtype).requires_grad_() for _ in range(2))
+        upstream = torch.randn(7, 1001, device="cuda").to(dtype)
+        d_value, d_gate = torch.autograd.grad(gated_product(value, gate), (value, gate), upstream)
+        found |= {"dvalue": (d_value, upstream.double() * gate), "dgate": (d_gate, upstream.double() * value)}
+        for name, (ours, right) in found.items():
+            worst[name] = max(worst.get(name, 0.0), relative(ours, right))
     return worst
 
 
@@ -307,6 +345,7 @@ def run_case(case: tuple[str, torch.dtype, int | None], seeds: int) -> tuple[str
         checks = {
             "norms": check_norms,
             "cross-entropy": check_cross_entropy,
+            "gated": check_gated,
             "decode": check_decode,
             "invariants": check_invariants,
         }
@@ -327,7 +366,9 @@ def main() -> int:
     cases: list[tuple[str, torch.dtype, int | None]] = []
     for dtype in (torch.bfloat16, torch.float32, torch.float16):
         cases += [("attention", dtype, index) for index in reversed(range(len(SHAPES)))]
-        cases += [(kind, dtype, None) for kind in ("invariants", "decode", "norms", "cross-entropy", "self-check")]
+        cases += [
+            (kind, dtype, None) for kind in ("invariants", "decode", "norms", "gated", "cross-entropy", "self-check")
+        ]
     cases = [case for case in cases if arguments.match in f"{case[0]} {case[1]} {case[2]}"]
     failed, record = 0, []
     print(f"{torch.cuda.get_device_name()}  torch {torch.__version__}  triton {triton.__version__}")
