@@ -165,7 +165,7 @@ def check_norms(dtype: torch.dtype, seeds: int) -> Errors:
 
 
 def check_gated(dtype: torch.dtype, seeds: int) -> Errors:
-    """The mixer's core (SiLU, scan, norm, gate) and its joint gradient; SGLU's product. Float64 of the same formulas."""
+    """The mixer's core (SiLU, scan, norm, gate) and its joint gradient, and SGLU's product, against float64."""
     poison()
     worst: Errors = {}
     heads, width = 3, 128

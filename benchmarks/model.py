@@ -37,7 +37,7 @@ def measure(arguments: argparse.Namespace, device: torch.device) -> Iterator[lis
     """The rows of one part after the other; torch.compile last, since it takes longest to start."""
     on_gpu = device.type == "cuda"
     config = preset(arguments.preset or ("tnl-385m" if on_gpu else "tnl-tiny"))
-    lengths = [2048, 4096, 8192, 16_384, 32_768, 65_536] if on_gpu else [512, 2048, 4096]
+    lengths = arguments.lengths or ([2048, 4096, 8192, 16_384, 32_768, 65_536] if on_gpu else [512, 2048, 4096])
     tokens = arguments.tokens or (32_768 if on_gpu else 4096)
     if "train" in arguments.parts:
         yield training_rows(config, device, lengths, tokens, "eager", repeats=10 if on_gpu else 3)
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="measure on the GPU")
     parser.add_argument("--preset", help="another model")
     parser.add_argument("--tokens", type=int, help="tokens a training step")
+    parser.add_argument("--lengths", type=int, nargs="+", help="tokens a row of the training step")
     parser.add_argument("--parts", default="train,score,decode,compile", type=lambda text: text.split(","))
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
