@@ -65,7 +65,7 @@ def run_role(role: str, config: ScanConfig, x: dict[str, torch.Tensor]) -> torch
     decay = -torch.arange(1, heads + 1, device="cuda") / heads
     theta = torch.linspace(0, 1, heads * width, device="cuda").view(heads, width) if role.endswith("-lrpe") else None
     problem = launch.Problem(decay, theta, None, None, 1.0, None, width, width)
-    return launch.run_scan(problem, make_role(role, x), None, None, config=config)[0]
+    return launch.run_scan(problem, make_role(role, x), None, None, config=config).output
 
 
 class _CompileOnly:

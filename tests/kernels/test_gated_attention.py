@@ -13,6 +13,7 @@ from autoclave.kernels.sglu import gated_product
 
 pytest.importorskip("triton")
 from autoclave.kernels.gated_attention.triton_gated import gpu_gated_attention
+from autoclave.kernels.lightning_attention import triton_launch as launch
 from autoclave.kernels.sglu.triton_product import launch_product_backward
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,8 +35,9 @@ def exact(qkvu: torch.Tensor, decay: torch.Tensor, **options: Any) -> tuple[torc
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "packed": {"cu_seqlens": torch.tensor([0, 30, 30, 31, 83])},
-    "lrpe and state": {"lrpe": True, "state": True},
+    "packed, in segments": {"cu_seqlens": torch.tensor([0, 30, 30, 31, 83]), "segment": 16},
+    "lrpe and state": {"lrpe": True},
+    "lrpe and state, in segments": {"lrpe": True, "segment": 32},
 }
 
 
@@ -47,9 +49,14 @@ def relative(ours: torch.Tensor, reference: torch.Tensor) -> float:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("path", ["kernels", "plain"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float16, 3e-3)])
-def test_outputs_and_gradients(path: str, case: str, dtype: torch.dtype, tolerance: float) -> None:
+def test_outputs_and_gradients(
+    path: str, case: str, dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     given = CASES[case]
+    if "segment" in given:
+        monkeypatch.setattr(launch, "PACKED_SEGMENT", given["segment"])
+        monkeypatch.setattr(launch, "dense_segment", lambda *_: given["segment"])
     batch, length = (1, 83) if "cu_seqlens" in given else (2, 83)
     decay = torch.tensor([-0.5, -0.01], device=DEVICE)
     qkvu = torch.randn(batch, length, 4 * HEADS * WIDTH, device=DEVICE).to(dtype).requires_grad_()

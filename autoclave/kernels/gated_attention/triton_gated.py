@@ -83,15 +83,15 @@ class _Gated(torch.autograd.Function):
         query, key = (part.view(value.shape) for part in active.chunk(2, -1))
         problem = launch.make_problem(key, value, decay, theta, offset, cu_seqlens)
         state = launch.plain_state(initial_state)
-        out, final = launch.forward(problem, query, key, value, state, output_final_state)
+        out, final, entering = launch.forward(problem, query, key, value, state, output_final_state)
         y, _ = launch_forward(out.flatten(-2), None, gate, eps)
-        ctx.save_for_backward(joint, active, out, decay, theta, offset, initial_state, cu_seqlens)
+        ctx.save_for_backward(joint, active, out, decay, theta, offset, initial_state, cu_seqlens, entering)
         ctx.eps = eps
         return y, final
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-        joint, active, out, decay, theta, offset, initial_state, cu_seqlens = ctx.saved_tensors
+        joint, active, out, decay, theta, offset, initial_state, cu_seqlens, entering = ctx.saved_tensors
         dy, d_final = upstream
         gradient = torch.empty_like(joint)
         *_, value, gate = _parts(joint, decay.shape[0])
@@ -108,6 +108,7 @@ class _Gated(torch.autograd.Function):
             launch.plain_state(initial_state),
             d_out.view(value.shape),
             launch.plain_state(d_final),
+            entering,
             into=(dq, dk, dv),
         )
         launch_silu_backward(joint, gradient, joint.shape[-1] // 2)

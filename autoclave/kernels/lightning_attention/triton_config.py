@@ -12,7 +12,9 @@ Lrpe = Literal[0, 1, 2]
 HOPPER_SHARED_BYTES = 200_000
 
 # Packed sequences are cut at multiples of this many tokens, always, so that a sequence's result cannot depend on its pack.
-PACKED_SEGMENT = 512
+# A pack of 16,384 tokens, 8 heads and two value blocks then makes 256 programs, which fill a card of 132 multiprocessors;
+# rows of 2,048 tokens need a first pass (two fifths of a scan) over half of their tokens.
+PACKED_SEGMENT = 1024
 
 # The cost rule's two constants (microseconds, H100, bfloat16, d = 128), from docs/kernels.md.
 CHUNK_MICROSECONDS = 3.0

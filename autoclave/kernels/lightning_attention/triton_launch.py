@@ -41,12 +41,15 @@ class Problem:
     def sequences(self, batch: int) -> int:
         return batch if self.cu_seqlens is None else self.cu_seqlens.numel() - 1
 
-    def segments(self, like: Tensor, config: ScanConfig, value: int) -> Segments:
-        """Cut the sequences by the cost rule; packed ones always at the same places."""
+    def segments(self, like: Tensor) -> Segments:
+        """Cut the sequences by the cost rule; packed ones always at the same places. All roles share the cuts."""
         batch, time, heads = like.shape[:3]
         if self.cu_seqlens is not None:
             return packed_segments(self.cu_seqlens, time, PACKED_SEGMENT)
-        programs = batch * heads * -(-value // config.block_value)
+        lrpe: Lrpe = 0 if self.theta is None else 1
+        config = scan_config(like.dtype, self.key_width, self.value_width, lrpe, limits_of(like)[1])
+        config = config if self.chunk is None else replace(config, chunk=self.chunk)
+        programs = batch * heads * -(-self.value_width // config.block_value)
         # By their registers two blocks of four warps fit a multiprocessor, or one of eight.
         slots = limits_of(like)[0] * (8 // config.warps)
         return dense_segments(batch, time, dense_segment(time, programs, slots, config.chunk))
@@ -101,17 +104,28 @@ def _unit_stride(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What a role leaves: the output [B, T, H, value width]; when LRPE encodes the values, the gradient to theta [H, K]
+    float32; and where sequences are cut, the state that enters each segment [segments, H, K', V] float32."""
+
+    output: Tensor
+    d_theta: Tensor | None
+    entering: Tensor | None
+
+
 def run_scan(
     problem: Problem,
     role: Role,
     state: Tensor | None,
     final: Tensor | None,
+    entering: Tensor | None = None,
     config: ScanConfig | None = None,
-) -> tuple[Tensor, Tensor | None]:
+) -> Scan:
     """Run one role. `state` [N, H, K', V] enters each sequence, `final` (allocated by the caller) receives what leaves it.
 
-    `config` overrides the shipped tile sizes. Returns the output [B, T, H, value width] and, when LRPE encodes the
-    values, the gradient to theta [H, K] float32.
+    `entering`: the segments' states as an earlier role of the same sum found them; else a first pass makes them.
+    `config` overrides the shipped tile sizes.
     """
     a, b, c = (_unit_stride(x) for x in (role.a, role.b, role.c))
     x = c if role.x is None else _unit_stride(role.x)
@@ -121,7 +135,7 @@ def run_scan(
         config = scan_config(c.dtype, inner, value, role.lrpe, limits_of(c)[1])
     if problem.chunk is not None:
         config = replace(config, chunk=problem.chunk)
-    segments = problem.segments(c, config, value)
+    segments = problem.segments(c)
     output = role.into
     if output is None:
         output = torch.empty(batch, time, heads, value, dtype=c.dtype, device=c.device)
@@ -129,16 +143,16 @@ def run_scan(
     if role.lrpe == 2:
         d_theta = torch.zeros(segments.count, heads, value, dtype=torch.float32, device=c.device)
     if segments.count == 0 or heads == 0:
-        return output, None if d_theta is None else d_theta.sum(0)
+        return Scan(output, None if d_theta is None else d_theta.sum(0), None)
 
-    segment_state = None
-    rows, columns = problem.state_width, problem.value_width
-    if segments.split:
-        segment_state = torch.empty(segments.count, heads, rows, columns, dtype=torch.float32, device=c.device)
-        _launch(problem, role, config, segments, (a, b, c, output, x), (state, segment_state, final, d_theta), False)
-        _launch_prefix(problem, role, segments, state, segment_state)
-    _launch(problem, role, config, segments, (a, b, c, output, x), (state, segment_state, final, d_theta), True)
-    return output, None if d_theta is None else d_theta.sum(0)
+    tokens = (a, b, c, output, x)
+    if segments.split and entering is None:
+        size = (segments.count, heads, problem.state_width, problem.value_width)
+        entering = torch.empty(size, dtype=torch.float32, device=c.device)
+        _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), False)
+        _launch_prefix(problem, role, segments, state, entering)
+    _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), True)
+    return Scan(output, None if d_theta is None else d_theta.sum(0), entering)
 
 
 def _launch(
@@ -243,11 +257,11 @@ def _state_buffer(problem: Problem, like: Tensor, heads: int, entering: Tensor |
 
 def forward(
     problem: Problem, q: Tensor, k: Tensor, v: Tensor, initial_state: Tensor | None, output_final_state: bool
-) -> tuple[Tensor, Tensor | None]:
-    """o [B, T, H, V] and, if asked, the final state [N, H, K', V] float32."""
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """o [B, T, H, V]; if asked, the final state [N, H, K', V] float32; and what enters the segments, for `backward`."""
     final = _state_buffer(problem, q, q.shape[2], initial_state) if output_final_state else None
-    role = Role(q, k, v, lrpe=0 if problem.theta is None else 1)
-    return run_scan(problem, role, initial_state, final)[0], final
+    scan = run_scan(problem, Role(q, k, v, lrpe=0 if problem.theta is None else 1), initial_state, final)
+    return scan.output, final, scan.entering
 
 
 @dataclass(frozen=True)
@@ -269,11 +283,13 @@ def backward(
     initial_state: Tensor | None,
     d_output: Tensor,
     d_final_state: Tensor | None,
+    entering: Tensor | None = None,
     into: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
 ) -> Gradients:
     """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time.
 
-    `into`: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them.
+    dq sums the same v k^T as the forward pass did k v^T, so `entering`, its segments' states, serve again; dk and dv sum
+    do q^T and q do^T, and share one first pass likewise. `into`: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them.
     """
     encoded: tuple[Lrpe, Lrpe] = (0, 0) if problem.theta is None else (1, 2)
     dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1], into=into[0])
@@ -282,8 +298,8 @@ def backward(
     d_initial = None
     if initial_state is not None:
         d_initial = _state_buffer(problem, q, q.shape[2], d_final_state)
-    dq, d_theta_q = run_scan(problem, dq_role, initial_state, None)
-    dk, d_theta_k = run_scan(problem, dk_role, d_final_state, None)
-    dv, _ = run_scan(problem, dv_role, d_final_state, d_initial)
-    d_theta = None if d_theta_q is None or d_theta_k is None else d_theta_q + d_theta_k
-    return Gradients(dq, dk, dv, d_theta, d_initial)
+    dq = run_scan(problem, dq_role, initial_state, None, entering)
+    dv = run_scan(problem, dv_role, d_final_state, d_initial)
+    dk = run_scan(problem, dk_role, d_final_state, None, dv.entering)
+    d_theta = None if dq.d_theta is None or dk.d_theta is None else dq.d_theta + dk.d_theta
+    return Gradients(dq.output, dk.output, dv.output, d_theta, d_initial)

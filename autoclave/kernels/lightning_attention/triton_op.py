@@ -24,7 +24,7 @@ def lightning_attention_forward(
 ) -> tuple[Tensor, Tensor]:
     """o and the final state (no elements if not asked for); chunk_size 0 means the tuned default."""
     problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-    output, final = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
+    output, final, _ = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
     return output, decay.new_empty(0, dtype=torch.float32) if final is None else final
 
 
@@ -135,20 +135,20 @@ class _Eager(torch.autograd.Function):
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor | None]:
         q, k, v, decay, theta, offset, initial_state, cu_seqlens, scale, output_final_state, chunk_size = inputs
         problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-        output, final = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
-        ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens)
+        state = launch.plain_state(initial_state)
+        output, final, entering = launch.forward(problem, q, k, v, state, output_final_state)
+        ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens, entering)
         ctx.scale, ctx.chunk_size = scale, chunk_size
         return output, final
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, k, v, decay, theta, offset, initial_state, cu_seqlens = ctx.saved_tensors
+        q, k, v, decay, theta, offset, initial_state, cu_seqlens, entering = ctx.saved_tensors
         d_output, d_final_state = upstream
         problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, ctx.scale, ctx.chunk_size)
         d_output = torch.zeros_like(v) if d_output is None else d_output
-        found = launch.backward(
-            problem, q, k, v, launch.plain_state(initial_state), d_output, launch.plain_state(d_final_state)
-        )
+        state, d_final = launch.plain_state(initial_state), launch.plain_state(d_final_state)
+        found = launch.backward(problem, q, k, v, state, d_output, d_final, entering)
         d_theta = None if found.theta is None else found.theta.to(theta.dtype)
         d_state = None if found.initial_state is None else found.initial_state.to(initial_state.dtype)
         return found.q, found.k, found.v, None, d_theta, None, d_state, None, None, None, None
