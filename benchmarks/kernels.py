@@ -12,6 +12,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import multiprocessing
 import os
 import statistics
 import sys
@@ -85,6 +86,36 @@ def graph_milliseconds(function: Callable[[], Any]) -> float | None:
     return milliseconds(graph.replay) / 10
 
 
+def compile_share_of_fla(part: int, parts: int) -> None:
+    """Compile every `parts`-th configuration of each of fla's kernels into Triton's cache, by running it."""
+    from fla.ops.common import chunk_h, chunk_o
+    from fla.ops.simple_gla import chunk_simple_gla
+
+    for module in (chunk_h, chunk_o):
+        for name in dir(module):
+            tuner = getattr(module, name)
+            while not hasattr(tuner, "configs") and hasattr(tuner, "fn"):
+                tuner = tuner.fn
+            if hasattr(tuner, "configs"):
+                tuner.configs = tuner.configs[part::parts] or tuner.configs[:1]
+    for batch, heads in ((4, 32), (1, 16)):
+        q, k, v, upstream = inputs(batch, 512, heads, 128)
+        output = chunk_simple_gla(q, k, v, g_gamma=-torch.rand(heads, device=DEVICE), scale=1.0)[0]
+        torch.autograd.grad(output, (q, k, v), upstream)
+
+
+def warm_fla(jobs: int) -> None:
+    """Compile all that fla's tuner will try, in parallel: one after the other it takes longer than all the rest here."""
+    started = time.time()
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=compile_share_of_fla, args=(part, jobs)) for part in range(jobs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    print(f"compiled fla's configurations in {time.time() - started:.0f} s", file=sys.stderr, flush=True)
+
+
 def inputs(batch: int, length: int, heads: int, width: int) -> list[Tensor]:
     """q, k, v and an upstream gradient [B, T, H, D]."""
     torch.manual_seed(length)
@@ -153,7 +184,7 @@ def attention_row(name: str, function: Any, tensors: list[Tensor], small: bool, 
     row: Row = {"contender": name}
     with torch.no_grad():
         row["forward_ms"] = milliseconds(lambda: function(q, k, v))
-        if small and name == "ours":
+        if small:
             row["graph_forward_ms"] = graph_milliseconds(lambda: function(q, k, v))
     output = function(q, k, v)
     synchronise()
@@ -306,8 +337,11 @@ def main() -> int:
     )
     parser.add_argument("--lengths", type=int, nargs="+", default=default)
     parser.add_argument("--only", default="roofline,attention,parts")
+    parser.add_argument("--fla-jobs", type=int, default=12, help="processes that compile fla's configurations")
     parser.add_argument("--seconds", type=float, default=200.0, help="start no new length after this")
     arguments = parser.parse_args()
+    if ON_GPU and "attention" in arguments.only and importlib.util.find_spec("fla"):
+        warm_fla(arguments.fla_jobs)
     DEADLINE[0] = time.time() + arguments.seconds
     wanted = arguments.only.split(",")
     name = torch.cuda.get_device_name() if ON_GPU else f"CPU, {torch.get_num_threads()} threads"
