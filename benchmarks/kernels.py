@@ -105,7 +105,7 @@ def compile_share_of_fla(part: int, parts: int) -> None:
 
 
 def warm_fla(jobs: int) -> None:
-    """Compile all that fla's tuner will try, in parallel: one after the other it takes longer than all the rest here."""
+    """Compile all that fla's tuner will try, in parallel: one after the other it takes longer than the rest here."""
     started = time.time()
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=compile_share_of_fla, args=(part, jobs)) for part in range(jobs)]
