@@ -24,6 +24,7 @@ from triton.compiler import ASTSource
 
 from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
 from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
+from autoclave.kernels.gated_attention import triton_gated
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, block_width, scan_config
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.linear_cross_entropy.triton_rows import (
@@ -31,8 +32,10 @@ from autoclave.kernels.linear_cross_entropy.triton_rows import (
     WARPS,
     row_gradients_kernel,
     row_statistics_kernel,
+    rows_in_place_kernel,
 )
 from autoclave.kernels.norm.triton_norm import norm_backward_kernel, norm_forward_kernel
+from autoclave.kernels.sglu import triton_product
 
 BUDGET_FILE = Path(__file__).with_name("kernel_budget.json")
 SHARED_BYTES = {80: 166_912, 86: 101_376, 90: 232_448, 100: 232_448}
@@ -132,6 +135,9 @@ def small_variants() -> list[Variant]:
     rows |= dict.fromkeys(("dy_ptr", "d_total_ptr", "dx_ptr", "d_gate_ptr"), "*bf16")
     losses = dict.fromkeys(("logits_ptr", "log_sum_ptr", "target_logit_ptr", "coefficients_ptr"), "*fp32")
     losses |= {"targets_ptr": "*i64", "gradients_ptr": "*bf16", "z_loss": "fp32"}
+    in_place = losses | {"logits_ptr": "*bf16"}
+    silu = dict.fromkeys(("x_ptr", "y_ptr", "gradient_ptr"), "*bf16")
+    product = dict.fromkeys(("dy_ptr", "value_ptr", "gate_ptr", "d_value_ptr", "d_gate_ptr"), "*bf16")
     step = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr"), "*bf16") | {"positions_ptr": "*i64", "scale": "fp32"}
     step |= dict.fromkeys(("o_ptr", "state_ptr", "decay_ptr", "theta_ptr"), "*fp32")
     sizes: dict[str, Any] = {"KEY": 128, "VALUE": 128, "BLOCK_KEY": 128, "BLOCK_VALUE": BLOCK_VALUE, "LRPE": True}
@@ -141,6 +147,24 @@ def small_variants() -> list[Variant]:
         Variant("norm-backward", norm_backward_kernel, rows, {"BLOCK": 1024}, 2, 3),
         Variant("row-statistics", row_statistics_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),
         Variant("row-gradients", row_gradients_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),
+        Variant("rows-in-place", rows_in_place_kernel, in_place, {"BLOCK": BLOCK}, WARPS, 3),
+        Variant("silu", triton_gated.silu_kernel, silu, {"BLOCK": triton_gated.BLOCK}, triton_gated.WARPS, 3),
+        Variant(
+            "silu-backward",
+            triton_gated.silu_backward_kernel,
+            silu,
+            {"BLOCK": triton_gated.BLOCK},
+            triton_gated.WARPS,
+            3,
+        ),
+        Variant(
+            "product-backward",
+            triton_product.product_backward_kernel,
+            product,
+            {"BLOCK": triton_product.BLOCK},
+            triton_product.WARPS,
+            3,
+        ),
         Variant("decode-step-lrpe", step_kernel, step, sizes, STEP_WARPS, 3),
     ]
 
