@@ -1,8 +1,9 @@
 """Time the scan kernel under many tile configurations, role by role: what triton_config.py rests on.
 
-    python benchmarks/kernels_tune.py [--heads 32 --batch 4 --time 8192] [--roles forward,dk]
+    python benchmarks/kernels_tune.py [--heads 32 --batch 4 --time 8192] [--roles forward,dk] [--quick]
 
-Each configuration is compiled, timed (median), and held against the first one's result. Prints the fastest last.
+One line a configuration: the median time of a CUDA graph's replay, and the relative error against the PyTorch path in
+float32 on 1,000 tokens. The best of each role last. `--quick` takes fewer repeats of all roles, under a minute in all.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from autoclave.kernels.lightning_attention import lightning_attention_chunk
 from autoclave.kernels.lightning_attention import triton_launch as launch
 from autoclave.kernels.lightning_attention.triton_config import ScanConfig
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
@@ -22,15 +24,18 @@ from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, sca
 Job = tuple[str, ScanConfig, int, int]  # role, tiles, heads, width
 
 
-def median_milliseconds(function: Callable[[], object], repeats: int = 15) -> float:
-    """Median of event-timed calls after three warm-ups."""
-    for _ in range(3):
+def graph_milliseconds(function: Callable[[], object], repeats: int) -> float:
+    """Median of event-timed replays of one captured call."""
+    function()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
         function()
+    graph.replay()
     times = []
     for _ in range(repeats):
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        function()
+        graph.replay()
         stop.record()
         stop.synchronize()
         times.append(start.elapsed_time(stop))
@@ -38,8 +43,12 @@ def median_milliseconds(function: Callable[[], object], repeats: int = 15) -> fl
 
 
 def candidates(role: str, width: int) -> list[ScanConfig]:
-    """Tiles worth trying for a role: (chunk, value block, warps, stages); wider searches are in docs/kernels.md."""
-    if role.endswith("-lrpe") or width > 128:
+    """Tiles worth trying for a role, the shipped ones among them; wider searches are in docs/kernels.md."""
+    if role.endswith("-lrpe"):
+        tiles = [(32, 64, 8, 2), (32, 64, 8, 3), (64, 64, 8, 2), (64, 64, 16, 2), (64, 128, 16, 2)]
+        kept = [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
+        return [*kept, ScanConfig(32, 64, 8, 3, "ieee"), ScanConfig(64, 64, 8, 2, "ieee")]
+    if width > 128:
         return [ScanConfig(chunk, 64, 8, stages, "ieee") for chunk in (64, 32) for stages in (2, 3)]
     tiles = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2), (64, 128, 8, 3)]
     return [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
@@ -59,13 +68,38 @@ def make_role(role: str, x: dict[str, torch.Tensor]) -> launch.Role:
     return launch.Role(x["k"], x["q"], x["do"], reverse=True, lrpe=1 if lrpe else 0)
 
 
+def angles(heads: int, width: int) -> torch.Tensor:
+    """LRPE's theta, [heads, width]."""
+    return torch.linspace(0, 1, heads * width, device="cuda").view(heads, width)
+
+
+def decays(heads: int) -> torch.Tensor:
+    """Logarithms of lambda, [heads]."""
+    return -torch.arange(1, heads + 1, device="cuda") / heads
+
+
 def run_role(role: str, config: ScanConfig, x: dict[str, torch.Tensor]) -> torch.Tensor:
     """The role's output with this configuration."""
     heads, width = x["q"].shape[2:]
-    decay = -torch.arange(1, heads + 1, device="cuda") / heads
-    theta = torch.linspace(0, 1, heads * width, device="cuda").view(heads, width) if role.endswith("-lrpe") else None
-    problem = launch.Problem(decay, theta, None, None, 1.0, None, width, width)
+    theta = angles(heads, width) if role.endswith("-lrpe") else None
+    problem = launch.Problem(decays(heads), theta, None, None, 1.0, None, width, width)
     return launch.run_scan(problem, make_role(role, x), None, None, config=config).output
+
+
+def references(x: dict[str, torch.Tensor], lrpe: bool) -> dict[str, torch.Tensor]:
+    """Every role's output by the PyTorch path in float32."""
+    heads, width = x["q"].shape[2:]
+    q, k, v = (x[name].float().requires_grad_() for name in "qkv")
+    theta = angles(heads, width) if lrpe else None
+    output = lightning_attention_chunk(q, k, v, decays(heads), lrpe_theta=theta)[0]
+    dq, dk, dv = torch.autograd.grad(output, (q, k, v), x["do"].float())
+    return {"forward": output.detach(), "dq": dq, "dk": dk, "dv": dv}
+
+
+def draw(shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    """Normal q, k, v, do."""
+    torch.manual_seed(0)
+    return {name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) for name in ("q", "k", "v", "do")}
 
 
 class _CompileOnly:
@@ -93,32 +127,30 @@ def compile_only(job: Job) -> str:
     return ""
 
 
-def measure(jobs: list[Job], shape: tuple[int, ...], results: Any) -> None:
+def measure(jobs: list[Job], shape: tuple[int, ...], repeats: int, results: Any) -> None:
     """In a process of its own, since a kernel that faults takes its process's CUDA context with it."""
-    torch.manual_seed(0)
-    x = {name: torch.randn(shape, device="cuda", dtype=torch.bfloat16) for name in ("q", "k", "v", "do")}
-    reference: dict[str, torch.Tensor] = {}
+    x, small = draw(shape), draw((1, 1000, *shape[2:]))
+    expected = {lrpe: references(small, lrpe) for lrpe in {job[0].endswith("-lrpe") for job in jobs}}
     for role, config, *_ in jobs:
         try:
-            output = run_role(role, config, x).float()
-            expected = reference.setdefault(role, output)
-            error = float((output - expected).norm() / expected.norm())
-            del output
-            results.send((median_milliseconds(lambda r=role, c=config: run_role(r, c, x)), error, ""))  # type: ignore[misc]
+            exact = expected[role.endswith("-lrpe")][role.removesuffix("-lrpe")]
+            error = float((run_role(role, config, small).float() - exact).norm() / exact.norm())
+            milliseconds = graph_milliseconds(lambda r=role, c=config: run_role(r, c, x), repeats)  # type: ignore[misc]
+            results.send((milliseconds, error, ""))
         except Exception as problem:  # likewise: report it and go on, in a new process if need be
             results.send((float("inf"), float("nan"), f"{type(problem).__name__} {problem}".splitlines()[0][:90]))
             if "CUDA error" in str(problem):
                 return
 
 
-def measure_all(jobs: list[Job], shape: tuple[int, ...]) -> list[tuple[Job, float]]:
+def measure_all(jobs: list[Job], shape: tuple[int, ...], repeats: int) -> list[tuple[Job, float]]:
     """Time every job, printing as it goes."""
     context = get_context("spawn")
     timed = []
     done = 0
     while done < len(jobs):
         receiver, sender = context.Pipe(duplex=False)
-        worker = context.Process(target=measure, args=(jobs[done:], shape, sender))
+        worker = context.Process(target=measure, args=(jobs[done:], shape, repeats, sender))
         worker.start()
         sender.close()
         try:
@@ -126,7 +158,8 @@ def measure_all(jobs: list[Job], shape: tuple[int, ...]) -> list[tuple[Job, floa
                 milliseconds, error, problem = receiver.recv()
                 role, config, *_ = jobs[done]
                 tiles = f"chunk {config.chunk} block {config.block_value} warps {config.warps} stages {config.stages}"
-                print(f"{role:13s} {tiles}  {milliseconds:.3f} ms  differs {error:.1e} {problem}", flush=True)
+                mask = "mask kept" if config.keep_mask else "mask anew"
+                print(f"{role:13s} {tiles} {mask}  {milliseconds:.3f} ms  error {error:.1e} {problem}", flush=True)
                 timed.append((jobs[done], milliseconds))
                 done += 1
         except EOFError:
@@ -142,8 +175,9 @@ def main() -> int:
     parser.add_argument("--heads", type=int, default=32)
     parser.add_argument("--time", type=int, default=8192)
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--roles", default="forward,dk,forward-lrpe,dk-lrpe")
+    parser.add_argument("--roles", default="forward,dq,dk,dv,forward-lrpe,dq-lrpe,dk-lrpe,dv-lrpe")
     parser.add_argument("--jobs", type=int, default=12, help="processes that compile")
+    parser.add_argument("--quick", action="store_true", help="5 repeats a configuration instead of 15")
     arguments = parser.parse_args()
     jobs: list[Job] = [
         (role, config, arguments.heads, arguments.width)
@@ -156,7 +190,9 @@ def main() -> int:
         if outcome:
             print(f"{job[0]:13s} {job[1]}  {outcome}")
     fitting = [job for job, outcome in zip(jobs, outcomes, strict=True) if not outcome]
-    timed = measure_all(fitting, (arguments.batch, arguments.time, arguments.heads, arguments.width))
+    timed = measure_all(
+        fitting, (arguments.batch, arguments.time, arguments.heads, arguments.width), 5 if arguments.quick else 15
+    )
     for role in arguments.roles.split(","):
         for job, milliseconds in sorted((t for t in timed if t[0][0] == role), key=lambda item: item[1])[:4]:
             print(f"best {role:13s} {milliseconds:.3f} ms {job[1]}")

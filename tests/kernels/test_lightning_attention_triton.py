@@ -119,10 +119,12 @@ def decays(heads: int) -> torch.Tensor:
 def results(function: Any, case: Case) -> dict[str, torch.Tensor]:
     """o, final state and all gradients, by name."""
     inputs, arguments, upstream = make(case)
+    named = {n: arguments[n] for n in ("initial_state", "lrpe_theta") if n in arguments}
     if function is lightning_attention_naive:
         arguments.pop("chunk_size")
+        if case.lrpe:  # phases in float64, too: the kernel's are exact products, not rounded to float32
+            arguments["lrpe_theta"] = arguments["lrpe_theta"].double()
     output, final = function(*inputs, decays(case.heads), **arguments)
-    named = {n: arguments[n] for n in ("initial_state", "lrpe_theta") if n in arguments}
     wanted = dict(zip("qkv", inputs, strict=True)) | named
     loss = (output.double() * upstream[0]).sum() + (final.double() * upstream[1]).sum()
     gradients = torch.autograd.grad(loss, list(wanted.values()))

@@ -59,7 +59,7 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_b
             return ScanConfig(32, 32, 8, 1, "ieee")
         return ScanConfig(32, 64, 8, 1 if lrpe else 2, "ieee", keep_mask=not lrpe)
     if lrpe:
-        return ScanConfig(32, 64, 8, 3, "ieee")
+        return ScanConfig(32, 64, 8, 3 if lrpe == 1 else 2, "ieee", keep_mask=True)
     if large:
         return ScanConfig(64, 64, 8, 2, "ieee")
     return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)

@@ -6,13 +6,13 @@ import triton.language as tl
 
 
 @triton.jit
-def sine_cosine(phase):
-    """sin and cos of float32 `phase`: Cody-Waite reduction by pi/2, then the Cephes polynomials (error about 1 ulp to 1e5).
+def sine_cosine(phase, low=0.0):
+    """sin and cos of float32 `phase` + `low`: Cody-Waite reduction by pi/2, then the Cephes polynomials (error about 1 ulp to 1e5).
 
     Not tl.sin/tl.cos: those carry the Payne-Hanek slow path, which spills to local memory.
     """
     quarter = tl.floor(phase * 0.6366197723675814 + 0.5)
-    r = ((phase - quarter * 1.5703125) - quarter * 4.837512969970703e-4) - quarter * 7.549789954891882e-8
+    r = ((phase - quarter * 1.5703125) - quarter * 4.837512969970703e-4) - quarter * 7.549789954891882e-8 + low
     square = r * r
     sine = r + r * square * (-1.6666654611e-1 + square * (8.3321608736e-3 - square * 1.9515295891e-4))
     cosine = (
@@ -27,6 +27,17 @@ def sine_cosine(phase):
     out_sine = tl.where(quadrant >= 2, -out_sine, out_sine)
     out_cosine = tl.where((quadrant == 1) | (quadrant == 2), -out_cosine, out_cosine)
     return out_sine, out_cosine
+
+
+@triton.jit
+def sine_cosine_at(theta, position):
+    """sin and cos of theta * position, the product taken exactly: a phase of 1e5 rounded to float32 is off by 4e-3.
+
+    In float64, so for a few numbers a program or a chunk, not for every token.
+    """
+    exact = theta.to(tl.float64) * tl.cast(position, tl.float64)
+    phase = exact.to(tl.float32)
+    return sine_cosine(phase, (exact - phase.to(tl.float64)).to(tl.float32))
 
 
 @triton.jit
@@ -60,3 +71,11 @@ def cosine(phase, FAST: tl.constexpr):
         )
     else:
         return sine_cosine(phase)[1]
+
+
+@triton.jit
+def phase_at(theta, position):
+    """theta * position less its whole turns; in float64, likewise for few numbers."""
+    exact = theta.to(tl.float64) * tl.cast(position, tl.float64)
+    turns = tl.floor(exact * 0.15915494309189535 + 0.5)
+    return (exact - turns * 6.283185307179586).to(tl.float32)

@@ -13,7 +13,7 @@ compile-time constants, so one binary serves all lengths.
 import triton
 import triton.language as tl
 
-from autoclave.kernels.lightning_attention.triton_phase import cosine, sine
+from autoclave.kernels.lightning_attention.triton_phase import cosine, phase_at, sine, sine_cosine_at
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 LRPE_NONE = tl.constexpr(0)
@@ -40,6 +40,12 @@ def locate_segment(segment, table_ptr, time, segment_size, segments_per_sequence
         total = time
         length = tl.minimum(segment_size, time - relative)
     return sequence, row, token, relative, length, total
+
+
+@triton.jit
+def turn(x, y, turn_cosine, turn_sine):
+    """The pair (sum u cos, sum u sin) after its phases are lowered by the angle that the two factors stand for."""
+    return x * turn_cosine + y * turn_sine, y * turn_cosine - x * turn_sine
 
 
 @triton.jit(
@@ -137,15 +143,25 @@ def scan_kernel(
 
     # Exponents of two, all of them non-positive.
     log_decay = tl.load(decay_ptr + head) * LOG2_E
-    if LRPE == LRPE_INNER:
-        theta_inner = tl.load(theta_ptr + head * INNER + inner, mask=inner_fits, other=0.0)
-    if LRPE == LRPE_VALUE:
-        theta_value = tl.load(theta_ptr + head * VALUE + value, mask=value_fits, other=0.0)
-        d_theta = tl.zeros((BLOCK_VALUE,), dtype=tl.float32)
+    chunks = tl.cdiv(length, CHUNK)
     if LRPE != LRPE_NONE:
         position = relative
         if offset_ptr is not None:
             position = (relative + tl.load(offset_ptr + sequence)).to(tl.int32)
+        local = tokens.to(tl.float32)
+    if LRPE == LRPE_INNER:
+        # The rotating frame: inside the loop phases count from the chunk's first token, so their sines and cosines are
+        # tables made once, and the states are turned by the angle of a chunk from one frame to the next.
+        theta = tl.load(theta_ptr + head * INNER + inner, mask=inner_fits, other=0.0)
+        phase = local[:, None] * theta[None, :]
+        inner_cosine = cosine(phase, FAST_PHASES).to(element)
+        inner_sine = sine(phase, FAST_PHASES).to(element)
+        chunk_sine, chunk_cosine = sine_cosine_at(theta, CHUNK)
+        if REVERSE:
+            chunk_sine = -chunk_sine
+    if LRPE == LRPE_VALUE:
+        theta = tl.load(theta_ptr + head * VALUE + value, mask=value_fits, other=0.0)
+        d_theta = tl.zeros((BLOCK_VALUE,), dtype=tl.float32)
 
     state = tl.zeros((BLOCK_INNER, BLOCK_VALUE), dtype=tl.float32)
     if LRPE != LRPE_NONE:
@@ -172,7 +188,14 @@ def scan_kernel(
             if LRPE != LRPE_NONE:
                 state_sine = tl.load(state_ptr + slot + place + state_half, mask=state_fits, other=0.0)
 
-    chunks = tl.cdiv(length, CHUNK)
+    if LRPE == LRPE_INNER:
+        # From absolute phases to the frame of the chunk before the first.
+        frame = position - CHUNK
+        if REVERSE:
+            frame = position + chunks * CHUNK
+        frame_sine, frame_cosine = sine_cosine_at(theta, frame)
+        state, state_sine = turn(state, state_sine, frame_cosine[:, None], frame_sine[:, None])
+
     for step in range(chunks):
         chunk = step
         if REVERSE:
@@ -181,12 +204,20 @@ def scan_kernel(
         here = tl.minimum(length - start, CHUNK)
         row_fits = tokens < here
         offset = start.to(tl.int64)
-        # Keys come in transposed, [inner, tokens]: the orientation that both products want.
-        b = tl.load(
-            b_base + offset * B_TOKEN + (inner[:, None] + tokens[None, :] * B_TOKEN),
-            mask=inner_fits[:, None] & row_fits[None, :],
-            other=0.0,
-        )
+        if LRPE == LRPE_INNER:
+            # As the queries, so that one pair of tables serves both; transposed on their way to the products.
+            b = tl.load(
+                b_base + offset * B_TOKEN + (tokens[:, None] * B_TOKEN + inner[None, :]),
+                mask=row_fits[:, None] & inner_fits[None, :],
+                other=0.0,
+            )
+        else:
+            # Transposed, [inner, tokens]: the orientation that both products want.
+            b = tl.load(
+                b_base + offset * B_TOKEN + (inner[:, None] + tokens[None, :] * B_TOKEN),
+                mask=inner_fits[:, None] & row_fits[None, :],
+                other=0.0,
+            )
         c = tl.load(
             c_base + offset * C_TOKEN + (tokens[:, None] * C_TOKEN + value[None, :]),
             mask=row_fits[:, None] & value_fits[None, :],
@@ -212,8 +243,6 @@ def scan_kernel(
         if SCALED and REVERSE:
             into_state *= scale
         chunk_decay = tl.exp2(log_decay * here.to(tl.float32))
-        if LRPE != LRPE_NONE:
-            positions = (position + start + tokens).to(tl.float32)
         if WRITE_OUTPUT:
             a = tl.load(
                 a_base + offset * A_TOKEN + (tokens[:, None] * A_TOKEN + inner[None, :]),
@@ -234,40 +263,37 @@ def scan_kernel(
                 o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if LRPE == LRPE_INNER:
+            state, state_sine = turn(state, state_sine, chunk_cosine[:, None], chunk_sine[:, None])
             values = c * into_state.to(element)[:, None]
-            b_phase = theta_inner[:, None] * positions[None, :]
-            b_half = b * cosine(b_phase, FAST_PHASES).to(element)
+            b_half = tl.trans(b * inner_cosine)
             if WRITE_OUTPUT:
-                a_phase = positions[:, None] * theta_inner[None, :]
-                a_half = a * cosine(a_phase, FAST_PHASES).to(element)
-                square = tl.dot(a_half, b_half, input_precision=PRECISION)
+                a_half = a * inner_cosine
                 o = tl.dot(a_half, state.to(element), input_precision=PRECISION)
             state = tl.dot(b_half, values, state * chunk_decay, input_precision=PRECISION)
-            # The phases anew, likewise: cheaper than 64 registers.
-            positions += hidden_zero.to(tl.float32)
-            b_phase = theta_inner[:, None] * positions[None, :]
-            b_half = b * sine(b_phase, FAST_PHASES).to(element)
+            b_other = tl.trans(b * inner_sine)
             if WRITE_OUTPUT:
-                a_phase = positions[:, None] * theta_inner[None, :]
-                a_half = a * sine(a_phase, FAST_PHASES).to(element)
-                square = tl.dot(a_half, b_half, square, input_precision=PRECISION)
-                o = tl.dot(a_half, state_sine.to(element), o, input_precision=PRECISION)
-            state_sine = tl.dot(b_half, values, state_sine * chunk_decay, input_precision=PRECISION)
+                a_other = a * inner_sine
+                o = tl.dot(a_other, state_sine.to(element), o, input_precision=PRECISION)
+            state_sine = tl.dot(b_other, values, state_sine * chunk_decay, input_precision=PRECISION)
             if WRITE_OUTPUT:
+                square = tl.dot(a_half, b_half, input_precision=PRECISION)
+                square = tl.dot(a_other, b_other, square, input_precision=PRECISION)
                 scores = (square * mask).to(element)
                 o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if LRPE == LRPE_VALUE:
-            phase = positions[:, None] * theta_value[None, :]
+            # Absolute phases, made anew three times: cheaper than the registers that would keep them.
             keys = b * into_state.to(element)[None, :]
+            chunk_phase = phase_at(theta, position + start)[None, :]
+            phase = local[:, None] * theta[None, :] + chunk_phase
             c_half = c * cosine(phase, FAST_PHASES).to(element)
             if WRITE_OUTPUT:
                 scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
                 o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
                 o_cosine = tl.dot(scores, c_half, o_cosine, input_precision=PRECISION)
             state = tl.dot(keys, c_half, state * chunk_decay, input_precision=PRECISION)
-            positions += hidden_zero.to(tl.float32)
-            phase = positions[:, None] * theta_value[None, :]
+            local_again = local + hidden_zero.to(tl.float32)
+            phase = local_again[:, None] * theta[None, :] + chunk_phase
             c_half = c * sine(phase, FAST_PHASES).to(element)
             if WRITE_OUTPUT:
                 o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
@@ -277,13 +303,11 @@ def scan_kernel(
                 x = tl.load(
                     x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
                 )
-                positions += hidden_zero.to(tl.float32)
-                phase = positions[:, None] * theta_value[None, :]
-                c_cos = cosine(phase, FAST_PHASES)
-                c_sin = sine(phase, FAST_PHASES)
-                turned = x.to(tl.float32) * (c_cos * o_sine - c_sin * o_cosine) * positions[:, None]
-                d_theta += tl.sum(turned, axis=0)
-                o = o_cosine * c_cos + o_sine * c_sin
+                local_again += hidden_zero.to(tl.float32)
+                phase = local_again[:, None] * theta[None, :] + chunk_phase
+                o, slope = turn(o_cosine, o_sine, cosine(phase, FAST_PHASES), sine(phase, FAST_PHASES))
+                positions = (position + start + tokens).to(tl.float32)
+                d_theta += tl.sum(x.to(tl.float32) * slope * positions[:, None], axis=0)
 
         if WRITE_OUTPUT:
             if SCALED and not REVERSE:
@@ -298,6 +322,13 @@ def scan_kernel(
     place = inner[:, None] * state_inner + value[None, :] * state_value
     state_fits = (inner < INNER)[:, None] & (value < VALUE)[None, :]
     value_fits = value < VALUE
+    if LRPE == LRPE_INNER:
+        # Back to absolute phases, from the frame of the chunk that came last.
+        frame = position
+        if not REVERSE:
+            frame += (chunks - 1) * CHUNK
+        frame_sine, frame_cosine = sine_cosine_at(theta, frame)
+        state, state_sine = turn(state, state_sine, frame_cosine[:, None], -frame_sine[:, None])
     if WRITE_OUTPUT:
         if WRITE_FINAL:  # noqa: SIM102
             if leaves_last:
