@@ -122,8 +122,6 @@ def results(function: Any, case: Case) -> dict[str, torch.Tensor]:
     named = {n: arguments[n] for n in ("initial_state", "lrpe_theta") if n in arguments}
     if function is lightning_attention_naive:
         arguments.pop("chunk_size")
-        if case.lrpe:  # phases in float64, too: the kernel's are exact products, not rounded to float32
-            arguments["lrpe_theta"] = arguments["lrpe_theta"].double()
     output, final = function(*inputs, decays(case.heads), **arguments)
     wanted = dict(zip("qkv", inputs, strict=True)) | named
     loss = (output.double() * upstream[0]).sum() + (final.double() * upstream[1]).sum()

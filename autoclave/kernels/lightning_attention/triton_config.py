@@ -17,7 +17,7 @@ HOPPER_SHARED_BYTES = 200_000
 PACKED_SEGMENT = 1024
 
 # The cost rule's two constants (microseconds, H100, bfloat16, d = 128), from docs/kernels.md.
-CHUNK_MICROSECONDS = 3.0
+CHUNK_MICROSECONDS = 1.6
 SPLIT_MICROSECONDS = 8.0
 
 
@@ -62,7 +62,7 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_b
         return ScanConfig(32, 64, 8, 3 if lrpe == 1 else 2, "ieee", keep_mask=True)
     if large:
         return ScanConfig(64, 64, 8, 2, "ieee")
-    return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)
+    return ScanConfig(64, 64, 4, 3, "ieee", keep_mask=True)
 
 
 @functools.cache

@@ -50,9 +50,8 @@ class Problem:
         config = scan_config(like.dtype, self.key_width, self.value_width, lrpe, limits_of(like)[1])
         config = config if self.chunk is None else replace(config, chunk=self.chunk)
         programs = batch * heads * -(-self.value_width // config.block_value)
-        # By their registers two blocks of four warps fit a multiprocessor, or one of eight.
-        slots = limits_of(like)[0] * (8 // config.warps)
-        return dense_segments(batch, time, dense_segment(time, programs, slots, config.chunk))
+        # By its shared memory one program fits a multiprocessor.
+        return dense_segments(batch, time, dense_segment(time, programs, limits_of(like)[0], config.chunk))
 
 
 def make_problem(
