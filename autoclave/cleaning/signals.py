@@ -10,7 +10,7 @@ import pyarrow as pa
 from autoclave.cleaning.dialects import DEFAULT_DIALECT
 from autoclave.cleaning.filters.base import Columns, Filter, Measurement
 from autoclave.cleaning.filters.registry import load_filter
-from autoclave.cleaning.words import Scan, scans
+from autoclave.cleaning.words import Scan, Workspace, scans
 
 ARROW_TYPES = {"float32": pa.float32(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
 """Types that a signal may have in the ledger."""
@@ -28,13 +28,13 @@ def run_filters(
     pieces: list[tuple[np.ndarray, np.ndarray]] = []
     edits = any(chosen.edit is not None for chosen in filters)
     row = 0
-    for scan in scans(text):
+    for scan in scans(text, Workspace()):
         codes = languages[row : row + len(scan)]
         row += len(scan)
         columns, scan = _run_slice(scan, filters, codes)
         slices.append(columns)
         if edits:
-            pieces.append((scan.data, scan.offsets))
+            pieces.append((scan.data[: scan.offsets[-1]].copy(), scan.offsets))
     names = slices[0].keys() if slices else signal_names(filters)
     signals = {}
     for name in names:
@@ -77,7 +77,7 @@ def _mask(
 
 def _join(pieces: list[tuple[np.ndarray, np.ndarray]]) -> pa.StringArray:
     """Return one string array over the concatenated slices."""
-    data = np.concatenate([piece[: offsets[-1]] for piece, offsets in pieces])
+    data = np.concatenate([piece for piece, _ in pieces])
     starts = np.cumsum([0, *(offsets[-1] for _, offsets in pieces)])
     offsets = np.concatenate([[0], *(part[1:] + start for (_, part), start in zip(pieces, starts, strict=False))])
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))

@@ -52,6 +52,37 @@ class Words:
     offsets: np.ndarray
 
 
+class Workspace:
+    """Memory that the scans of one batch use one after another, so that the system hands out its pages once.
+
+    A scan asks for the same arrays in the same order as the scan before it, and gets the same memory; what a scan
+    gave is therefore void once the next slice begins. Arrays above `LARGEST_KEPT` bytes are fresh each time.
+    """
+
+    LARGEST_KEPT = 8 << 20
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._taken = 0
+
+    def rewind(self) -> None:
+        """Begin the next slice: all arrays taken so far are void."""
+        self._taken = 0
+
+    def empty(self, size: int, dtype: type) -> np.ndarray:
+        """Return an array [size] with any content, as np.empty."""
+        needed = size * np.dtype(dtype).itemsize
+        if needed > self.LARGEST_KEPT:
+            return np.empty(size, dtype=dtype)
+        if self._taken == len(self._blocks):
+            self._blocks.append(np.empty(0, dtype=np.uint8))
+        if len(self._blocks[self._taken]) < needed:
+            self._blocks[self._taken] = np.empty(min(needed + needed // 4, self.LARGEST_KEPT), dtype=np.uint8)
+        block = self._blocks[self._taken][:needed]
+        self._taken += 1
+        return block.view(dtype)
+
+
 class Segments:
     """The lines or paragraphs of a slice of documents; what is derived from their spans is found when asked for.
 
@@ -64,7 +95,7 @@ class Segments:
 
     @functools.cached_property
     def _described(self) -> tuple[np.ndarray, np.ndarray]:
-        chars, hashes = np.empty(len(self.start), dtype=np.int32), np.empty(len(self.start), dtype=np.uint64)
+        chars, hashes = self._scan.empty(len(self.start), np.int32), self._scan.empty(len(self.start), np.uint64)
         segments.segment_hashes(self._scan.data, self.start, self.end, chars, hashes)
         return chars, hashes
 
@@ -78,7 +109,7 @@ class Segments:
 
     @functools.cached_property
     def flags(self) -> np.ndarray:
-        flags = np.empty(len(self.start), dtype=np.int32)
+        flags = self._scan.empty(len(self.start), np.int32)
         segments.segment_flags(self._scan.data, self._scan.classes, self.start, self.end, flags)
         return flags
 
@@ -119,10 +150,12 @@ def _ascii_classes(nul_separates: bool) -> np.ndarray:
 
 
 class Scan:
-    """One slice of documents: data uint8, offsets int64 (documents + 1) into it."""
+    """One slice of documents: data uint8, offsets int64 (documents + 1) into it; what it finds lies in `workspace`."""
 
-    def __init__(self, data: np.ndarray, offsets: np.ndarray) -> None:
+    def __init__(self, data: np.ndarray, offsets: np.ndarray, workspace: Workspace | None = None) -> None:
         self.data, self.offsets = data, offsets
+        self.workspace = workspace or Workspace()
+        self.empty = self.workspace.empty
         self.classes, self.scripts = character_tables()
         self._found: dict[Hashable, Any] = {}
 
@@ -151,8 +184,8 @@ class Scan:
 
         old = before.words("tokens")
         room = len(self.data) + 1
-        start, end, chars = (np.empty(room, dtype=np.int32) for _ in range(3))
-        hashes, flags = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint8)
+        start, end, chars = (self.empty(room, np.int32) for _ in range(3))
+        hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
         offsets = np.empty(len(self) + 1, dtype=np.int64)
         keys, costs = dictionary_tables()
         count = carry_words(
@@ -182,7 +215,7 @@ class Scan:
         def compute() -> Segments:
             places, widths = self._breaks(mode == segments.UNIVERSAL_LINES)
             room = len(places) + len(self)
-            start, end = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            start, end = self.empty(room, np.int32), self.empty(room, np.int32)
             offsets = np.empty(len(self) + 1, dtype=np.int64)
             count = segments.split_segments(
                 self.data, self.offsets, self.classes, places, widths, mode, strip_text, strip, drop_blank,
@@ -223,8 +256,8 @@ class Scan:
     def _find_words(self, kind: int) -> Words:
         sizes = np.minimum(np.diff(self.offsets), kernel.MAX_WORDS + kernel.MAX_CHUNK)
         room = int(sizes.sum()) + 1
-        start, end, chars = (np.empty(room, dtype=np.int32) for _ in range(3))
-        hashes, flags = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint8)
+        start, end, chars = (self.empty(room, np.int32) for _ in range(3))
+        hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
         offsets = np.empty(len(self) + 1, dtype=np.int64)
         if kind == kernel.UNICODE_ALNUM:
             count = split_unicode_words(
@@ -253,13 +286,18 @@ def text_buffer(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     return data[: offsets[-1]], offsets
 
 
-def scans(text: pa.StringArray) -> Iterator[Scan]:
-    """Yield the documents of `text` in order, as scans of at most SLICE_BYTES (or one longer document)."""
+def scans(text: pa.StringArray, workspace: Workspace | None = None) -> Iterator[Scan]:
+    """Yield the documents of `text` in order, as scans of at most SLICE_BYTES (or one longer document).
+
+    With a workspace what a scan found is void once the next one is asked for.
+    """
     data, offsets = text_buffer(text)
     first = 0
     while first < len(offsets) - 1:
         last = int(np.searchsorted(offsets, offsets[first] + SLICE_BYTES, side="right")) - 1
         last = min(max(last, first + 1), len(offsets) - 1)
         begin = offsets[first]
-        yield Scan(data[begin : offsets[last]], offsets[first : last + 1] - begin)
+        if workspace is not None:
+            workspace.rewind()
+        yield Scan(data[begin : offsets[last]], offsets[first : last + 1] - begin, workspace)
         first = last

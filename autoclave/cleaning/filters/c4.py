@@ -44,8 +44,8 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
         lines = scan.segments(
             segments.UNIVERSAL_LINES if rules.strip_lines else segments.LINES, strip=rules.strip_lines
         )
-        out, offsets = np.empty(len(scan.data) + 1, dtype=np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
-        places, sizes = np.empty(len(lines.start), dtype=np.int32), np.zeros(len(lines.start), dtype=np.int32)
+        out, offsets = scan.empty(len(scan.data) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
+        places, sizes = scan.empty(len(lines.start), np.int32), scan.empty(len(lines.start), np.int32)
         counts = np.zeros((len(scan), kernel.COLUMNS), dtype=np.int64)
         kernel.edit_lines(
             scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets,
@@ -53,7 +53,7 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
             rules.max_word_length, rules.citations, rules.javascript, rules.policy, out, offsets, places, sizes, counts,
         )  # fmt: skip
         out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
-        edited = Scan(out[: offsets[-1]], offsets)
+        edited = Scan(out[: offsets[-1]], offsets, scan.workspace)
         if scan.has_words("tokens"):
             edited.carry_words(scan, applies, lines, places, sizes)
         return Edited(edited, _columns(counts))

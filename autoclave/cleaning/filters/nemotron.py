@@ -9,11 +9,11 @@ from autoclave.cleaning.filters.gopher_quality import word_columns
 from autoclave.cleaning.filters.text_statistics import character_columns
 from autoclave.cleaning.words import Scan
 from autoclave.kernels.text import charstats, counts, segments
-from autoclave.kernels.text.search import contains_any
+from autoclave.kernels.text.search import phrase_tables, phrases_in_spans
 
 SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml; Su et al. 2024, arXiv 2412.02595"
 
-LOREM_IPSUM = (b"lorem ipsum",)
+LOREM_IPSUM = b"lorem ipsum"
 BOILERPLATE = (
     b"terms of use",
     b"privacy policy",
@@ -36,9 +36,8 @@ BOILERPLATE = (
 """Curator's policy strings; those that contain another one are left out."""
 
 
-def _needles(phrases: tuple[bytes, ...]) -> tuple[np.ndarray, np.ndarray]:
-    offsets = np.cumsum([0, *(len(phrase) for phrase in phrases)]).astype(np.int64)
-    return np.frombuffer(b"".join(phrases), dtype=np.uint8), offsets
+_BOILERPLATE, _LOREM = 1, 2
+_PHRASES = phrase_tables([(LOREM_IPSUM, _LOREM), *((phrase, _BOILERPLATE) for phrase in BOILERPLATE)])
 
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
@@ -46,11 +45,12 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     chars = found[:, charstats.CHARS]
     lines = scan.segments(segments.LINES, drop_blank=True)
     paragraphs = scan.segments(segments.PARAGRAPHS)
-    boilerplate = contains_any(scan.data, paragraphs.start, paragraphs.end, *_needles(BOILERPLATE))
-    lorem = paragraphs.sums(contains_any(scan.data, paragraphs.start, paragraphs.end, *_needles(LOREM_IPSUM))) > 0
+    phrases = scan.empty(len(paragraphs.start), np.int32)
+    phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
+    lorem = paragraphs.sums((phrases & _LOREM) != 0) > 0
     unmarked = lines.sums((lines.flags & segments.MARK_END) == 0)
     longest = word_columns(scan, measurement, "whitespace")[:, counts.LONGEST]
-    share = ratio(paragraphs.sums(boilerplate), np.diff(paragraphs.offsets))
+    share = ratio(paragraphs.sums((phrases & _BOILERPLATE) != 0), np.diff(paragraphs.offsets))
     return {
         "non_alphanumeric_ratio": ratio(chars - found[:, charstats.CURATOR_ALNUM], chars, empty=1.0),
         "numbers_ratio": ratio(found[:, charstats.DIGITS], chars, empty=1.0),

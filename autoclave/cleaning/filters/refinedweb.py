@@ -8,9 +8,9 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
 from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import lines as kernel
 from autoclave.kernels.text import segments
-from autoclave.kernels.text.lines import DROP, LOOK, judge_lines
-from autoclave.kernels.text.words import FIRST_ALNUM
+from autoclave.kernels.text.counts import count_spaced_words
 
 SOURCE = "Penedo et al. 2023, arXiv 2306.01116, appendix G; DCLM dclm_baseline_refinedweb.yaml"
 
@@ -29,58 +29,53 @@ SUBSTRINGS = (
 
 
 def _edit_line(line: str) -> str | None:
-    """Apply the rules that need a pattern to one line; None where the line goes."""
+    """Apply the rules that need a pattern to one line of at least two words; None where the line goes."""
     if COUNTER.search(line.lower()):
-        return None
-    if line and len(line.split()) < 2:
         return None
     for pattern in SUBSTRINGS:
         if len(line.split()) <= 10:
             shorter = pattern.sub("", line)
-            if line and (not shorter or shorter.isspace()):
+            if not shorter or shorter.isspace():
                 return None
             line = shorter
     return line
 
 
 def _edit(scan: Scan, measurement: Measurement) -> Edited:
+    applies = measurement.applies
     lines = scan.segments(segments.LINES, strip_text=True)
-    verdict = np.empty(len(lines.start), dtype=np.uint8)
-    judge_lines(scan.data, lines.start, lines.end, scan.classes, verdict)
-    data = scan.data.tobytes()
+    verdict = scan.empty(len(lines.start), np.uint8)
+    kernel.judge_lines(scan.data, lines.start, lines.end, scan.classes, verdict)
     pieces: list[bytes] = []
-    dropped = np.zeros(len(scan), dtype=np.int32)
-    for document, applies in enumerate(measurement.applies):
-        if not applies:
-            pieces.append(data[scan.offsets[document] : scan.offsets[document + 1]])
+    ends = [0]
+    for line in np.flatnonzero(verdict == kernel.LOOK).tolist():
+        if not applies[np.searchsorted(lines.offsets, line, side="right") - 1]:
             continue
-        first, last = lines.offsets[document], lines.offsets[document + 1]
-        kept: list[bytes] = []
-        for line in range(first, last):
-            raw: bytes | None = data[lines.start[line] : lines.end[line]]
-            if verdict[line] == DROP:
-                raw = None
-            elif verdict[line] == LOOK:
-                edited = _edit_line(raw.decode())  # type: ignore[union-attr]
-                raw = None if edited is None else edited.encode()
-            if raw is None:
-                dropped[document] += 1
-            else:
-                kept.append(raw)
-        pieces.append(b"\n".join(kept).decode().strip().encode())
-    offsets = np.cumsum([0, *(len(piece) for piece in pieces)]).astype(np.int64)
-    out = Scan(np.frombuffer(b"".join(pieces), dtype=np.uint8), offsets)
-    before, after = _words(scan), _words(out)
+        edited = _edit_line(scan.data[lines.start[line] : lines.end[line]].tobytes().decode())
+        if edited is None:
+            verdict[line] = kernel.DROP
+            continue
+        pieces.append(edited.encode())
+        ends.append(ends[-1] + len(pieces[-1]))
+    out, offsets = scan.empty(len(scan.data) + len(scan) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
+    dropped = np.empty(len(scan), dtype=np.int32)
+    kernel.keep_lines(
+        scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets, verdict,
+        np.frombuffer(b"".join(pieces), dtype=np.uint8), np.array(ends[1:], dtype=np.int64), out, offsets, dropped,
+    )  # fmt: skip
+    out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
+    edit = Scan(out[: offsets[-1]], offsets, scan.workspace)
+    before, after = _words(scan), _words(edit)
     return Edited(
-        out, {"refinedweb_lines_dropped": dropped, "refinedweb_removed_word_ratio": ratio(before - after, before, 1.0)}
+        edit, {"refinedweb_lines_dropped": dropped, "refinedweb_removed_word_ratio": ratio(before - after, before, 1.0)}
     )
 
 
 def _words(scan: Scan) -> np.ndarray:
     """Return the words that begin with a letter or digit, between ASCII white space (DCLM's count)."""
-    words = scan.words("ascii_space")
-    totals = np.concatenate([[0], np.cumsum((words.flags & FIRST_ALNUM) != 0)])
-    return totals[words.offsets[1:]] - totals[words.offsets[:-1]]
+    words = np.empty(len(scan), dtype=np.int64)
+    count_spaced_words(scan.data, scan.offsets, scan.classes, words)
+    return words
 
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.memory import load, load64, store64
-from autoclave.kernels.text.search import find
+from autoclave.kernels.text.memory import copy_bytes, load
+from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS, scratch, split_range
 
@@ -22,84 +22,26 @@ COLUMNS = 10
 
 _EDIT = np.frombuffer(b"[edit]", dtype=np.uint8)
 _NEEDED = np.frombuffer(b"[citation needed]", dtype=np.uint8)
-_LOREM = np.frombuffer(b"lorem ipsum", dtype=np.uint8)
-_JAVASCRIPT = np.frombuffer(b"javascript", dtype=np.uint8)
-_TERMS = np.frombuffer(b"terms of use", dtype=np.uint8)
-_PRIVACY = np.frombuffer(b"privacy policy", dtype=np.uint8)
-_COOKIE_POLICY = np.frombuffer(b"cookie policy", dtype=np.uint8)
-_USES = np.frombuffer(b"uses cookies", dtype=np.uint8)
-_USE_OF = np.frombuffer(b"use of cookies", dtype=np.uint8)
-_USE = np.frombuffer(b"use cookies", dtype=np.uint8)
-
-_RARE = np.zeros(256, dtype=np.uint8)
-_RARE[[ord(letter) for letter in "kKvVmM{["]] = 1
-
 HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
 
 
-@njit(cache=True, nogil=True)
-def _phrase_at(data: np.ndarray, at: int, start: int, stop: int, phrase: np.ndarray, anchor: int) -> bool:
-    """Say whether the lower-case phrase, its byte `anchor` at data[at], lies within data[start:stop], in any case."""
-    begin = at - anchor
-    if begin < start or begin + len(phrase) > stop:
-        return False
-    for offset in range(len(phrase)):
-        byte = load(data, begin + offset)
-        if 65 <= byte <= 90:
-            byte |= 0x20
-        if byte != phrase[offset]:
-            return False
-    return True
+_PAIRS, _TABLE, _LETTERS = phrase_tables(
+    [
+        (b"lorem ipsum", HAS_LOREM),
+        (b"javascript", HAS_JAVASCRIPT),
+        (b"terms of use", HAS_POLICY),
+        (b"privacy policy", HAS_POLICY),
+        (b"cookie policy", HAS_POLICY),
+        (b"uses cookies", HAS_POLICY),
+        (b"use of cookies", HAS_POLICY),
+        (b"use cookies", HAS_POLICY),
+        (b"{", HAS_CURLY),
+        (b"[", HAS_SQUARE),
+    ]
+)
 
 
-@njit(cache=True, nogil=True)
-def _copy(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
-    """Copy data[first:last] to out[place:], eight bytes at a time."""
-    while first + 8 <= last:
-        store64(out, place, load64(data, first))
-        first += 8
-        place += 8
-    while first < last:
-        out[place] = load(data, first)
-        first += 1
-        place += 1
-
-
-@njit(cache=True, nogil=True)
-def find_phrases(data: np.ndarray, start: int, stop: int) -> int:
-    """Return which of the phrases a line has, as HAS_ bits, in one pass that looks closer at rare letters only."""
-    found = 0
-    for at in range(start, stop):
-        byte = np.int64(load(data, at))
-        if not load(_RARE, byte):
-            continue
-        letter = byte | 0x20
-        if letter == 0x6B:  # k
-            if (
-                _phrase_at(data, at, start, stop, _COOKIE_POLICY, 3)
-                or _phrase_at(data, at, start, stop, _USES, 8)
-                or _phrase_at(data, at, start, stop, _USE_OF, 10)
-                or _phrase_at(data, at, start, stop, _USE, 7)
-            ):
-                found |= HAS_POLICY
-        elif letter == 0x76:  # v
-            if _phrase_at(data, at, start, stop, _JAVASCRIPT, 2):
-                found |= HAS_JAVASCRIPT
-            if _phrase_at(data, at, start, stop, _PRIVACY, 3):
-                found |= HAS_POLICY
-        elif letter == 0x6D:  # m
-            if _phrase_at(data, at, start, stop, _LOREM, 4):
-                found |= HAS_LOREM
-            if _phrase_at(data, at, start, stop, _TERMS, 3):
-                found |= HAS_POLICY
-        elif byte == 0x7B:
-            found |= HAS_CURLY
-        elif byte == 0x5B:
-            found |= HAS_SQUARE
-    return found
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     r"""Return the bytes of a citation mark at `at` ([12], [], [edit], [citation needed]); 0 for none."""
     inner = at + 1
@@ -114,7 +56,7 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> tuple[int, int]:
     """Return (words between white space, characters of the longest); stops once there are `enough` words."""
     words, longest, length = 0, 0, 0
@@ -131,7 +73,7 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
     return words, longest
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: bool, classes: np.ndarray) -> bool:
     """Say whether the line ends in . ? ! or " (with quote also ') and not in an ellipsis."""
     if trailing:
@@ -144,7 +86,7 @@ def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: b
     return last == 0x3F or last == 0x21 or last == 0x22 or (quote and last == 0x27)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def edit_lines(
     data: np.ndarray,
     offsets: np.ndarray,
@@ -177,12 +119,14 @@ def edit_lines(
     size = 0
     for document in range(len(offsets) - 1):
         out_offsets[document] = size
-        counts[document, :] = 0
+        for column in range(COLUMNS):
+            counts[document, column] = 0
         if not applies[document]:
             first, last = offsets[document], offsets[document + 1]
-            out[size : size + last - first] = data[first:last]
+            copy_bytes(data, first, last, out, size)
             size += last - first
-            line_places[line_offsets[document] : line_offsets[document + 1]] = -1
+            for line in range(line_offsets[document], line_offsets[document + 1]):
+                line_places[line] = -1
             continue
         begin = size
         for line in range(line_offsets[document], line_offsets[document + 1]):
@@ -195,7 +139,7 @@ def edit_lines(
                 if longest > max_word:
                     counts[document, LONG_WORD] += 1
                     continue
-            found = find_phrases(data, first, last)
+            found = find_phrases(data, first, last, _PAIRS, _TABLE, _LETTERS)
             kept_from = size
             if counts[document, LINES_KEPT]:
                 out[size] = 10
@@ -212,11 +156,11 @@ def edit_lines(
                         out[size] = load(data, byte)
                         size += 1
                         byte += 1
-                found |= find_phrases(out, text, size)
+                found |= find_phrases(out, text, size, _PAIRS, _TABLE, _LETTERS)
                 removed = size - text < last - first
             else:
                 removed = False
-                _copy(data, first, last, out, size)
+                copy_bytes(data, first, last, out, size)
                 size += last - first
             keep = keep_empty and text == size
             if not keep:
@@ -328,7 +272,7 @@ def carry_words(
     return words
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def count_line_sentences(
     data: np.ndarray,
     start: np.ndarray,

@@ -141,7 +141,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
     return classes, scripts
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def character_width(byte: int) -> int:
     """Return the bytes of the UTF-8 character that begins with `byte`."""
     if byte < 0x80:
@@ -153,7 +153,7 @@ def character_width(byte: int) -> int:
     return 4
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def decode(data: np.ndarray, at: int) -> int:
     """Return the code point that begins at byte `at` of valid UTF-8."""
     first = np.int64(load(data, at))
@@ -168,7 +168,7 @@ def decode(data: np.ndarray, at: int) -> int:
     return (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(load(data, at + 3)) & 0x3F
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def step_back(data: np.ndarray, at: int) -> int:
     """Return where the character before byte `at` begins."""
     at -= 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.characters import decode
+from autoclave.kernels.text.characters import ALNUM, decode
 from autoclave.kernels.text.memory import load
 from autoclave.kernels.text.words import (
     ALL_PUNCTUATION,
@@ -37,6 +37,20 @@ STOP_SLOTS = 256
 
 _LENGTHS = 1024
 _1 = np.uint64(1)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
+    for document in range(len(offsets) - 1):
+        words, apart = 0, True
+        for at in range(offsets[document], offsets[document + 1]):
+            byte = np.int64(load(data, at))
+            space = byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
+            if apart and not space:
+                words += load(classes, byte if byte < 0x80 else decode(data, at)) & ALNUM != 0
+            apart = space
+        out[document] = words
 
 
 @njit(cache=True, nogil=True)

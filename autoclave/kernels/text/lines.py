@@ -1,4 +1,4 @@
-"""Which lines RefinedWeb's rules drop at once, and which need a closer look."""
+"""RefinedWeb's line rules: which lines go at once, which need a closer look, and the text that is left."""
 
 # mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
 # (numba, not mypy, types the bodies of kernels)
@@ -8,38 +8,110 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.characters import DIGIT, SPACE, UPPER, character_width, decode
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode
+from autoclave.kernels.text.memory import copy_bytes, load
+from autoclave.kernels.text.search import find_phrases, phrase_tables
+from autoclave.kernels.text.segments import strip_span
 
 KEEP, DROP, LOOK = 0, 1, 2
 
+_PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
+_FOLDED = (0x130, 0x131, 0x17F)
+"""Letters that a pattern without case takes for an ASCII i or s."""
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, _nrt=False)
 def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: np.ndarray, verdict: np.ndarray) -> None:
-    """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines of at most ten words, which need patterns.
+    """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines that a pattern may match.
 
-    Dropped: more than half upper case, or all digits.
+    Dropped: more than half upper case, all digits, or a single word. Looked at: lines of two to ten words with a digit
+    whose last letter is an s (a counter, '3,402 likes'), or with one of the phrases that are taken out.
     """
     for line in range(len(start)):
-        at, stop = np.int64(start[line]), np.int64(end[line])
+        first, stop = np.int64(start[line]), np.int64(end[line])
+        at = first
         chars, upper, digits, words, inside = 0, 0, 0, 0, False
+        decimal, final, folded = 0, 0, False
         while at < stop:
-            bits = np.int64(load(classes, decode(data, at)))
+            point = decode(data, at)
+            bits = np.int64(load(classes, point))
             chars += 1
             if bits & UPPER:
                 upper += 1
             if bits & DIGIT:
                 digits += 1
+            decimal |= bits
+            if bits & ALNUM or point == 0x5F:
+                final = point
             if bits & SPACE:
                 inside = False
             elif not inside:
                 inside = True
                 words += 1
-            at += character_width(np.int64(load(data, at)))
+            if point >= 0x80:
+                folded = folded or point in _FOLDED
+                at += character_width(np.int64(load(data, at)))
+            else:
+                at += 1
         verdict[line] = KEEP
         if chars == 0:
             continue
-        if 2 * upper > chars or digits > 0.999999 * chars:
+        if 2 * upper > chars or digits > 0.999999 * chars or words < 2:
             verdict[line] = DROP
         elif words <= 10:
-            verdict[line] = LOOK
+            counter = decimal & DECIMAL != 0 and final | 0x20 == 0x73
+            if counter or folded or find_phrases(data, first, stop, _PAIRS, _TABLE, _LETTERS):
+                verdict[line] = LOOK
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def keep_lines(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    classes: np.ndarray,
+    applies: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    line_offsets: np.ndarray,
+    verdict: np.ndarray,
+    edited: np.ndarray,
+    edited_end: np.ndarray,
+    out: np.ndarray,
+    out_offsets: np.ndarray,
+    dropped: np.ndarray,
+) -> None:
+    """Write the lines that are not dropped, joined by newlines and stripped, to `out` (room for all of data).
+
+    applies: bool per document; others are copied. verdict: DROP, KEEP, or LOOK for the lines whose new texts, in
+    order, are edited[edited_end[i - 1]:edited_end[i]]. dropped (int32) counts lines per document.
+    """
+    size, place, looked = 0, 0, 0
+    for document in range(len(offsets) - 1):
+        out_offsets[document], dropped[document] = size, 0
+        if not applies[document]:
+            copy_bytes(data, offsets[document], offsets[document + 1], out, size)
+            size += offsets[document + 1] - offsets[document]
+            continue
+        begin, joined = size, False
+        for line in range(line_offsets[document], line_offsets[document + 1]):
+            if verdict[line] == DROP:
+                dropped[document] += 1
+                continue
+            if joined:
+                out[size] = 10
+                size += 1
+            joined = True
+            if verdict[line] == LOOK:
+                copy_bytes(edited, place, edited_end[looked], out, size)
+                size += edited_end[looked] - place
+                place = edited_end[looked]
+                looked += 1
+            else:
+                copy_bytes(data, np.int64(start[line]), np.int64(end[line]), out, size)
+                size += np.int64(end[line]) - np.int64(start[line])
+        first, last = strip_span(out, begin, size, classes)
+        if first > begin:
+            for byte in range(last - first):
+                out[begin + byte] = out[first + byte]
+        size = begin + last - first
+    out_offsets[len(offsets) - 1] = size

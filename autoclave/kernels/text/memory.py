@@ -1,11 +1,12 @@
-"""Raw loads for hot loops: no negative-index check, and eight bytes at a time."""
+"""Raw loads and stores for hot loops: no negative-index check, and eight bytes at a time."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 
@@ -54,3 +55,16 @@ def trailing_zeros(typingctx: Any, value: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), codegen
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def copy_bytes(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
+    """Copy data[first:last] to out[place:], eight bytes at a time."""
+    while first + 8 <= last:
+        store64(out, place, load64(data, first))
+        first += 8
+        place += 8
+    while first < last:
+        out[place] = load(data, first)
+        first += 1
+        place += 1

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.memory import load
 
-@njit(cache=True, nogil=True)
+
+@njit(cache=True, nogil=True, _nrt=False)
 def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int) -> int:
     """Return where needle[:size] begins in data[start:stop]; -1 where it does not."""
     first = needle[0]
@@ -18,27 +22,6 @@ def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int)
             continue
         offset = 1
         while offset < size and data[at + offset] == needle[offset]:
-            offset += 1
-        if offset == size:
-            return at
-    return -1
-
-
-@njit(cache=True, nogil=True)
-def find_lowered(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int) -> int:
-    """Return where the lower-case ASCII needle[:size] begins in data[start:stop], in any case; -1 if nowhere."""
-    first = needle[0]
-    for at in range(start, stop - size + 1):
-        byte = data[at]
-        if byte != first and (byte | 0x20) != first:
-            continue
-        offset = 0
-        while offset < size:
-            byte = data[at + offset]
-            if 65 <= byte <= 90:
-                byte |= 0x20
-            if byte != needle[offset]:
-                break
             offset += 1
         if offset == size:
             return at
@@ -86,19 +69,76 @@ def replaced_characters(
     return out
 
 
-@njit(cache=True, nogil=True)
-def contains_any(
-    data: np.ndarray, start: np.ndarray, end: np.ndarray, needles: np.ndarray, needle_offsets: np.ndarray
-) -> np.ndarray:
-    """Return per span of data whether it has one of the lower-case ASCII needles, in any case (bool).
+_LETTERS = b"etaoinshrdlcumwfgypbvkjxqz"
+"""The letters, the most frequent in English first."""
 
-    needles: uint8, all of them in a row; needle_offsets: int64, where each begins.
+
+def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (pairs, table, letters), what `find_phrases` looks lower-case ASCII phrases up in, each with its bit.
+
+    pairs: uint8 [1024], which two bytes (their low five bits) are worth a look: one rare pair of each phrase; table:
+    int32 [phrases, 4]: where the pair ends in the phrase, where the phrase begins in `letters`, its bytes, its bit.
     """
-    out = np.zeros(len(start), np.bool_)
-    for span in range(len(start)):
-        for index in range(len(needle_offsets) - 1):
-            needle = needles[needle_offsets[index] : needle_offsets[index + 1]]
-            if find_lowered(data, np.int64(start[span]), np.int64(end[span]), needle, len(needle)) >= 0:
-                out[span] = True
+    pairs, table, letters = np.zeros(1024, dtype=np.uint8), [], b""
+    for phrase, bit in phrases:
+        anchor = 0
+        if len(phrase) == 1:
+            pairs[phrase[0] & 31 :: 32] = 1
+        else:
+            rank = [_LETTERS.find(byte) for byte in phrase]
+            anchor = max(
+                range(1, len(phrase)), key=lambda at: (min(rank[at - 1 : at + 1]) >= 0, rank[at - 1] + rank[at])
+            )
+            pairs[(phrase[anchor - 1] & 31) << 5 | phrase[anchor] & 31] = 1
+        table.append((anchor, len(letters), len(phrase), bit))
+        letters += phrase
+    return pairs, np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndarray, letters: np.ndarray) -> int:
+    """Return the bits of the phrases that lie in data[start:stop], in any case, their pair ending at `at`."""
+    found = 0
+    for phrase in range(len(table)):
+        begin, first, size = at - table[phrase, 0], table[phrase, 1], table[phrase, 2]
+        if begin < start or begin + size > stop or load(data, at) | 0x20 != load(letters, first + at - begin) | 0x20:
+            continue
+        same = 0
+        while same < size:
+            byte = load(data, begin + same)
+            if 65 <= byte <= 90:
+                byte |= 0x20
+            if byte != load(letters, first + same):
                 break
-    return out
+            same += 1
+        if same == size:
+            found |= table[phrase, 3]
+    return found
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def find_phrases(
+    data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
+) -> int:
+    """Return the bits of all phrases (`phrase_tables`) that data[start:stop] has, in any case."""
+    found, pair = 0, 0
+    for at in range(start, stop):
+        pair = (pair << 5 | np.int64(load(data, at)) & 31) & 1023
+        if load(pairs, pair):
+            found |= _phrases_at(data, at, start, stop, table, letters)
+    return found
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def phrases_in_spans(
+    data: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    pairs: np.ndarray,
+    table: np.ndarray,
+    letters: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Fill found (int32) with what `find_phrases` gives for each span of data."""
+    for span in range(len(start)):
+        found[span] = find_phrases(data, np.int64(start[span]), np.int64(end[span]), pairs, table, letters)

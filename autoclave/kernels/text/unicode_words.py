@@ -96,7 +96,7 @@ def word_break_table() -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _after(data: np.ndarray, at: int, stop: int, table: np.ndarray) -> int:
     """Return the property of the first character from `at` on that is not ignored; OTHER at the end."""
     while at < stop:
@@ -107,7 +107,7 @@ def _after(data: np.ndarray, at: int, stop: int, table: np.ndarray) -> int:
     return OTHER
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bool:
     """Say whether no word boundary lies between characters of the properties left and right (WB5 to WB16).
 
@@ -144,7 +144,7 @@ def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bo
     return left == REGIONAL and right == REGIONAL and regionals % 2 == 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def split_unicode_words(
     data: np.ndarray,
     offsets: np.ndarray,
