@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.memory import copy_bytes, load
+from autoclave.kernels.text.memory import copy_bytes, kernel, load
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS, scratch, split_range
@@ -41,7 +41,7 @@ _PAIRS, _TABLE, _LETTERS = phrase_tables(
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     r"""Return the bytes of a citation mark at `at` ([12], [], [edit], [citation needed]); 0 for none."""
     inner = at + 1
@@ -56,7 +56,7 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> tuple[int, int]:
     """Return (words between white space, characters of the longest); stops once there are `enough` words."""
     words, longest, length = 0, 0, 0
@@ -73,7 +73,7 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
     return words, longest
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: bool, classes: np.ndarray) -> bool:
     """Say whether the line ends in . ? ! or " (with quote also ') and not in an ellipsis."""
     if trailing:
@@ -86,7 +86,7 @@ def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: b
     return last == 0x3F or last == 0x21 or last == 0x22 or (quote and last == 0x27)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def edit_lines(
     data: np.ndarray,
     offsets: np.ndarray,
@@ -272,7 +272,7 @@ def carry_words(
     return words
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def count_line_sentences(
     data: np.ndarray,
     start: np.ndarray,

@@ -14,9 +14,8 @@ import functools
 import unicodedata
 
 import numpy as np
-from numba import njit
 
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 
 SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096
@@ -141,7 +140,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
     return classes, scripts
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def character_width(byte: int) -> int:
     """Return the bytes of the UTF-8 character that begins with `byte`."""
     if byte < 0x80:
@@ -153,7 +152,7 @@ def character_width(byte: int) -> int:
     return 4
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def decode(data: np.ndarray, at: int) -> int:
     """Return the code point that begins at byte `at` of valid UTF-8."""
     first = np.int64(load(data, at))
@@ -168,7 +167,7 @@ def decode(data: np.ndarray, at: int) -> int:
     return (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(load(data, at + 3)) & 0x3F
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def step_back(data: np.ndarray, at: int) -> int:
     """Return where the character before byte `at` begins."""
     at -= 1

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import ALNUM, decode
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 from autoclave.kernels.text.words import (
     ALL_PUNCTUATION,
     FIRST_ALNUM,
@@ -39,7 +39,7 @@ _LENGTHS = 1024
 _1 = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
     for document in range(len(offsets) - 1):

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from autoclave.kernels.text.characters import character_width, decode
+from autoclave.kernels.text.memory import kernel
 
 LONGEST_ENTRY = 8
 """Most characters of a dictionary word."""
@@ -22,7 +22,7 @@ _SHIFT = np.uint64(32)
 _1 = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def mix_point(value: np.uint64, point: int) -> np.uint64:
     """Return the hash of a character sequence lengthened by `point`; begin with 0."""
     value = (value ^ np.uint64(point) ^ _POINT_SEED) * _POINT_MULTIPLIER
@@ -38,7 +38,7 @@ def mix_points(word: str) -> int:
     return value
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> int:
     """Fill the open-addressing table of a dictionary and of the prefixes of its words; return the number of entries.
 
@@ -70,7 +70,7 @@ def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> 
     return entries
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def segment_ideographs(
     points: np.ndarray,
     places: np.ndarray,

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode
-from autoclave.kernels.text.memory import copy_bytes, load
+from autoclave.kernels.text.memory import copy_bytes, kernel, load
 from autoclave.kernels.text.search import find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 
@@ -20,7 +19,7 @@ _FOLDED = (0x130, 0x131, 0x17F)
 """Letters that a pattern without case takes for an ASCII i or s."""
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: np.ndarray, verdict: np.ndarray) -> None:
     """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines that a pattern may match.
 
@@ -64,7 +63,7 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
                 verdict[line] = LOOK
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def keep_lines(
     data: np.ndarray,
     offsets: np.ndarray,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int) -> int:
     """Return where needle[:size] begins in data[start:stop]; -1 where it does not."""
     first = needle[0]
@@ -95,7 +95,7 @@ def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.
     return pairs, np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndarray, letters: np.ndarray) -> int:
     """Return the bits of the phrases that lie in data[start:stop], in any case, their pair ending at `at`."""
     found = 0
@@ -116,7 +116,7 @@ def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndar
     return found
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def find_phrases(
     data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
 ) -> int:
@@ -129,7 +129,7 @@ def find_phrases(
     return found
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def phrases_in_spans(
     data: np.ndarray,
     start: np.ndarray,

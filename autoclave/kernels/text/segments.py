@@ -15,7 +15,7 @@ from autoclave.kernels.text.characters import (
     decode,
     step_back,
 )
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 from autoclave.kernels.text.words import hash_bytes
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -33,7 +33,7 @@ TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 _CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25CF, 0x25D8, 0x25E6, 0x29BE, 0x29BF)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the span without white space at its ends, as str.strip()."""
     while start < stop and load(classes, decode(data, start)) & SPACE:
@@ -46,7 +46,7 @@ def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> 
     return start, stop
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
     """Fill where str.splitlines() breaks and the bytes of each break; return how many there are.
 
@@ -74,7 +74,7 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
     return count
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def split_segments(
     data: np.ndarray,
     offsets: np.ndarray,
@@ -140,7 +140,7 @@ def split_segments(
     return segments
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _ends_with(data: np.ndarray, start: int, stop: int, word: np.ndarray) -> bool:
     """Say whether data[start:stop] ends with the ASCII word, in any case."""
     if stop - start < len(word):
@@ -158,7 +158,7 @@ _READ_MORE = np.frombuffer(b"read more", dtype=np.uint8)
 _READ_MORE_DOTS = np.frombuffer(b"read more..", dtype=np.uint8)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
     if start == stop:
         return BLANK
@@ -211,14 +211,14 @@ def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) ->
     return flags
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def segment_flags(data: np.ndarray, classes: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray) -> None:
     """Fill the flags (int32) of all segments from their spans."""
     for segment in range(len(start)):
         flags[segment] = _line_flags(data, np.int64(start[segment]), np.int64(end[segment]), classes)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: np.ndarray, hashes: np.ndarray) -> None:
     """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
     for segment in range(len(start)):

@@ -11,7 +11,6 @@ South-East Asian letters, which are not spaced, are cut by script (`segment_run`
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from autoclave.kernels.text.characters import (
     ALNUM,
@@ -31,7 +30,7 @@ from autoclave.kernels.text.characters import (
     decode,
 )
 from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 
 _1 = np.uint64(1)
 EXCEPTION_SLOTS = 1024
@@ -78,7 +77,7 @@ def exception_table() -> np.ndarray:
     return slots
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _is_exception(points: np.ndarray, first: int, last: int, exceptions: np.ndarray) -> bool:
     if last - first > 8:
         return False
@@ -93,7 +92,7 @@ def _is_exception(points: np.ndarray, first: int, last: int, exceptions: np.ndar
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> bool:
     """Say whether the characters look like a URL, a host name with a known form of ending, or an e-mail address."""
     if last - first < 5:
@@ -131,7 +130,7 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
     return capitals == 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
     """Return how many characters spaCy's suffix rules take off the end of points[first:last]; 0 for none."""
     point = points[last - 1]
@@ -174,7 +173,7 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
     length = last - first
@@ -197,7 +196,7 @@ def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.ndarray) -> int:
     """Return the length of the mark at `at`, strictly inside points[first:last], that splits there; 0 for none."""
     point = np.int64(load(points, at))
@@ -242,7 +241,7 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     return 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _split_spaced(
     points: np.ndarray,
     places: np.ndarray,
@@ -316,13 +315,13 @@ def _split_spaced(
     return words
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _run_kind(script: int) -> int:
     """Return 0 for spaced scripts, and for each script that is not spaced its own number."""
     return script if HAN <= script <= MYANMAR and script != HANGUL else 0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def split_chunk(
     data: np.ndarray,
     begin: int,

@@ -14,7 +14,6 @@ import functools
 import unicodedata
 
 import numpy as np
-from numba import njit
 
 from autoclave.kernels.text.characters import (
     ALNUM,
@@ -32,7 +31,7 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import kernel, load
 from autoclave.kernels.text.words import MAX_WORDS
 
 OTHER, LETTER, HEBREW_LETTER, NUMERIC, KANA, CONNECTOR, MID_LETTER, MID_NUMBER, MID_BOTH, SINGLE, DOUBLE = range(11)
@@ -96,7 +95,7 @@ def word_break_table() -> np.ndarray:
     return table
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _after(data: np.ndarray, at: int, stop: int, table: np.ndarray) -> int:
     """Return the property of the first character from `at` on that is not ignored; OTHER at the end."""
     while at < stop:
@@ -107,7 +106,7 @@ def _after(data: np.ndarray, at: int, stop: int, table: np.ndarray) -> int:
     return OTHER
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bool:
     """Say whether no word boundary lies between characters of the properties left and right (WB5 to WB16).
 
@@ -144,7 +143,7 @@ def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bo
     return left == REGIONAL and right == REGIONAL and regionals % 2 == 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def split_unicode_words(
     data: np.ndarray,
     offsets: np.ndarray,

@@ -34,7 +34,7 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.memory import load, load64, trailing_zeros
+from autoclave.kernels.text.memory import kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.tokens import split_chunk
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
@@ -59,7 +59,7 @@ _CASE, _LOW, _HIGH = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x
 _ABOVE_BELOW_A, _ABOVE_Z = (np.uint64(0x0101010101010101 * byte) for byte in (0x80 - 0x61, 0x7F - 0x7A))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     """Return the 64-bit hash of data[start:stop] that words, lines and lists of words share."""
     value = _SEED ^ np.uint64(stop - start)
@@ -84,7 +84,7 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     return value ^ (value >> _32)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _leading_letters(eight: np.uint64) -> int:
     """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
     low = (eight | _CASE) & _LOW
@@ -92,7 +92,7 @@ def _leading_letters(eight: np.uint64) -> int:
     return trailing_zeros(letters ^ _HIGH) >> 3
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def _word_flags(some: int, every: int, first: int, length: int) -> int:
     """Return the flags of a word from the OR and the AND of its characters' classes and its first class."""
     flags = 0
@@ -113,7 +113,7 @@ def _word_flags(some: int, every: int, first: int, length: int) -> int:
     return flags
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def describe_words(
     data: np.ndarray,
     classes: np.ndarray,
@@ -147,7 +147,7 @@ def describe_words(
         flags[word] = _word_flags(some, every, begins, length)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel
 def split_range(
     data: np.ndarray,
     at: int,
