@@ -229,12 +229,15 @@ class Scan:
         """Return (places int32, widths int32) of line breaks: of all kinds, or of '\\n' only."""
 
         def compute() -> tuple[np.ndarray, np.ndarray]:
-            if not universal:
-                places = np.flatnonzero(self.data == 10).astype(np.int32)
-                return places, np.ones(len(places), dtype=np.int32)
             nothing = np.empty(0, dtype=np.int32)
+            if not universal:
+                places = self.empty(segments.find_newlines(self.data, nothing), np.int32)
+                segments.find_newlines(self.data, places)
+                widths = self.empty(len(places), np.int32)
+                widths.fill(1)
+                return places, widths
             count = segments.find_line_breaks(self.data, nothing, nothing)
-            places, widths = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int32)
+            places, widths = self.empty(count, np.int32), self.empty(count, np.int32)
             segments.find_line_breaks(self.data, places, widths)
             return places, widths
 

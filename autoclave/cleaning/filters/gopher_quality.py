@@ -40,7 +40,7 @@ def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: boo
         tables, rows = stop_tables()[0], stop_rows(measurement.languages)
         counts.word_statistics(
             scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
-            tables, rows, lowercase, out,
+            tables, rows, lowercase, np.zeros(counts.STOP_SLOTS, dtype=np.int64), np.empty(64, dtype=np.uint8), out,
         )  # fmt: skip
         return out
 
@@ -103,11 +103,12 @@ def _dclm(scan: Scan, measurement: Measurement) -> Columns:
 
 
 def _dolma(scan: Scan, measurement: Measurement) -> Columns:
-    words = word_columns(scan, measurement, "whitespace")
-    count = words[:, counts.WORDS]
+    words, found = word_columns(scan, measurement, "whitespace"), scan.words("whitespace")
+    count, median = words[:, counts.WORDS], np.empty(len(scan), dtype=np.int64)
+    counts.median_lengths(found.chars, found.offsets, np.zeros(counts.LENGTHS, dtype=np.int64), median)
     return {
         "word_count": count.astype(np.int32),
-        "median_word_length": (words[:, counts.MEDIAN_TWICE] / 2).astype(np.float32),
+        "median_word_length": (median / 2).astype(np.float32),
         "symbol_ratio": ratio(words[:, counts.SYMBOL_WORDS], count),
         "bullet_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.BULLET_DOLMA),
         "ellipsis_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.ELLIPSIS_DOLMA),

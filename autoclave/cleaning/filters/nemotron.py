@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
-from autoclave.cleaning.filters.gopher_quality import word_columns
 from autoclave.cleaning.filters.text_statistics import character_columns
 from autoclave.cleaning.words import Scan
 from autoclave.kernels.text import charstats, counts, segments
@@ -49,7 +48,8 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
     lorem = paragraphs.sums((phrases & _LOREM) != 0) > 0
     unmarked = lines.sums((lines.flags & segments.MARK_END) == 0)
-    longest = word_columns(scan, measurement, "whitespace")[:, counts.LONGEST]
+    longest = np.empty(len(scan), dtype=np.int64)
+    counts.longest_words(scan.data, scan.offsets, scan.classes, longest)
     share = ratio(paragraphs.sums((phrases & _BOILERPLATE) != 0), np.diff(paragraphs.offsets))
     return {
         "non_alphanumeric_ratio": ratio(chars - found[:, charstats.CURATOR_ALNUM], chars, empty=1.0),

@@ -28,7 +28,10 @@ def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         counts = np.empty((len(scan), charstats.COLUMNS), dtype=np.int64)
         scripts, entropy = np.empty((len(scan), 16), dtype=np.int64), np.empty(len(scan), dtype=np.float64)
-        charstats.character_statistics(scan.data, scan.offsets, scan.classes, scan.scripts, counts, scripts, entropy)
+        charstats.character_statistics(
+            scan.data, scan.offsets, scan.classes, scan.scripts, np.empty((4, 256), dtype=np.int32), counts, scripts,
+            entropy,
+        )  # fmt: skip
         return counts, scripts, entropy
 
     found: tuple[np.ndarray, np.ndarray, np.ndarray] = scan.once("character_columns", compute)

@@ -15,7 +15,7 @@ import unicodedata
 
 import numpy as np
 
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import count_bits, kernel, load, load64
 
 SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096
@@ -174,3 +174,20 @@ def step_back(data: np.ndarray, at: int) -> int:
     while load(data, at) & 0xC0 == 0x80:
         at -= 1
     return at
+
+
+_CONTINUATION = np.uint64(0x8080808080808080)
+
+
+@kernel
+def count_characters(data: np.ndarray, start: int, stop: int) -> int:
+    """Return the characters of data[start:stop]: the bytes that do not continue one."""
+    count, at = stop - start, start
+    while at + 8 <= stop:
+        eight = load64(data, at)
+        count -= count_bits(eight & ~(eight << np.uint64(1)) & _CONTINUATION)
+        at += 8
+    while at < stop:
+        count -= load(data, at) & 0xC0 == 0x80
+        at += 1
+    return count

@@ -1,15 +1,16 @@
 """Per-document counts over characters and bytes: classes, scripts, entropy, addresses that look personal."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,index"
 # (numba, not mypy, types the bodies of kernels)
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from autoclave.kernels.text.characters import ALNUM, DECIMAL, UPPER, character_width, decode
-from autoclave.kernels.text.memory import load
+from autoclave.kernels.text.memory import bytes_below, bytes_equal, kernel, load, load64, trailing_zeros
+
+_HIGH = np.uint64(0x8080808080808080)
 
 CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, EMAILS, ADDRESSES, PHONES, DIGITS = (
     range(11)
@@ -22,7 +23,7 @@ brackets of NeMo Curator's list; upper case; characters of URLs; e-mail addresse
 COLUMNS = 11
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _url_length(data: np.ndarray, at: int, stop: int) -> int:
     """Return the length of a URL at `at`, as Curator's pattern has it (ASCII characters only); 0 for none."""
     begin = at
@@ -49,17 +50,17 @@ def _url_length(data: np.ndarray, at: int, stop: int) -> int:
     return at - begin if at > inner else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_hex(byte: int) -> bool:
     return 48 <= byte <= 57 or 97 <= (byte | 0x20) <= 102
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_local(byte: int) -> bool:
     return 48 <= byte <= 57 or 97 <= (byte | 0x20) <= 122 or byte in (0x2E, 0x5F, 0x25, 0x2B, 0x2D)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_email(data: np.ndarray, at: int, start: int, stop: int) -> bool:
     """Say whether the @ at `at` stands in an e-mail address: a local part, a host, a dot and two letters."""
     if at == start or at + 1 >= stop or not _is_local(data[at - 1]):
@@ -77,7 +78,7 @@ def _is_email(data: np.ndarray, at: int, start: int, stop: int) -> bool:
     return letters >= 2
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _numeric_run(data: np.ndarray, at: int, stop: int) -> tuple[int, int, bool]:
     """Return (bytes, digits, is an IPv4 address) of the run of digits and phone marks at `at`."""
     begin, digits, groups, group, value, address = at, 0, 1, 0, 0, True
@@ -101,63 +102,122 @@ def _numeric_run(data: np.ndarray, at: int, stop: int) -> tuple[int, int, bool]:
     return at - begin, digits, address and groups == 4 and group > 0 and value <= 255
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _url_before(data: np.ndarray, colon: int, start: int, stop: int) -> tuple[int, int]:
+    """Return (where it begins, its length) of a URL whose scheme ends at the colon; length 0 for none."""
+    at = colon - 4
+    if at < start or data[colon - 1] == 0x73:
+        at -= 1
+    return at, _url_length(data, at, stop) if at >= start and data[at] == 0x68 else 0
+
+
+@kernel
+def _count_bytes(data: np.ndarray, start: int, stop: int, histogram: np.ndarray) -> None:
+    """Fill histogram[0] with how often each byte occurs; four rows, so that equal neighbours do not wait."""
+    for row in range(4):
+        for value in range(256):
+            histogram[row, value] = 0
+    at = start
+    while at + 4 <= stop:
+        for row in range(4):
+            histogram[row, load(data, at + row)] += 1
+        at += 4
+    while at < stop:
+        histogram[0, load(data, at)] += 1
+        at += 1
+    for value in range(256):
+        histogram[0, value] += histogram[1, value] + histogram[2, value] + histogram[3, value]
+
+
+@kernel
+def _count_ascii(
+    histogram: np.ndarray, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray, script_counts: np.ndarray
+) -> None:
+    """Set the counts of one document, and those of scripts, to what its ASCII characters give."""
+    for column in range(COLUMNS):
+        counts[column] = 0
+    for script in range(16):
+        script_counts[script] = 0
+    for byte in range(0x80):
+        number, bits = np.int64(histogram[byte]), np.int64(classes[byte])
+        script_counts[scripts[byte]] += number
+        counts[CHARS] += number
+        if bits & UPPER:
+            counts[UPPERCASE] += number
+        if bits & DECIMAL:
+            counts[DECIMALS] += number
+            counts[DIGITS] += number
+        if bits & ALNUM or byte in (10, 0x3F, 0x21, 0x2C, 0x2E):
+            counts[CURATOR_ALNUM] += number
+        if byte in (9, 10, 13, 8, 32):
+            counts[CURATOR_SPACE] += number
+        elif byte in (0x7B, 0x7D, 0x5B, 0x5D, 0x28, 0x29):
+            counts[BRACKETS] += number
+
+
+@kernel
+def _count_rest(
+    data: np.ndarray, start: int, stop: int, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray,
+    script_counts: np.ndarray,
+) -> None:  # fmt: skip
+    """Add what is beyond ASCII, and URLs, addresses and numbers, which begin at few bytes: digits, colon, + and @."""
+    at, url_until, number_until = start, start, start
+    while at < stop:
+        if at + 8 <= stop:
+            eight = load64(data, at)
+            look = bytes_below(eight, 0x3B) & ~bytes_below(eight, 0x30) | eight & _HIGH
+            look |= bytes_equal(eight, 0x40) | bytes_equal(eight, 0x2B)
+            if look == 0:
+                at += 8
+                continue
+            at += trailing_zeros(look) >> 3
+        byte = np.int64(load(data, at))
+        if byte >= 0x80:
+            point = decode(data, at)
+            bits = np.int64(load(classes, point))
+            counts[CHARS] += 1
+            counts[UPPERCASE] += bits & UPPER != 0
+            counts[DECIMALS] += bits & DECIMAL != 0
+            counts[BRACKETS] += point == 0x27E8 or point == 0x27E9
+            script_counts[load(scripts, point)] += 1
+            at += character_width(byte)
+            continue
+        if byte == 0x3A:
+            begin, length = _url_before(data, at, start, stop)
+            if length and begin >= url_until:
+                counts[URL_CHARS] += length
+                url_until = begin + length
+        elif byte == 0x40:
+            counts[EMAILS] += _is_email(data, at, start, stop)
+        elif (byte == 0x2B or 48 <= byte <= 57) and at >= number_until and (at == start or not _is_local(data[at - 1])):
+            length, digits, address = _numeric_run(data, at, stop)
+            number_until = at + length
+            if address:
+                counts[ADDRESSES] += 1
+            elif 9 <= digits <= 15 and digits < length:
+                counts[PHONES] += 1
+        at += 1
+
+
+@kernel
 def character_statistics(
-    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray,
-    script_counts: np.ndarray, entropy: np.ndarray,
+    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, scripts: np.ndarray, histogram: np.ndarray,
+    counts: np.ndarray, script_counts: np.ndarray, entropy: np.ndarray,
 ) -> None:  # fmt: skip
     """Fill counts int64 [documents, COLUMNS], script_counts int64 [documents, 16], entropy float64 [documents].
 
     script_counts: characters by script number; entropy: bits a byte of the document's own byte distribution.
+    histogram: int32 [4, 256], working room.
     """
-    histogram = np.zeros(256, np.int64)
     for document in range(len(offsets) - 1):
-        histogram[:] = 0
-        counts[document, :], script_counts[document, :] = 0, 0
         start, stop = offsets[document], offsets[document + 1]
-        at, url_until, number_until = start, start, start
-        while at < stop:
-            byte = np.int64(load(data, at))
-            point = byte if byte < 0x80 else decode(data, at)
-            bits = np.int64(load(classes, point))
-            counts[document, CHARS] += 1
-            if bits & UPPER:
-                counts[document, UPPERCASE] += 1
-            script_counts[document, load(scripts, point)] += 1
-            if byte < 0x80:
-                if bits & ALNUM or byte in (10, 0x3F, 0x21, 0x2C, 0x2E):
-                    counts[document, CURATOR_ALNUM] += 1
-                if byte in (9, 10, 13, 8, 32):
-                    counts[document, CURATOR_SPACE] += 1
-                elif byte in (0x7B, 0x7D, 0x5B, 0x5D, 0x28, 0x29):
-                    counts[document, BRACKETS] += 1
-                if byte == 0x68 and at >= url_until:
-                    length = _url_length(data, at, stop)
-                    counts[document, URL_CHARS] += length
-                    url_until = at + length
-                if byte == 0x40 and _is_email(data, at, start, stop):
-                    counts[document, EMAILS] += 1
-                digit = 48 <= byte <= 57
-                if (digit or byte == 0x2B) and at >= number_until and (at == start or not _is_local(data[at - 1])):
-                    length, digits, address = _numeric_run(data, at, stop)
-                    number_until = at + length
-                    if address:
-                        counts[document, ADDRESSES] += 1
-                    elif 9 <= digits <= 15 and digits < length:
-                        counts[document, PHONES] += 1
-            elif point == 0x27E8 or point == 0x27E9:
-                counts[document, BRACKETS] += 1
-            if 48 <= byte <= 57:
-                counts[document, DIGITS] += 1
-            if bits & DECIMAL:
-                counts[document, DECIMALS] += 1
-            at += character_width(byte)
-        for place in range(start, stop):
-            histogram[load(data, place)] += 1
+        _count_bytes(data, start, stop, histogram)
+        _count_ascii(histogram[0], classes, scripts, counts[document], script_counts[document])
+        _count_rest(data, start, stop, classes, scripts, counts[document], script_counts[document])
         bits_per_byte = 0.0
         size = stop - start
         for value in range(256):
-            if histogram[value]:
-                share = histogram[value] / size
+            if histogram[0, value]:
+                share = histogram[0, value] / size
                 bits_per_byte -= share * np.log2(share)
         entropy[document] = bits_per_byte

@@ -6,18 +6,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from autoclave.kernels.text.characters import ALNUM, decode
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.characters import ALNUM, SPACE, character_width, count_characters, decode
+from autoclave.kernels.text.memory import bytes_equal, count_bits, kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.words import (
-    ALL_PUNCTUATION,
     FIRST_ALNUM,
     HAS_ALPHA,
     HAS_ELLIPSIS,
     HAS_HASH,
     HAS_OTHER,
-    SENTENCE_END,
     hash_bytes,
 )
 
@@ -25,70 +22,118 @@ CHARACTERS, NEWLINES, HASHES, DOTS, ELLIPSES, SPACED_DOTS = 0, 1, 2, 3, 4, 5
 """Columns of `count_marks`: code points; '\\n'; '#'; '...' without overlap; '…'; '. . .' without overlap."""
 
 WORDS, WORD_CHARS, OTHER_WORDS, OTHER_CHARS, ALPHA_WORDS, ALNUM_WORDS = 0, 1, 2, 3, 4, 5
-SYMBOL_WORDS, CURATOR_SYMBOLS, STOP_TOTAL, STOP_DISTINCT, MEDIAN_TWICE, SENTENCES = 6, 7, 8, 9, 10, 11
-LONGEST = 12
+SYMBOL_WORDS, CURATOR_SYMBOLS, STOP_TOTAL, STOP_DISTINCT = 6, 7, 8, 9
 """Columns of `word_statistics`: words and their characters; those with a character that is not punctuation, and their
 characters; with a letter; with a letter or digit first; with # or …; that are an ellipsis or more than half runs of #;
-occurrences of stop words; distinct stop words; twice the median length; sentences; characters of the longest word."""
+occurrences of stop words; distinct stop words."""
 
-STATISTICS = 13
+STATISTICS = 10
 STOP_SLOTS = 256
 """Slots of the open-addressing table of one stop-word list."""
 
-_LENGTHS = 1024
-_1 = np.uint64(1)
+LENGTHS = 1024
+_1, _TOP, _SLOT = np.uint64(1), np.uint64(0x80), np.uint64(STOP_SLOTS - 1)
+
+_SYMBOLIC = np.zeros(256, dtype=np.uint8)
+_SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[0xE2] = 1
+
+_SPACED = np.full(256, 0, dtype=np.uint8)
+_SPACED[0x80:] = 2
+_SPACED[[*range(48, 58), *range(65, 91), *range(97, 123)]] = 1
+_SPACED[[0, 9, 10, 11, 12, 13, 32]] = 4
+_SPACED[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] |= 8
+"""What a byte is: 1 an ASCII letter or digit, 2 part of a longer character, 4 white space or NUL as fastText has them,
+8 white space as str.isspace has it."""
 
 
 @kernel
 def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
     for document in range(len(offsets) - 1):
-        words, apart = 0, True
+        words, apart = 0, 1
         for at in range(offsets[document], offsets[document + 1]):
-            byte = np.int64(load(data, at))
-            space = byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
-            if apart and not space:
-                words += load(classes, byte if byte < 0x80 else decode(data, at)) & ALNUM != 0
-            apart = space
+            kind = np.int64(load(_SPACED, np.int64(load(data, at))))
+            words += apart & kind & 1
+            if apart & (kind >> 1):
+                words += load(classes, decode(data, at)) & ALNUM != 0
+            apart = kind >> 2 & 1
         out[document] = words
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with the characters of the longest word between white space.
+
+    Where ASCII white space lies within the next `longest` bytes no word there is longer, so that most bytes are never
+    looked at; what is between is measured character by character.
+    """
+    for document in range(len(offsets) - 1):
+        at, stop, longest = offsets[document], offsets[document + 1], 0
+        while at + longest < stop:
+            back = at + longest
+            while back >= at and not load(_SPACED, np.int64(load(data, back))) >> 3:
+                back -= 1
+            if back >= at:
+                at = back + 1
+                continue
+            length = 0
+            while at < stop:
+                byte = np.int64(load(data, at))
+                if load(classes, byte if byte < 0x80 else decode(data, at)) & SPACE:
+                    length = 0
+                    if byte < 0x80:
+                        break
+                else:
+                    length += 1
+                    longest = max(longest, length)
+                at += character_width(byte)
+        out[document] = longest
+
+
+@kernel
 def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
-        chars, newlines, hashes, dots, ellipses, spaced = 0, 0, 0, 0, 0, 0
-        for at in range(start, stop):  # three sums that compilers turn into vector instructions
-            byte = data[at]
-            chars += byte & 0xC0 != 0x80
-            newlines += byte == 10
-            hashes += byte == 0x23
+        newlines, hashes, dots, ellipses, spaced = 0, 0, 0, 0, 0
         dots_free, spaced_free, at = start, start, start
         while at < stop:
-            byte = load(data, at)
-            if byte == 0x2E:
-                if at >= dots_free and at + 2 < stop and data[at + 1] == 0x2E and data[at + 2] == 0x2E:
-                    dots += 1
-                    dots_free = at + 3
-                if (
-                    at >= spaced_free
-                    and at + 4 < stop
-                    and data[at + 1] == 32
-                    and data[at + 2] == 0x2E
-                    and data[at + 3] == 32
-                    and data[at + 4] == 0x2E
-                ):
-                    spaced += 1
-                    spaced_free = at + 5
-            elif byte == 0xE2 and load(data, at + 1) == 0x80 and load(data, at + 2) == 0xA6:
-                ellipses += 1
-            at += 1
-        out[document, CHARACTERS], out[document, NEWLINES], out[document, HASHES] = chars, newlines, hashes
+            look = _TOP
+            if at + 8 <= stop:
+                eight = load64(data, at)
+                newlines += count_bits(bytes_equal(eight, 10))
+                hashes += count_bits(bytes_equal(eight, 0x23))
+                look = bytes_equal(eight, 0x2E) | bytes_equal(eight, 0xE2)
+            else:
+                newlines += load(data, at) == 10
+                hashes += load(data, at) == 0x23
+            while look:
+                place = at + (trailing_zeros(look) >> 3)
+                look &= look - _1
+                byte = load(data, place)
+                if byte == 0x2E:
+                    if place >= dots_free and place + 2 < stop and data[place + 1] == 0x2E and data[place + 2] == 0x2E:
+                        dots += 1
+                        dots_free = place + 3
+                    if (
+                        place >= spaced_free
+                        and place + 4 < stop
+                        and data[place + 1] == 32
+                        and data[place + 2] == 0x2E
+                        and data[place + 3] == 32
+                        and data[place + 4] == 0x2E
+                    ):
+                        spaced += 1
+                        spaced_free = place + 5
+                elif byte == 0xE2 and load(data, place + 1) == 0x80 and load(data, place + 2) == 0xA6:
+                    ellipses += 1
+            at += 8 if at + 8 <= stop else 1
+        out[document, CHARACTERS] = count_characters(data, start, stop)
+        out[document, NEWLINES], out[document, HASHES] = newlines, hashes
         out[document, DOTS], out[document, ELLIPSES], out[document, SPACED_DOTS] = dots, ellipses, spaced
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _is_symbol_word(data: np.ndarray, start: int, stop: int, chars: int) -> bool:
     """Say whether Curator calls the word a symbol: an ellipsis mark, or more runs of # than half its characters."""
     runs = 0
@@ -111,7 +156,7 @@ def _is_symbol_word(data: np.ndarray, start: int, stop: int, chars: int) -> bool
     return outer - inner == 3 and data[inner] == 0x2E and data[inner + 1] == 0x2E and data[inner + 2] == 0x2E
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lowered_hash(data: np.ndarray, start: int, stop: int, scratch: np.ndarray) -> np.uint64:
     for at in range(start, stop):
         byte = data[at]
@@ -119,7 +164,33 @@ def _lowered_hash(data: np.ndarray, start: int, stop: int, scratch: np.ndarray) 
     return hash_bytes(scratch, 0, stop - start)
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def median_lengths(chars: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with twice the median length of the words of a document; 0 where it has none.
+
+    lengths: int64 zeros [LENGTHS], working room, zeros again after; longer words count as the longest there.
+    """
+    for document in range(len(offsets) - 1):
+        first, last = offsets[document], offsets[document + 1]
+        out[document] = 0
+        if first == last:
+            continue
+        for word in range(first, last):
+            lengths[min(np.int64(load(chars, word)), LENGTHS - 1)] += 1
+        low, high, below, length, count = -1, -1, 0, 0, last - first
+        while high < 0:
+            below += lengths[length]
+            if low < 0 and below > (count - 1) // 2:
+                low = length
+            if below > count // 2:
+                high = length
+            length += 1
+        out[document] = low + high
+        for length in range(LENGTHS):
+            lengths[length] = 0
+
+
+@kernel
 def word_statistics(
     data: np.ndarray,
     start: np.ndarray,
@@ -131,70 +202,46 @@ def word_statistics(
     stop_tables: np.ndarray,
     stop_set: np.ndarray,
     lowercase: bool,
+    seen: np.ndarray,
+    scratch: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fill out[d] with the columns WORDS to LONGEST. out: int64 [documents, STATISTICS].
+    """Fill out[d] with the columns WORDS to STOP_DISTINCT. out: int64 [documents, STATISTICS].
 
     stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_set: int32, the set of each document.
-    lowercase compares stop words in lower case (ASCII).
+    lowercase compares stop words in lower case (ASCII). seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are
+    working room.
     """
-    lengths = np.zeros(_LENGTHS, np.int64)
-    seen = np.zeros(STOP_SLOTS, np.int64)
-    scratch = np.empty(64, np.uint8)
     for document in range(len(offsets) - 1):
-        out[document, :] = 0
-        lengths[:] = 0
-        table = stop_tables[stop_set[document]]
-        distinct, total, sentences, waiting, open_sentence = 0, 0, 0, False, False
-        for word in range(offsets[document], offsets[document + 1]):
-            length, flag = np.int64(chars[word]), flags[word]
-            lengths[min(length, _LENGTHS - 1)] += 1
-            out[document, WORDS] += 1
-            out[document, WORD_CHARS] += length
-            if length > out[document, LONGEST]:
-                out[document, LONGEST] = length
-            if flag & HAS_OTHER:
-                out[document, OTHER_WORDS] += 1
-                out[document, OTHER_CHARS] += length
-            if flag & HAS_ALPHA:
-                out[document, ALPHA_WORDS] += 1
-            if flag & FIRST_ALNUM:
-                out[document, ALNUM_WORDS] += 1
-            if flag & (HAS_HASH | HAS_ELLIPSIS):
-                out[document, SYMBOL_WORDS] += 1
-            marked = flag & HAS_HASH or not flag & HAS_ALPHA
-            if marked and _is_symbol_word(data, start[word], end[word], length):
-                out[document, CURATOR_SYMBOLS] += 1
-            if flag & SENTENCE_END:
-                waiting = True
-            elif waiting and not flag & ALL_PUNCTUATION:
-                sentences += 1
-                waiting = False
-            open_sentence = True
-            value = hashes[word]
+        first, last, table = offsets[document], offsets[document + 1], stop_tables[stop_set[document]]
+        length_sum, other, other_sum, alpha, alnum, symbols, curator = 0, 0, 0, 0, 0, 0, 0
+        for word in range(first, last):
+            length, flag = np.int64(load(chars, word)), np.int64(load(flags, word))
+            length_sum += length
+            other += flag // HAS_OTHER & 1
+            other_sum += length if flag & HAS_OTHER else 0
+            alpha += flag // HAS_ALPHA & 1
+            alnum += flag // FIRST_ALNUM & 1
+            symbols += flag & (HAS_HASH | HAS_ELLIPSIS) != 0
+        distinct, total = 0, 0
+        for word in range(first, last):
+            flag, begin = np.int64(load(flags, word)), np.int64(load(start, word))
+            if (flag & HAS_HASH or not flag & HAS_ALPHA) and load(_SYMBOLIC, np.int64(load(data, begin))):
+                curator += _is_symbol_word(data, begin, np.int64(load(end, word)), np.int64(load(chars, word)))
+            value = load(hashes, word)
             if lowercase:
-                size = np.int64(end[word]) - np.int64(start[word])
-                if size > 16:
+                if np.int64(load(end, word)) - begin > 16:
                     continue
-                value = _lowered_hash(data, start[word], end[word], scratch)
-            slot = value & np.uint64(STOP_SLOTS - 1)
-            while table[slot] != 0 and table[slot] != value:
-                slot = (slot + _1) & np.uint64(STOP_SLOTS - 1)
-            if table[slot] == value:
+                value = _lowered_hash(data, begin, np.int64(load(end, word)), scratch)
+            slot = np.int64(value & _SLOT)
+            while load(table, slot) != 0 and load(table, slot) != value:
+                slot = slot + 1 & STOP_SLOTS - 1
+            if load(table, slot) == value:
                 total += 1
-                if seen[slot] != document + 1:
-                    seen[slot] = document + 1
-                    distinct += 1
-        out[document, SENTENCES] = sentences + (1 if open_sentence else 0)
+                distinct += seen[slot] != document + 1
+                seen[slot] = document + 1
+        out[document, WORDS], out[document, WORD_CHARS] = last - first, length_sum
+        out[document, OTHER_WORDS], out[document, OTHER_CHARS] = other, other_sum
+        out[document, ALPHA_WORDS], out[document, ALNUM_WORDS] = alpha, alnum
+        out[document, SYMBOL_WORDS], out[document, CURATOR_SYMBOLS] = symbols, curator
         out[document, STOP_TOTAL], out[document, STOP_DISTINCT] = total, distinct
-        count = out[document, WORDS]
-        if count:
-            low, high, below, length = -1, -1, 0, 0
-            while high < 0:
-                below += lengths[length]
-                if low < 0 and below > (count - 1) // 2:
-                    low = length
-                if below > count // 2:
-                    high = length
-                length += 1
-            out[document, MEDIAN_TWICE] = low + high

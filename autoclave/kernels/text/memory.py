@@ -66,6 +66,33 @@ def trailing_zeros(typingctx: Any, value: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
+@intrinsic
+def count_bits(typingctx: Any, value: Any) -> Any:
+    """Return the number of set bits of a uint64, as int64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), codegen
+
+
+_LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
+_ONES = np.uint64(0x0101010101010101)
+
+
+@kernel
+def bytes_equal(eight: np.uint64, byte: int) -> np.uint64:
+    """Return the top bit of each of eight bytes that equals `byte`, all other bits 0."""
+    rest = eight ^ (_ONES * np.uint64(byte))
+    return ~(((rest & _LOW) + _LOW) | rest | _LOW)
+
+
+@kernel
+def bytes_below(eight: np.uint64, limit: int) -> np.uint64:
+    """Return the top bit of each of eight bytes that is less than `limit` (at most 128), all other bits 0."""
+    return ~(((eight & _LOW) + (_HIGH - _ONES * np.uint64(limit))) | eight | _LOW)
+
+
 @kernel
 def copy_bytes(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
     """Copy data[first:last] to out[place:], eight bytes at a time."""

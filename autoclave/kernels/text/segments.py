@@ -12,10 +12,11 @@ from autoclave.kernels.text.characters import (
     SPACE,
     TERMINAL,
     character_width,
+    count_characters,
     decode,
     step_back,
 )
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import bytes_below, bytes_equal, count_bits, kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.words import hash_bytes
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -55,6 +56,13 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
     count, at, stop = 0, 0, np.int64(len(data))
     fill = len(places) > 0
     while at < stop:
+        if at + 8 <= stop:
+            eight = load64(data, at)
+            look = bytes_below(eight, 0x20) | bytes_equal(eight, 0xC2) | bytes_equal(eight, 0xE2)
+            if look == 0:
+                at += 8
+                continue
+            at += trailing_zeros(look) >> 3
         byte = load(data, at)
         width = 0
         if byte < 0x20:
@@ -71,6 +79,30 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
             places[count], widths[count] = at, width
         count += 1
         at += width
+    return count
+
+
+@kernel
+def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
+    """Fill where '\\n' is; return how many there are. With places of length 0 only counts them."""
+    count, at, stop = 0, 0, np.int64(len(data))
+    fill = len(places) > 0
+    while at + 8 <= stop:
+        found = bytes_equal(load64(data, at), 10)
+        if fill:
+            while found:
+                places[count] = at + (trailing_zeros(found) >> 3)
+                count += 1
+                found &= found - np.uint64(1)
+        else:
+            count += count_bits(found)
+        at += 8
+    while at < stop:
+        if load(data, at) == 10:
+            if fill:
+                places[count] = at
+            count += 1
+        at += 1
     return count
 
 
@@ -223,10 +255,7 @@ def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: 
     """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
     for segment in range(len(start)):
         first, last = np.int64(start[segment]), np.int64(end[segment])
-        count = 0
-        for at in range(first, last):
-            count += load(data, at) & 0xC0 != 0x80
-        chars[segment] = count
+        chars[segment] = count_characters(data, first, last)
         hashes[segment] = hash_bytes(data, first, last)
 
 
