@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
-from autoclave.kernels.text import counts, segments
+from autoclave.kernels.text import counts, segments, splitting
 from autoclave.kernels.text import words as kernel
 from autoclave.kernels.text.characters import SPACE, character_tables
 from autoclave.kernels.text.ideographs import build_table
@@ -257,7 +257,7 @@ class Scan:
         return self.once(("duplicates", mode, strip_text, strip, drop_blank), compute)
 
     def _find_words(self, kind: int) -> Words:
-        sizes = np.minimum(np.diff(self.offsets), kernel.MAX_WORDS + kernel.MAX_CHUNK)
+        sizes = np.minimum(np.diff(self.offsets), splitting.MAX_WORDS + splitting.MAX_CHUNK)
         room = int(sizes.sum()) + 1
         start, end, chars = (self.empty(room, np.int32) for _ in range(3))
         hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
@@ -269,7 +269,7 @@ class Scan:
             kernel.describe_words(self.data, self.classes, 0, count, start, end, chars, hashes, flags)
             return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
         keys, costs = dictionary_tables()
-        count = kernel.split_words(
+        count = splitting.split_words(
             self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,
             _exceptions(), keys, costs, start, end, chars, hashes, flags, offsets,
         )  # fmt: skip

@@ -12,7 +12,8 @@ from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, d
 from autoclave.kernels.text.memory import copy_bytes, kernel, load
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
-from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS, scratch, split_range
+from autoclave.kernels.text.splitting import scratch, split_range
+from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS
 
 LINES_IN, LINES_KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM, JAVASCRIPT, CURLY, POLICY, CITATIONS = range(10)
 """Columns of `edit_lines`: lines; lines kept; lines dropped for a long word, no end mark, too few words; lines with

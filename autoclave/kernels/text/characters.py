@@ -15,7 +15,7 @@ import unicodedata
 
 import numpy as np
 
-from autoclave.kernels.text.memory import count_bits, kernel, load, load64
+from autoclave.kernels.text.memory import count_bits, inlined, kernel, load, load64
 
 SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096
@@ -140,7 +140,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
     return classes, scripts
 
 
-@kernel
+@inlined
 def character_width(byte: int) -> int:
     """Return the bytes of the UTF-8 character that begins with `byte`."""
     if byte < 0x80:
@@ -152,7 +152,7 @@ def character_width(byte: int) -> int:
     return 4
 
 
-@kernel
+@inlined
 def decode(data: np.ndarray, at: int) -> int:
     """Return the code point that begins at byte `at` of valid UTF-8."""
     first = np.int64(load(data, at))
@@ -179,7 +179,7 @@ def step_back(data: np.ndarray, at: int) -> int:
 _CONTINUATION = np.uint64(0x8080808080808080)
 
 
-@kernel
+@inlined
 def count_characters(data: np.ndarray, start: int, stop: int) -> int:
     """Return the characters of data[start:stop]: the bytes that do not continue one."""
     count, at = stop - start, start

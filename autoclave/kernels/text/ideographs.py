@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import character_width, decode
-from autoclave.kernels.text.memory import kernel
+from autoclave.kernels.text.memory import inlined, kernel
 
 LONGEST_ENTRY = 8
 """Most characters of a dictionary word."""
@@ -22,7 +22,7 @@ _SHIFT = np.uint64(32)
 _1 = np.uint64(1)
 
 
-@kernel
+@inlined
 def mix_point(value: np.uint64, point: int) -> np.uint64:
     """Return the hash of a character sequence lengthened by `point`; begin with 0."""
     value = (value ^ np.uint64(point) ^ _POINT_SEED) * _POINT_MULTIPLIER
@@ -70,7 +70,7 @@ def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> 
     return entries
 
 
-@kernel
+@inlined
 def segment_ideographs(
     points: np.ndarray,
     places: np.ndarray,

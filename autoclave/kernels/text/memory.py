@@ -19,6 +19,12 @@ def kernel(function: Any) -> Any:
     return njit(**options)(function)
 
 
+def inlined(function: Any) -> Any:
+    """Compile a part of a kernel into each of its callers: a call hands over seven machine words for every array."""
+    options: Any = {"cache": True, "nogil": True, "_nrt": False, "forceinline": True}
+    return njit(**options)(function)
+
+
 @intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
     """Return array[index] of a contiguous array for an index that is known to be in range (never negative)."""
@@ -80,20 +86,20 @@ _LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
 _ONES = np.uint64(0x0101010101010101)
 
 
-@kernel
+@inlined
 def bytes_equal(eight: np.uint64, byte: int) -> np.uint64:
     """Return the top bit of each of eight bytes that equals `byte`, all other bits 0."""
     rest = eight ^ (_ONES * np.uint64(byte))
     return ~(((rest & _LOW) + _LOW) | rest | _LOW)
 
 
-@kernel
+@inlined
 def bytes_below(eight: np.uint64, limit: int) -> np.uint64:
     """Return the top bit of each of eight bytes that is less than `limit` (at most 128), all other bits 0."""
     return ~(((eight & _LOW) + (_HIGH - _ONES * np.uint64(limit))) | eight | _LOW)
 
 
-@kernel
+@inlined
 def copy_bytes(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
     """Copy data[first:last] to out[place:], eight bytes at a time."""
     while first + 8 <= last:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import inlined, kernel, load
 
 
 @kernel
@@ -116,7 +116,7 @@ def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndar
     return found
 
 
-@kernel
+@inlined
 def find_phrases(
     data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
 ) -> int:

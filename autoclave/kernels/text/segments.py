@@ -16,7 +16,16 @@ from autoclave.kernels.text.characters import (
     decode,
     step_back,
 )
-from autoclave.kernels.text.memory import bytes_below, bytes_equal, count_bits, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.memory import (
+    bytes_below,
+    bytes_equal,
+    count_bits,
+    inlined,
+    kernel,
+    load,
+    load64,
+    trailing_zeros,
+)
 from autoclave.kernels.text.words import hash_bytes
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -34,7 +43,7 @@ TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 _CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25CF, 0x25D8, 0x25E6, 0x29BE, 0x29BF)
 
 
-@kernel
+@inlined
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the span without white space at its ends, as str.strip()."""
     while start < stop and load(classes, decode(data, start)) & SPACE:

@@ -30,7 +30,7 @@ from autoclave.kernels.text.characters import (
     decode,
 )
 from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import inlined, kernel, load
 
 _1 = np.uint64(1)
 EXCEPTION_SLOTS = 1024
@@ -77,7 +77,7 @@ def exception_table() -> np.ndarray:
     return slots
 
 
-@kernel
+@inlined
 def _is_exception(points: np.ndarray, first: int, last: int, exceptions: np.ndarray) -> bool:
     if last - first > 8:
         return False
@@ -130,7 +130,7 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
     return capitals == 0
 
 
-@kernel
+@inlined
 def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
     """Return how many characters spaCy's suffix rules take off the end of points[first:last]; 0 for none."""
     point = points[last - 1]
@@ -173,7 +173,7 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
     return 0
 
 
-@kernel
+@inlined
 def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
     length = last - first
@@ -196,7 +196,7 @@ def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     return 0
 
 
-@kernel
+@inlined
 def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.ndarray) -> int:
     """Return the length of the mark at `at`, strictly inside points[first:last], that splits there; 0 for none."""
     point = np.int64(load(points, at))
@@ -241,7 +241,7 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     return 0
 
 
-@kernel
+@inlined
 def _split_spaced(
     points: np.ndarray,
     places: np.ndarray,
@@ -321,7 +321,7 @@ def _run_kind(script: int) -> int:
     return script if HAN <= script <= MYANMAR and script != HANGUL else 0
 
 
-@kernel
+@inlined
 def split_chunk(
     data: np.ndarray,
     begin: int,

@@ -32,7 +32,7 @@ from autoclave.kernels.text.characters import (
     decode,
 )
 from autoclave.kernels.text.memory import kernel, load
-from autoclave.kernels.text.words import MAX_WORDS
+from autoclave.kernels.text.splitting import MAX_WORDS
 
 OTHER, LETTER, HEBREW_LETTER, NUMERIC, KANA, CONNECTOR, MID_LETTER, MID_NUMBER, MID_BOTH, SINGLE, DOUBLE = range(11)
 IGNORED, BREAK, SPACES, REGIONAL = 11, 12, 13, 14
