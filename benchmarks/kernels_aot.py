@@ -25,7 +25,7 @@ from triton.compiler import ASTSource
 from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
 from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.gated_attention import triton_gated
-from autoclave.kernels.lightning_attention.triton_config import Lrpe, block_width, scan_config
+from autoclave.kernels.lightning_attention.triton_config import Lrpe, Profile, block_width, scan_config
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.linear_cross_entropy.triton_rows import (
     BLOCK,
@@ -38,7 +38,7 @@ from autoclave.kernels.norm.triton_norm import norm_backward_kernel, norm_forwar
 from autoclave.kernels.sglu import triton_product
 
 BUDGET_FILE = Path(__file__).with_name("kernel_budget.json")
-SHARED_BYTES = {80: 166_912, 86: 101_376, 90: 232_448, 100: 232_448}
+PROFILES: dict[int, Profile] = {80: "consumer", 86: "consumer", 90: "hopper", 100: "blackwell"}
 HEADS = 16  # token strides are compile-time constants
 TYPE_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -72,7 +72,7 @@ def scan_variant(
     role: str, dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, arch: int, *, states_only: bool = False
 ) -> Variant:
     """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture."""
-    config = scan_config(dtype, inner, value, lrpe, SHARED_BYTES[arch])
+    config = scan_config(dtype, inner, value, lrpe, PROFILES[arch])
     element = TYPE_NAMES[dtype]
     types = dict.fromkeys(("a_ptr", "b_ptr", "c_ptr", "o_ptr", "x_ptr"), f"*{element}")
     types |= dict.fromkeys(("d_theta_ptr", "state_ptr", "segment_state_ptr", "final_ptr", "decay_ptr"), "*fp32")
@@ -99,6 +99,7 @@ def scan_variant(
         "FAST_PHASES": dtype != torch.float32,
         "SCALED": False,
         "KEEP_MASK": config.keep_mask,
+        "STATE_FIRST": config.state_first,
     }
     if lrpe == 0:
         constants |= {"theta_ptr": None, "offset_ptr": None}
@@ -226,9 +227,7 @@ def over_budget(measured: Resources, allowed: dict[str, int]) -> list[str]:
 def main() -> int:
     """Compile, print, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--arch", type=int, action="append", choices=sorted(SHARED_BYTES), help="default: 80, 86, 90, 100"
-    )
+    parser.add_argument("--arch", type=int, action="append", choices=sorted(PROFILES), help="default: 80, 86, 90, 100")
     parser.add_argument("--match", default="", help="only kernels whose name holds this")
     parser.add_argument("--write-budget", action="store_true")
     arguments = parser.parse_args()
@@ -237,7 +236,7 @@ def main() -> int:
     print(f"triton {triton.__version__}")
     titles = ("sm", "warps", "regs", "spill", "shared", "wgmma", "mma", "tf32")
     print(f"{'kernel':44s}" + "".join(f"{title:>8s}" for title in titles))
-    for arch in arguments.arch or sorted(SHARED_BYTES):
+    for arch in arguments.arch or sorted(PROFILES):
         for variant in all_variants(arch):
             if arguments.match not in variant.name:
                 continue

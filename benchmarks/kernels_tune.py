@@ -45,13 +45,14 @@ def graph_milliseconds(function: Callable[[], object], repeats: int) -> float:
 def candidates(role: str, width: int) -> list[ScanConfig]:
     """Tiles worth trying for a role, the shipped ones among them; wider searches are in docs/kernels.md."""
     if role.endswith("-lrpe"):
-        tiles = [(32, 64, 8, 2), (32, 64, 8, 3), (64, 64, 8, 2), (64, 64, 16, 2), (64, 128, 16, 2)]
+        tiles = [(32, 64, 8, 2), (32, 64, 8, 3), (64, 64, 8, 2), (64, 64, 16, 2)]
         kept = [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
         return [*kept, ScanConfig(32, 64, 8, 3, "ieee"), ScanConfig(64, 64, 8, 2, "ieee")]
     if width > 128:
-        return [ScanConfig(chunk, 64, 8, stages, "ieee") for chunk in (64, 32) for stages in (2, 3)]
-    tiles = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2), (64, 128, 8, 3)]
-    return [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
+        tiles = [(64, 64, 8, 2), (32, 64, 8, 2), (32, 64, 8, 3), (16, 64, 8, 2), (16, 64, 8, 3), (32, 32, 8, 3)]
+        return [ScanConfig(*tile, "ieee", keep_mask=tile[0] < 64) for tile in tiles]
+    tiles = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2)]
+    return [ScanConfig(*tile, "ieee", keep_mask=True, state_first=first) for tile in tiles for first in (True, False)]
 
 
 def make_role(role: str, x: dict[str, torch.Tensor]) -> launch.Role:
@@ -159,7 +160,10 @@ def measure_all(jobs: list[Job], shape: tuple[int, ...], repeats: int) -> list[t
                 role, config, *_ = jobs[done]
                 tiles = f"chunk {config.chunk} block {config.block_value} warps {config.warps} stages {config.stages}"
                 mask = "mask kept" if config.keep_mask else "mask anew"
-                print(f"{role:13s} {tiles} {mask}  {milliseconds:.3f} ms  error {error:.1e} {problem}", flush=True)
+                order = "state first" if config.state_first else "queries first"
+                print(
+                    f"{role:13s} {tiles} {mask} {order}  {milliseconds:.3f} ms  error {error:.1e} {problem}", flush=True
+                )
                 timed.append((jobs[done], milliseconds))
                 done += 1
         except EOFError:

@@ -11,8 +11,8 @@ def lrpe_expand(x: Tensor, theta: Tensor, positions: Tensor) -> Tensor:
     """Encode relative position by LRPE: `x` [M, H, K] becomes `[x cos(phi), x sin(phi)]` [M, H, 2K].
 
     `phi = theta * position`, theta [H, K], positions [M] int64, so q'_t . k'_s = sum_j q_j k_j cos(theta_j (t - s)).
-    Phases are exact products less their whole turns, then float32 (float64 for float64 theta), whatever the dtype of
-    `x`: bfloat16 cannot count past 256, and a phase of 1e5 rounded to float32 is off by 4e-3.
+    Phases are exact products less their whole turns, then float32 (float64 when theta is float64), whatever the dtype
+    of `x`: bfloat16 cannot count past 256, and a phase of 1e5 rounded to float32 is off by 4e-3.
     """
     phases = torch.remainder(positions.double()[:, None, None] * theta.double(), 2 * math.pi)
     phases = phases.to(torch.float64 if theta.dtype == torch.float64 else torch.float32)

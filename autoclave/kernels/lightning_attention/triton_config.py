@@ -8,7 +8,9 @@ import torch
 
 Lrpe = Literal[0, 1, 2]
 
-# A block may use this much shared memory: sm_86 and sm_89 have 99 KB, sm_80 163 KB, sm_90 and sm_100 227 KB.
+# Three profiles: what runs in 99 KB of shared memory a block (sm_80, sm_86, sm_89, sm_120), sm_90, whose matrix units read
+# shared memory (227 KB), and sm_100.
+Profile = Literal["consumer", "hopper", "blackwell"]
 HOPPER_SHARED_BYTES = 200_000
 
 # Packed sequences are cut at multiples of this many tokens, always, so that a sequence's result cannot depend on its pack.
@@ -25,7 +27,8 @@ SPLIT_MICROSECONDS = 8.0
 class ScanConfig:
     """One compiled variant: tokens a chunk, width of the value block, warps, pipeline stages, dot precision for float32.
 
-    `keep_mask` holds the decay mask of a chunk in registers; otherwise each chunk makes it anew.
+    `keep_mask` holds the decay mask of a chunk in registers; otherwise each chunk makes it anew. `state_first` updates the
+    state before the scores are made, without LRPE.
     """
 
     chunk: int
@@ -34,6 +37,7 @@ class ScanConfig:
     stages: int
     precision: str
     keep_mask: bool = False
+    state_first: bool = False
 
 
 def block_width(width: int) -> int:
@@ -41,42 +45,51 @@ def block_width(width: int) -> int:
     return max(16, 1 << (width - 1).bit_length())
 
 
-def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, shared_bytes: int) -> ScanConfig:
-    """The shipped variant for operands of `inner` and `value` channels with `shared_bytes` of shared memory a block.
+def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, profile: Profile) -> ScanConfig:
+    """The shipped variant for operands of `inner` and `value` channels on a card of this profile.
 
-    Two profiles: Hopper and newer, whose matrix units read shared memory, and everything before, in 99 KB. On Hopper a
-    value block narrower than 64 is never used in half precision: Triton 3.6 compiled some of those to kernels that fault
-    or give wrong numbers; narrow heads are padded instead.
+    On Hopper a value block narrower than 64 is never used in half precision: Triton 3.6 compiled some of those to kernels
+    that fault or give wrong numbers; narrow heads are padded instead.
     """
-    block_inner = block_width(inner)
-    large = block_inner > 128
-    wide = shared_bytes >= HOPPER_SHARED_BYTES
+    large = block_width(inner) > 128
     if dtype == torch.float32:
-        # Three products for one: float32 is for parity checks, and the one case that still spills.
-        return ScanConfig(16, 32, 8, 1, "tf32x3") if wide else ScanConfig(16, 16, 4, 1, "tf32x3")
-    if not wide:
-        if large or lrpe == 2:
+        # Plain products, not three of tf32: those hold every operand twice and spill. float32 is for parity.
+        return ScanConfig(16, 16, 8, 1, "ieee")
+    if profile == "consumer":
+        if large or lrpe == 1:
             return ScanConfig(32, 32, 8, 1, "ieee")
-        return ScanConfig(32, 64, 8, 1 if lrpe else 2, "ieee", keep_mask=not lrpe)
+        if lrpe == 2:
+            return ScanConfig(32, 32, 8, 2, "ieee", keep_mask=True)
+        return ScanConfig(32, 64, 8, 2, "ieee", keep_mask=True, state_first=True)
     if lrpe:
-        return ScanConfig(32, 64, 8, 3 if lrpe == 1 else 2, "ieee", keep_mask=True)
+        return ScanConfig(32, 64, 8, 3, "ieee", keep_mask=True)
     if large:
         return ScanConfig(64, 64, 8, 2, "ieee")
-    return ScanConfig(64, 64, 4, 3, "ieee", keep_mask=True)
+    if profile == "hopper":
+        return ScanConfig(64, 64, 4, 3, "ieee", keep_mask=True, state_first=True)
+    return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)
+
+
+def profile_of(capability: int, shared_bytes: int) -> Profile:
+    """The profile of a card by its major compute capability and the shared memory that a block may use, in bytes."""
+    if shared_bytes < HOPPER_SHARED_BYTES:
+        return "consumer"
+    return "hopper" if capability == 9 else "blackwell"
 
 
 @functools.cache
-def device_limits(device_index: int) -> tuple[int, int]:
-    """(streaming multiprocessors, shared memory a block may use in bytes) of a CUDA device."""
+def device_limits(device_index: int) -> tuple[int, Profile]:
+    """(streaming multiprocessors, profile) of a CUDA device."""
     properties = torch.cuda.get_device_properties(device_index)
-    return properties.multi_processor_count, int(properties.shared_memory_per_block_optin)  # type: ignore[attr-defined]
+    shared_bytes = int(properties.shared_memory_per_block_optin)  # type: ignore[attr-defined]
+    return properties.multi_processor_count, profile_of(properties.major, shared_bytes)
 
 
-def limits_of(tensor: torch.Tensor) -> tuple[int, int]:
+def limits_of(tensor: torch.Tensor) -> tuple[int, Profile]:
     """`device_limits` of the tensor's device; an H100's where the kernel is interpreted on a CPU."""
     if tensor.is_cuda:
         return device_limits(tensor.device.index)
-    return 132, 232_448
+    return 132, "hopper"
 
 
 def dense_segment(time: int, programs: int, slots: int, chunk: int) -> int:

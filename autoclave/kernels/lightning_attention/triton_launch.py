@@ -215,6 +215,7 @@ def _launch(
         FAST_PHASES=c.is_cuda and c.dtype != torch.float32,
         SCALED=problem.scale != 1.0,
         KEEP_MASK=config.keep_mask,
+        STATE_FIRST=config.state_first,
         num_warps=config.warps,
         num_stages=config.stages,
     )

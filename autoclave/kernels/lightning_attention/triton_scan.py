@@ -106,6 +106,7 @@ def scan_kernel(
     FAST_PHASES: tl.constexpr,
     SCALED: tl.constexpr,
     KEEP_MASK: tl.constexpr,
+    STATE_FIRST: tl.constexpr,
 ):
     value_blocks: tl.constexpr = (VALUE + BLOCK_VALUE - 1) // BLOCK_VALUE
     program = tl.program_id(0)
@@ -252,53 +253,57 @@ def scan_kernel(
             out_of_state = tl.exp2(log_decay * before)[:, None]
             o_fits = row_fits[:, None] & value_fits[None, :]
 
-        # The order within each case is the one that keeps the fewest registers alive (docs/kernels.md).
+        # Queries first, so that they need not live on; where STATE_FIRST, the order that suits wgmma better (docs/kernels.md).
         if LRPE == LRPE_NONE:
             if WRITE_OUTPUT:
                 o = tl.dot(a, state.to(element), input_precision=PRECISION)
+                if not STATE_FIRST:
+                    scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                    o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
             values = c * into_state.to(element)[:, None]
             state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
-            if WRITE_OUTPUT:
-                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+            if WRITE_OUTPUT:  # noqa: SIM102
+                if STATE_FIRST:
+                    scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                    o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if LRPE == LRPE_INNER:
             state, state_sine = turn(state, state_sine, chunk_cosine[:, None], chunk_sine[:, None])
             values = c * into_state.to(element)[:, None]
             b_half = tl.trans(b * inner_cosine)
+            b_other = tl.trans(b * inner_sine)
             if WRITE_OUTPUT:
                 a_half = a * inner_cosine
                 o = tl.dot(a_half, state.to(element), input_precision=PRECISION)
-            state = tl.dot(b_half, values, state * chunk_decay, input_precision=PRECISION)
-            b_other = tl.trans(b * inner_sine)
-            if WRITE_OUTPUT:
+                square = tl.dot(a_half, b_half, input_precision=PRECISION)
                 a_other = a * inner_sine
                 o = tl.dot(a_other, state_sine.to(element), o, input_precision=PRECISION)
-            state_sine = tl.dot(b_other, values, state_sine * chunk_decay, input_precision=PRECISION)
-            if WRITE_OUTPUT:
-                square = tl.dot(a_half, b_half, input_precision=PRECISION)
                 square = tl.dot(a_other, b_other, square, input_precision=PRECISION)
                 scores = (square * mask).to(element)
                 o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+            state = tl.dot(b_half, values, state * chunk_decay, input_precision=PRECISION)
+            state_sine = tl.dot(b_other, values, state_sine * chunk_decay, input_precision=PRECISION)
 
         if LRPE == LRPE_VALUE:
-            # Absolute phases, made anew three times: cheaper than the registers that would keep them.
-            keys = b * into_state.to(element)[None, :]
+            # Absolute phases, made anew three times: cheaper than the registers that would keep them. Queries first, all
+            # of them, so that they need not live on.
+            if WRITE_OUTPUT:
+                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
+                o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
+            weights = into_state.to(element)[:, None]
             chunk_phase = phase_at(theta, position + start)[None, :]
             phase = local[:, None] * theta[None, :] + chunk_phase
             c_half = c * cosine(phase, FAST_PHASES).to(element)
             if WRITE_OUTPUT:
-                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
                 o_cosine = tl.dot(scores, c_half, o_cosine, input_precision=PRECISION)
-            state = tl.dot(keys, c_half, state * chunk_decay, input_precision=PRECISION)
+            state = tl.dot(b, c_half * weights, state * chunk_decay, input_precision=PRECISION)
             local_again = local + hidden_zero.to(tl.float32)
             phase = local_again[:, None] * theta[None, :] + chunk_phase
             c_half = c * sine(phase, FAST_PHASES).to(element)
             if WRITE_OUTPUT:
-                o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
                 o_sine = tl.dot(scores, c_half, o_sine, input_precision=PRECISION)
-            state_sine = tl.dot(keys, c_half, state_sine * chunk_decay, input_precision=PRECISION)
+            state_sine = tl.dot(b, c_half * weights, state_sine * chunk_decay, input_precision=PRECISION)
             if WRITE_OUTPUT:
                 x = tl.load(
                     x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
