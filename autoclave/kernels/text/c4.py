@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.memory import copy_bytes, kernel, load
+from autoclave.kernels.text.memory import copy_bytes, inlined, kernel, load
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.splitting import scratch, split_range
@@ -42,7 +42,7 @@ _PAIRS, _TABLE, _LETTERS = phrase_tables(
 )
 
 
-@kernel
+@inlined
 def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     r"""Return the bytes of a citation mark at `at` ([12], [], [edit], [citation needed]); 0 for none."""
     inner = at + 1
@@ -57,7 +57,7 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     return 0
 
 
-@kernel
+@inlined
 def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> tuple[int, int]:
     """Return (words between white space, characters of the longest); stops once there are `enough` words."""
     words, longest, length = 0, 0, 0
@@ -74,7 +74,7 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
     return words, longest
 
 
-@kernel
+@inlined
 def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: bool, classes: np.ndarray) -> bool:
     """Say whether the line ends in . ? ! or " (with quote also ') and not in an ellipsis."""
     if trailing:

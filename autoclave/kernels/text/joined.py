@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.memory import copy_bytes, kernel, load, load64, store64
+from autoclave.kernels.text.memory import copy_bytes, inlined, kernel, load, load64, store64
 from autoclave.kernels.text.repeats import share_a_key, table_size
 from autoclave.kernels.text.words import hash_bytes
 
@@ -24,7 +24,7 @@ _MULTIPLIER = np.uint64(0x9FB21C651E98DF25)
 _SHIFT, _32, _1 = np.uint64(29), np.uint64(32), np.uint64(1)
 
 
-@kernel
+@inlined
 def _join(
     data: np.ndarray, start: np.ndarray, end: np.ndarray, word: int, words: int, stream: np.ndarray, places: np.ndarray
 ) -> None:
@@ -47,13 +47,13 @@ def _join(
         stream[at] = 0
 
 
-@kernel
+@inlined
 def _mix(key: np.uint64, letters: np.uint64) -> np.uint64:
     value = (key ^ letters) * _MULTIPLIER
     return value ^ (value >> _SHIFT)
 
 
-@kernel
+@inlined
 def _find_limits(
     words: int,
     stream: np.ndarray,
@@ -115,7 +115,7 @@ def _find_limits(
         short = shared
 
 
-@kernel
+@inlined
 def _joined_duplicates(
     words: int,
     stream: np.ndarray,

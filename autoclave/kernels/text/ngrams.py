@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.joined import LARGEST, PADDING, joined_statistics
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import inlined, kernel, load
 from autoclave.kernels.text.repeats import set_size, share_a_key, table_size
 
 DATATROVE, UNION, DOLMA, CURATOR = 0, 1, 2, 3
@@ -27,7 +27,7 @@ _SHIFT = np.uint64(29)
 _1 = np.uint64(1)
 
 
-@kernel
+@inlined
 def _count_repeats(
     grams: np.ndarray,
     places: np.ndarray,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.memory import kernel, load
+from autoclave.kernels.text.memory import inlined, load
 
 
-@kernel
+@inlined
 def table_size(entries: int) -> int:
     """Return the slots of an open-addressing table for so many entries: twice as many at least, a power of two."""
     size = 4
@@ -19,7 +19,7 @@ def table_size(entries: int) -> int:
     return size
 
 
-@kernel
+@inlined
 def set_size(keys: int) -> int:
     """Return the bytes of a bit set for so many keys: at least 16 bits a key, a power of two."""
     size = 8
@@ -28,7 +28,7 @@ def set_size(keys: int) -> int:
     return size
 
 
-@kernel
+@inlined
 def share_a_key(keys: np.ndarray, total: int, seen: np.ndarray, again: np.ndarray, chosen: np.ndarray) -> int:
     """Fill chosen (int32) with the positions, ascending, whose key another one has, and a few more; return how many.
 

@@ -181,7 +181,7 @@ def split_segments(
     return segments
 
 
-@kernel
+@inlined
 def _ends_with(data: np.ndarray, start: int, stop: int, word: np.ndarray) -> bool:
     """Say whether data[start:stop] ends with the ASCII word, in any case."""
     if stop - start < len(word):
@@ -199,7 +199,7 @@ _READ_MORE = np.frombuffer(b"read more", dtype=np.uint8)
 _READ_MORE_DOTS = np.frombuffer(b"read more..", dtype=np.uint8)
 
 
-@kernel
+@inlined
 def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
     if start == stop:
         return BLANK

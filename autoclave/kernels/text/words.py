@@ -46,7 +46,7 @@ _ALPHA, _ALNUM, _PUNCTUATION, _TERMINAL = (bit.bit_length() - 1 for bit in (ALPH
 _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCTUATION, HASH, ELLIPSIS))
 
 
-@kernel
+@inlined
 def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     """Return the 64-bit hash of data[start:stop] that words, lines and lists of words share."""
     value = _SEED ^ np.uint64(stop - start)
