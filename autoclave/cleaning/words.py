@@ -16,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
-from autoclave.kernels.text import counts, segments, splitting
+from autoclave.kernels.text import counts, ideographs, segments, splitting
 from autoclave.kernels.text import words as kernel
 from autoclave.kernels.text.characters import SPACE, character_tables
-from autoclave.kernels.text.ideographs import build_table
 from autoclave.kernels.text.tokens import exception_table
 from autoclave.kernels.text.unicode_words import split_unicode_words, word_break_table
 
@@ -123,15 +122,17 @@ DICTIONARY_SLOTS = 1 << 18
 
 
 @functools.cache
-def dictionary_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return the Chinese dictionary (assets/chinese_words.txt.zst) as (keys uint64, costs float32)."""
+def dictionary_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the Chinese dictionary (assets/chinese_words.txt.zst) as `kernels.text.ideographs.build_table` has it."""
     packed = files("autoclave").joinpath("assets/chinese_words.txt.zst").read_bytes()
     data = np.frombuffer(zstandard.ZstdDecompressor().decompress(packed), dtype=np.uint8)
     keys = np.zeros(DICTIONARY_SLOTS, dtype=np.uint64)
     costs = np.full(DICTIONARY_SLOTS, np.inf, dtype=np.float32)
-    entries = build_table(data, keys, costs)
+    singles = np.full(1 << 16, ideographs.UNKNOWN_COST, dtype=np.float32)
+    pairs = np.zeros(1 << ideographs.PAIR_BITS - 3, dtype=np.uint8)
+    entries = ideographs.build_table(data, keys, costs, singles, pairs)
     assert entries < 0.7 * DICTIONARY_SLOTS
-    return keys, costs
+    return keys, costs, singles, pairs
 
 
 @functools.cache
@@ -187,10 +188,9 @@ class Scan:
         start, end, chars = (self.empty(room, np.int32) for _ in range(3))
         hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
         offsets = np.empty(len(self) + 1, dtype=np.int64)
-        keys, costs = dictionary_tables()
         count = carry_words(
             before.data, self.data, before.offsets, self.offsets, applies, lines.start, lines.end, lines.offsets,
-            places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), keys, costs,
+            places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), dictionary_tables(),
             old.start, old.end, old.chars, old.hashes, old.flags, old.offsets,
             start, end, chars, hashes, flags, offsets,
         )  # fmt: skip
@@ -268,10 +268,9 @@ class Scan:
             )  # fmt: skip
             kernel.describe_words(self.data, self.classes, 0, count, start, end, chars, hashes, flags)
             return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
-        keys, costs = dictionary_tables()
         count = splitting.split_words(
             self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,
-            _exceptions(), keys, costs, start, end, chars, hashes, flags, offsets,
+            _exceptions(), dictionary_tables(), start, end, chars, hashes, flags, offsets,
         )  # fmt: skip
         return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
 

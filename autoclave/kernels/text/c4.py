@@ -218,8 +218,7 @@ def carry_words(
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
-    dictionary_keys: np.ndarray,
-    dictionary_costs: np.ndarray,
+    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     old_start: np.ndarray,
     old_end: np.ndarray,
     old_chars: np.ndarray,
@@ -256,7 +255,7 @@ def carry_words(
             if line_sizes[line] != line_end[line] - line_start[line]:
                 words = split_range(
                     out, max(place, out_offsets[document]), min(place + line_sizes[line], out_offsets[document + 1]),
-                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary_keys, dictionary_costs, points,
+                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, points,
                     places, pending, costs, steps, start, end, chars, hashes, flags, words,
                 )  # fmt: skip
                 continue

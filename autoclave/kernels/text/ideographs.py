@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import character_width, decode
-from autoclave.kernels.text.memory import inlined, kernel
+from autoclave.kernels.text.memory import inlined, kernel, load
 
 LONGEST_ENTRY = 8
 """Most characters of a dictionary word."""
@@ -20,6 +20,11 @@ _POINT_SEED = np.uint64(0x2545F4914F6CDD1D)
 _POINT_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 _1 = np.uint64(1)
+
+PAIR_BITS = 19
+"""Bits of the hash of two characters: 64 KiB of them, one in twelve set."""
+
+_PAIR_SHIFT = np.uint64(64 - PAIR_BITS)
 
 
 @inlined
@@ -39,11 +44,15 @@ def mix_points(word: str) -> int:
 
 
 @kernel
-def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> int:
+def build_table(
+    data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray, singles: np.ndarray, pairs: np.ndarray
+) -> int:
     """Fill the open-addressing table of a dictionary and of the prefixes of its words; return the number of entries.
 
     data: uint8, lines of a cost in eighths of a bit and words after it, all separated by single spaces; keys: uint64
-    zeros, a power of two of them, at least twice the entries; entry_costs: float32, infinite for prefixes.
+    zeros, a power of two of them, at least twice the entries; entry_costs: float32, infinite for prefixes; singles:
+    float32 [65536], the unknown cost, the cost of a character alone after; pairs: uint8 zeros, the bit set of the two
+    characters that some entry begins with (`PAIR_BITS` bits of their hash).
     """
     mask = np.uint64(len(keys) - 1)
     at, entries, size = 0, 0, len(data)
@@ -54,9 +63,11 @@ def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> 
             at += 1
         while at < size and data[at] != 10:
             at += 1
-            value = np.uint64(0)
+            value, length, point = np.uint64(0), 0, 0
             while at < size and data[at] != 32 and data[at] != 10:
-                value = mix_point(value, decode(data, at))
+                point = decode(data, at)
+                value = mix_point(value, point)
+                length += 1
                 at += character_width(np.int64(data[at]))
                 slot = value & mask
                 while keys[slot] != 0 and keys[slot] != value:
@@ -64,8 +75,13 @@ def build_table(data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray) -> 
                 if keys[slot] == 0:
                     keys[slot], entry_costs[slot] = value, np.inf
                     entries += 1
+                if length == 2:
+                    bit = np.int64(value >> _PAIR_SHIFT)
+                    pairs[bit >> 3] |= 1 << (bit & 7)
                 if at == size or data[at] == 32 or data[at] == 10:
                     entry_costs[slot] = min(entry_costs[slot], np.float32(cost / 8))
+                    if length == 1 and point < len(singles):
+                        singles[point] = min(singles[point], entry_costs[slot])
         at += 1
     return entries
 
@@ -76,8 +92,7 @@ def segment_ideographs(
     places: np.ndarray,
     first: int,
     last: int,
-    keys: np.ndarray,
-    entry_costs: np.ndarray,
+    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     costs: np.ndarray,
     steps: np.ndarray,
     start: np.ndarray,
@@ -86,34 +101,42 @@ def segment_ideographs(
 ) -> int:
     """Emit the most probable split of a run of ideographs under a unigram dictionary (Viterbi from the right).
 
-    keys, entry_costs: an open-addressing table of hashed entries and their prefixes; cost = -log2 probability,
-    infinite for what is only a prefix. A character that is no entry costs as much as the rarest.
+    dictionary: of `build_table`, (keys, entry_costs, singles, pairs); cost = -log2 probability, infinite for what is
+    only a prefix. A character that is no entry costs as much as the rarest. Most neighbours begin no entry, which the
+    small bit set tells without a look at the large table.
     """
+    keys, entry_costs, singles, pairs = dictionary
     mask = np.uint64(len(keys) - 1)
     unknown = np.float32(UNKNOWN_COST)
     costs[last] = 0.0
     for at in range(last - 1, first - 1, -1):
-        best, step = np.float32(np.inf), 1
-        value = np.uint64(0)
-        for length in range(1, min(LONGEST_ENTRY, last - at) + 1):
-            value = mix_point(value, np.int64(points[at + length - 1]))
-            slot = value & mask
-            while keys[slot] != value and keys[slot] != 0:
-                slot = (slot + _1) & mask
-            if keys[slot] == 0:
-                if length == 1:
-                    best = unknown + costs[at + 1]
-                break
-            cost = entry_costs[slot]
-            if length == 1 and cost > unknown:
-                cost = unknown
-            if cost + costs[at + length] < best:
-                best, step = cost + costs[at + length], length
+        point = np.int64(load(points, at))
+        best = (load(singles, point) if point < len(singles) else unknown) + load(costs, at + 1)
+        step = 1
+        if at + 1 < last:
+            value = mix_point(mix_point(np.uint64(0), point), np.int64(load(points, at + 1)))
+            bit = np.int64(value >> _PAIR_SHIFT)
+            if np.int64(load(pairs, bit >> 3)) >> (bit & 7) & 1:
+                longest = min(LONGEST_ENTRY, last - at)
+                length = 2
+                while True:
+                    slot = np.int64(value & mask)
+                    while load(keys, slot) != value and load(keys, slot) != 0:
+                        slot = np.int64((np.uint64(slot) + _1) & mask)
+                    if load(keys, slot) == 0:
+                        break
+                    cost = load(entry_costs, slot) + load(costs, at + length)
+                    if cost < best:
+                        best, step = cost, length
+                    if length == longest:
+                        break
+                    value = mix_point(value, np.int64(load(points, at + length)))
+                    length += 1
         costs[at], steps[at] = best, step
     at = first
     while at < last:
-        step = np.int64(steps[at])
-        start[words], end[words] = places[at], places[at + step]
+        step = np.int64(load(steps, at))
+        start[words], end[words] = load(places, at), load(places, at + step)
         words += 1
         at += step
     return words

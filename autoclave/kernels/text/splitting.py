@@ -23,7 +23,7 @@ from autoclave.kernels.text.characters import (
     decode,
 )
 from autoclave.kernels.text.memory import bytes_below, bytes_equal, inlined, kernel, load, load64, trailing_zeros
-from autoclave.kernels.text.tokens import split_chunk
+from autoclave.kernels.text.tokens import decode_chunk, split_chunk
 from autoclave.kernels.text.words import (
     ASCII_SPACE,
     FIRST_ALNUM,
@@ -174,8 +174,7 @@ def split_range(
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
-    dictionary_keys: np.ndarray,
-    dictionary_costs: np.ndarray,
+    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     points: np.ndarray,
     places: np.ndarray,
     pending: np.ndarray,
@@ -200,6 +199,15 @@ def split_range(
             if new > at:
                 at = new
                 continue
+        if kind >= TOKENS and load(data, at) >= 0xE0 and load(classes, decode(data, at)) & UNSPACED:
+            at, length, seen, mixed = decode_chunk(data, at, stop, MAX_CHUNK, classes, points, places)
+            new = split_chunk(
+                length, seen, mixed, classes, scripts, exceptions, dictionary, points, places, pending, costs, steps,
+                start, end, words,
+            )  # fmt: skip
+            describe_words(data, classes, words, new, start, end, chars, hashes, flags)
+            words = new
+            continue
         begin, some, every, before, rest, length = at, 0, -1, -1, -1, 0
         bits = 0
         first = 0
@@ -285,9 +293,10 @@ def split_range(
             flags[words] = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
             words += 1
             continue
+        _, length, seen, mixed = decode_chunk(data, begin, at, MAX_CHUNK, classes, points, places)
         new = split_chunk(
-            data, begin, at, classes, scripts, exceptions, dictionary_keys, dictionary_costs,
-            points, places, pending, costs, steps, start, end, words,
+            length, seen, mixed, classes, scripts, exceptions, dictionary, points, places, pending, costs, steps,
+            start, end, words,
         )  # fmt: skip
         describe_words(data, classes, words, new, start, end, chars, hashes, flags)
         words = new
@@ -315,8 +324,7 @@ def split_words(
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
-    dictionary_keys: np.ndarray,
-    dictionary_costs: np.ndarray,
+    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     start: np.ndarray,
     end: np.ndarray,
     chars: np.ndarray,
@@ -335,7 +343,7 @@ def split_words(
         document_words[document] = words
         words = split_range(
             data, offsets[document], offsets[document + 1], kind, ascii_classes, classes, scripts, exceptions,
-            dictionary_keys, dictionary_costs, points, places, pending, costs, steps, start, end, chars, hashes,
+            dictionary, points, places, pending, costs, steps, start, end, chars, hashes,
             flags, words,
         )  # fmt: skip
     document_words[len(offsets) - 1] = words

@@ -23,6 +23,7 @@ from autoclave.kernels.text.characters import (
     LOWER,
     MYANMAR,
     QUOTE,
+    SPACE,
     SYMBOL,
     UNSPACED,
     UPPER,
@@ -315,43 +316,27 @@ def _split_spaced(
     return words
 
 
-@kernel
+@inlined
 def _run_kind(script: int) -> int:
     """Return 0 for spaced scripts, and for each script that is not spaced its own number."""
     return script if HAN <= script <= MYANMAR and script != HANGUL else 0
 
 
 @inlined
-def split_chunk(
-    data: np.ndarray,
-    begin: int,
-    stop: int,
-    classes: np.ndarray,
-    scripts: np.ndarray,
-    exceptions: np.ndarray,
-    keys: np.ndarray,
-    entry_costs: np.ndarray,
-    points: np.ndarray,
-    places: np.ndarray,
-    pending: np.ndarray,
-    costs: np.ndarray,
-    steps: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the tokens of the chunk data[begin:stop]; return the new number of words.
+def decode_chunk(
+    data: np.ndarray, at: int, stop: int, longest: int, classes: np.ndarray, points: np.ndarray, places: np.ndarray
+) -> tuple[int, int, int, bool]:
+    """Fill points and places (and where the last ends) of the characters up to white space, at most `longest` of them.
 
-    Ideographs are cut by the dictionary; kana and other unspaced letters stay in runs of one script, because no
-    dictionary of theirs is at hand: a run of hiragana, of katakana, of Thai is one word.
+    Returns (the byte after them, their number, what the chunk contains: DOT, ..., whether it has unspaced letters).
     """
     length, mixed, seen = 0, False, 0
-    at = begin
-    while at < stop:
+    while at < stop and length < longest:
         point = decode(data, at)
         bits = np.int64(load(classes, point))
-        if bits & UNSPACED:
-            mixed = True
+        if bits & SPACE:
+            break
+        mixed = mixed or bits & UNSPACED != 0
         if not bits & ALNUM:
             seen |= INNER
             if point == 0x2E:
@@ -363,17 +348,43 @@ def split_chunk(
         points[length], places[length] = point, at
         at += character_width(np.int64(load(data, at)))
         length += 1
-    places[length] = stop
-    if not mixed:
-        return _split_spaced(points, places, 0, length, classes, exceptions, seen, pending, start, end, words)
+    places[length] = at
+    return at, length, seen, mixed
+
+
+@inlined
+def split_chunk(
+    length: int,
+    seen: int,
+    mixed: bool,
+    classes: np.ndarray,
+    scripts: np.ndarray,
+    exceptions: np.ndarray,
+    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    points: np.ndarray,
+    places: np.ndarray,
+    pending: np.ndarray,
+    costs: np.ndarray,
+    steps: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    words: int,
+) -> int:
+    """Emit the tokens of the chunk that `decode_chunk` gave; return the new number of words.
+
+    Ideographs are cut by the dictionary; kana and other unspaced letters stay in runs of one script, because no
+    dictionary of theirs is at hand: a run of hiragana, of katakana, of Thai is one word.
+    """
     first = 0
     while first < length:
-        kind = _run_kind(np.int64(scripts[points[first]]))
-        last = first + 1
-        while last < length and _run_kind(np.int64(scripts[points[last]])) == kind:
-            last += 1
+        kind, last = 0, length
+        if mixed:
+            kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))))
+            last = first + 1
+            while last < length and _run_kind(np.int64(load(scripts, np.int64(load(points, last))))) == kind:
+                last += 1
         if kind == HAN:
-            words = segment_ideographs(points, places, first, last, keys, entry_costs, costs, steps, start, end, words)
+            words = segment_ideographs(points, places, first, last, dictionary, costs, steps, start, end, words)
         elif kind:
             start[words], end[words] = places[first], places[last]
             words += 1

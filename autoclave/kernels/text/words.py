@@ -42,6 +42,7 @@ _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
 _32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3), np.uint64(64)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
+_F, _3F, _F0, _E0, _16, _24 = (np.uint64(value) for value in (0x0F, 0x3F, 0xF0, 0xE0, 16, 24))
 _ALPHA, _ALNUM, _PUNCTUATION, _TERMINAL = (bit.bit_length() - 1 for bit in (ALPHA, ALNUM, PUNCTUATION, TERMINAL))
 _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCTUATION, HASH, ELLIPSIS))
 
@@ -104,6 +105,20 @@ def word_flags(some: int, every: int, first: int, length: int) -> int:
     return flags | (some >> _ELLIPSIS & 1) * HAS_ELLIPSIS
 
 
+@inlined
+def _ideographs(eight: np.uint64, size: int) -> int:
+    """Return how many characters U+4E00 to U+9FBF the low `size` bytes, at most eight, are; 0 if anything else."""
+    count = 0
+    while size >= 3:
+        point = np.int64(eight & _F) << 12 | np.int64(eight >> _8 & _3F) << 6 | np.int64(eight >> _16 & _3F)
+        if eight & _F0 != _E0 or point < 0x4E00 or point >= 0x9FC0:
+            return 0
+        eight >>= _24
+        size -= 3
+        count += 1
+    return count if size == 0 else 0
+
+
 @kernel
 def describe_words(
     data: np.ndarray,
@@ -117,8 +132,16 @@ def describe_words(
     flags: np.ndarray,
 ) -> None:
     """Fill chars, hashes and flags of the words [first, last) from their spans."""
+    swift = np.int64(len(data)) - 7
     for word in range(first, last):
-        at, stop = np.int64(start[word]), np.int64(end[word])
+        at, stop = np.int64(load(start, word)), np.int64(load(end, word))
+        if at < swift:
+            eight = load64(data, at)
+            count = _ideographs(eight, stop - at) if stop - at <= 8 else 0
+            if count:
+                chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+                hashes[word] = hash_short(eight, stop - at)
+                continue
         hashes[word] = hash_bytes(data, at, stop)
         length, some, every, begins = 0, 0, -1, 0
         while at < stop:
