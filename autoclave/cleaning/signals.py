@@ -47,19 +47,25 @@ def _run_slice(scan: Scan, filters: Sequence[Filter], codes: Sequence[str | None
     columns: Columns = {}
     for chosen in filters:
         measurement = Measurement(codes, chosen.languages)
+        concerned = chosen.languages is None or len(scan) == 0 or measurement.applies.any()
+        seen = scan if concerned else _empty_scan(len(scan))  # what is measured there is masked (`_mask`)
         if chosen.edit is not None:
-            edited = chosen.edit(scan, measurement)
+            edited = chosen.edit(seen, measurement)
             columns.update(edited.signals)
-            scan = edited.scan
+            seen = edited.scan
+            scan = seen if concerned else scan
         if chosen.measure is not None:
-            columns.update(chosen.measure(scan, measurement))
+            columns.update(chosen.measure(seen, measurement))
     return columns, scan
 
 
 def signal_names(filters: Sequence[Filter]) -> list[str]:
     """Return the names of the signals that the filters measure, from a run over an empty document."""
-    empty = Scan(np.zeros(0, dtype=np.uint8), np.zeros(2, dtype=np.int64))
-    return list(_run_slice(empty, filters, [None])[0])
+    return list(_run_slice(_empty_scan(1), filters, [None])[0])
+
+
+def _empty_scan(documents: int) -> Scan:
+    return Scan(np.zeros(0, dtype=np.uint8), np.zeros(documents + 1, dtype=np.int64))
 
 
 def _mask(

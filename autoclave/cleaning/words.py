@@ -50,6 +50,11 @@ class Words:
     flags: np.ndarray
     offsets: np.ndarray
 
+    def shortened(self, count: int) -> Words:
+        """Return the first `count` words; the offsets stay."""
+        spans = self.start[:count], self.end[:count], self.chars[:count]
+        return Words(*spans, self.hashes[:count], self.flags[:count], self.offsets)
+
 
 class Workspace:
     """Memory that the scans of one batch use one after another, so that the system hands out its pages once.
@@ -113,9 +118,21 @@ class Segments:
         return flags
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum of one value a segment over each document, int64."""
-        totals = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-        return totals[self.offsets[1:]] - totals[self.offsets[:-1]]
+        """Return the sum of one value (bool or int32) a segment over each document, int64."""
+        return sums(values, self.offsets)
+
+    def flagged(self, mask: int) -> np.ndarray:
+        """Return how many segments of each document have one of the flags in `mask`, int64."""
+        counts = np.empty(len(self.offsets) - 1, dtype=np.int64)
+        segments.count_flagged(self.flags, mask, self.offsets, counts)
+        return counts
+
+
+def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the sums (int64) of values[offsets[d]:offsets[d + 1]], bool or int32."""
+    totals = np.empty(len(offsets) - 1, dtype=np.int64)
+    segments.sum_values(values.astype(np.int32, copy=False), offsets, totals)
+    return totals
 
 
 DICTIONARY_SLOTS = 1 << 18
@@ -180,22 +197,32 @@ class Scan:
     def carry_words(
         self, before: Scan, applies: np.ndarray, lines: Segments, places: np.ndarray, sizes: np.ndarray
     ) -> None:
-        """Take the tokens of the text before an edit by lines; arguments as `kernels.text.c4.edit_lines` has them."""
+        """Take the tokens from words of the text before an edit; arguments as `kernels.text.c4.edit_lines` has them."""
+        kind = next((kind for kind in ("tokens", "script") if before.has_words(kind)), None)
+        if kind is not None:
+            self._found["words", "tokens"] = self._cut_again(before, kind, applies, lines, places, sizes)
+
+    def _cut_again(
+        self, before: Scan, kind: str, applies: np.ndarray, lines: Segments, places: np.ndarray, sizes: np.ndarray
+    ) -> Words:
         from autoclave.kernels.text.c4 import carry_words
 
-        old = before.words("tokens")
-        room = len(self.data) + 1
-        start, end, chars = (self.empty(room, np.int32) for _ in range(3))
-        hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
-        offsets = np.empty(len(self) + 1, dtype=np.int64)
+        old, new = before.words(kind), self._room()
         count = carry_words(
             before.data, self.data, before.offsets, self.offsets, applies, lines.start, lines.end, lines.offsets,
             places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), dictionary_tables(),
             old.start, old.end, old.chars, old.hashes, old.flags, old.offsets,
-            start, end, chars, hashes, flags, offsets,
+            new.start, new.end, new.chars, new.hashes, new.flags, new.offsets, 0 if kind == "tokens" else kernel.WHOLE,
         )  # fmt: skip
-        found = Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
-        self._found["words", "tokens"] = found
+        return new.shortened(count)
+
+    def _room(self) -> Words:
+        """Return room for all words that the documents can have."""
+        sizes = np.minimum(np.diff(self.offsets), splitting.MAX_WORDS + splitting.MAX_CHUNK)
+        room = int(sizes.sum()) + 1
+        start, end, chars = (self.empty(room, np.int32) for _ in range(3))
+        hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
+        return Words(start, end, chars, hashes, flags, np.empty(len(self) + 1, dtype=np.int64))
 
     def marks(self) -> np.ndarray:
         """Return int64 [documents, 6], the columns of `kernels.text.counts.count_marks`."""
@@ -257,22 +284,24 @@ class Scan:
         return self.once(("duplicates", mode, strip_text, strip, drop_blank), compute)
 
     def _find_words(self, kind: int) -> Words:
-        sizes = np.minimum(np.diff(self.offsets), splitting.MAX_WORDS + splitting.MAX_CHUNK)
-        room = int(sizes.sum()) + 1
-        start, end, chars = (self.empty(room, np.int32) for _ in range(3))
-        hashes, flags = self.empty(room, np.uint64), self.empty(room, np.uint8)
-        offsets = np.empty(len(self) + 1, dtype=np.int64)
+        if kind == kernel.TOKENS and self.has_words("script"):
+            nothing = np.empty(0, dtype=np.int32)
+            lines = Segments(self, nothing, nothing, np.zeros(len(self) + 1, dtype=np.int64))
+            return self._cut_again(self, "script", np.zeros(len(self), dtype=np.bool_), lines, nothing, nothing)
+        new = self._room()
         if kind == kernel.UNICODE_ALNUM:
             count = split_unicode_words(
-                self.data, self.offsets, self.classes, word_break_table(), start, end, offsets
+                self.data, self.offsets, self.classes, word_break_table(), new.start, new.end, new.offsets
             )  # fmt: skip
-            kernel.describe_words(self.data, self.classes, 0, count, start, end, chars, hashes, flags)
-            return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
+            kernel.describe_words(
+                self.data, self.classes, 0, count, new.start, new.end, new.chars, new.hashes, new.flags, 0
+            )
+            return new.shortened(count)
         count = splitting.split_words(
             self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,
-            _exceptions(), dictionary_tables(), start, end, chars, hashes, flags, offsets,
+            _exceptions(), dictionary_tables(), new.start, new.end, new.chars, new.hashes, new.flags, new.offsets,
         )  # fmt: skip
-        return Words(start[:count], end[:count], chars[:count], hashes[:count], flags[:count], offsets)
+        return new.shortened(count)
 
 
 def text_buffer(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:

@@ -197,8 +197,11 @@ def failures(column: pa.Array, bound: Bound) -> list[tuple[np.ndarray, str]]:
 
 def ratio(part: np.ndarray, whole: np.ndarray, empty: float = 0.0) -> np.ndarray:
     """Return part / whole as float32, `empty` where whole is 0; divided in float64."""
-    whole = np.asarray(whole, dtype=np.float64)
-    divided = np.divide(part, whole, out=np.full(whole.shape, empty, dtype=np.float64), where=whole != 0)
+    nothing = whole == 0
+    if not nothing.any():
+        return (part / whole).astype(np.float32)
+    divided = part / np.where(nothing, 1, whole)
+    divided[nothing] = empty
     return divided.astype(np.float32)
 
 

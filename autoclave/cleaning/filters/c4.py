@@ -54,8 +54,7 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
         )  # fmt: skip
         out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
         edited = Scan(out[: offsets[-1]], offsets, scan.workspace)
-        if scan.has_words("tokens"):
-            edited.carry_words(scan, applies, lines, places, sizes)
+        edited.carry_words(scan, applies, lines, places, sizes)
         return Edited(edited, _columns(counts))
 
     bounds = (

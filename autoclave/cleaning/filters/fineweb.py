@@ -37,7 +37,7 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     chars = marks[:, counts.CHARACTERS] - marks[:, counts.NEWLINES]
     return {
         "line_count": count.astype(np.int32),
-        "line_punctuation_ratio": ratio(lines.sums((lines.flags & segments.TERMINAL_END) != 0), count),
+        "line_punctuation_ratio": ratio(lines.flagged(segments.TERMINAL_END), count),
         "short_line_ratio": ratio(lines.sums(lines.chars <= SHORT_LINE), count),
         "repeated_line_character_ratio": ratio(repeated[:, 3], chars),
         "newline_word_ratio": ratio(marks[:, counts.NEWLINES], words),

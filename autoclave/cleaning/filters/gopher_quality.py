@@ -50,7 +50,7 @@ def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: boo
 def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: bool = False) -> np.ndarray:
     """Return the share of segments with a flag per document, float32; 0 where there is none."""
     lines = scan.segments(mode, strip=strip, drop_blank=drop_blank)
-    return ratio(lines.sums((lines.flags & flag) != 0), np.diff(lines.offsets))
+    return ratio(lines.flagged(flag), np.diff(lines.offsets))
 
 
 def _paper(scan: Scan, measurement: Measurement) -> Columns:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.words import Scan, sums
 from autoclave.kernels.text import counts, ngrams, segments
 from autoclave.kernels.text.search import replaced_characters
 
@@ -79,8 +79,7 @@ def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
 
 def _word_chars(scan: Scan, kind: str) -> np.ndarray:
     words = scan.words(kind)
-    sums = np.concatenate([[0], np.cumsum(words.chars, dtype=np.int64)])
-    return sums[words.offsets[1:]] - sums[words.offsets[:-1]]
+    return sums(words.chars, words.offsets)
 
 
 def _union(kind: str, empty: float = 0.0) -> Callable[[Scan, Measurement], Columns]:

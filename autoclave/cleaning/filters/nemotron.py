@@ -47,7 +47,7 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     phrases = scan.empty(len(paragraphs.start), np.int32)
     phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
     lorem = paragraphs.sums((phrases & _LOREM) != 0) > 0
-    unmarked = lines.sums((lines.flags & segments.MARK_END) == 0)
+    unmarked = np.diff(lines.offsets) - lines.flagged(segments.MARK_END)
     longest = np.empty(len(scan), dtype=np.int64)
     counts.longest_words(scan.data, scan.offsets, scan.classes, longest)
     share = ratio(paragraphs.sums((phrases & _BOILERPLATE) != 0), np.diff(paragraphs.offsets))

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
-from autoclave.kernels.text.memory import copy_bytes, inlined, kernel, load
+from autoclave.kernels.text.memory import bytes_below, copy_bytes, count_bits, inlined, kernel, load, load64
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.splitting import scratch, split_range
@@ -23,6 +23,8 @@ COLUMNS = 10
 
 _EDIT = np.frombuffer(b"[edit]", dtype=np.uint8)
 _NEEDED = np.frombuffer(b"[citation needed]", dtype=np.uint8)
+_TOPS, _TOP_BIT, _8, _56 = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(8), np.uint64(56)
+
 HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
 
 
@@ -72,6 +74,21 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
             longest = max(longest, length)
         at += character_width(np.int64(load(data, at)))
     return words, longest
+
+
+@inlined
+def _has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> bool:
+    """Say whether data[start:stop] has at least so many words between white space; ASCII eight bytes at a time."""
+    words, at, before = 0, start, _TOP_BIT
+    while words < enough and at + 8 <= stop:
+        eight = load64(data, at)
+        spaces = bytes_below(eight, 0x21)
+        if eight & _TOPS or bytes_below(eight, 0x20):
+            break
+        words += count_bits(~spaces & (spaces << _8 | before) & _TOPS)
+        before = spaces >> _56
+        at += 8
+    return words >= enough or _count_words(data, start, stop, classes, enough)[0] >= enough
 
 
 @inlined
@@ -134,9 +151,8 @@ def edit_lines(
             first, last = np.int64(start[line]), np.int64(end[line])
             line_places[line] = -1
             counts[document, LINES_IN] += 1
-            words, longest = 0, 0
             if last - first > max_word >= 0:
-                words, longest = _count_words(data, first, last, classes, last - first)
+                longest = _count_words(data, first, last, classes, last - first)[1]
                 if longest > max_word:
                     counts[document, LONG_WORD] += 1
                     continue
@@ -170,10 +186,9 @@ def edit_lines(
                     counts[document, UNPUNCTUATED] += 1
                 else:
                     if removed and keep_empty:
-                        words = _count_words(out, text, size, classes, min_words)[0]
+                        keep = _has_words(out, text, size, classes, min_words)
                     else:
-                        words = _count_words(data, first, last, classes, min_words)[0]
-                    keep = words >= min_words
+                        keep = _has_words(data, first, last, classes, min_words)
                     if not keep:
                         counts[document, FEW_WORDS] += 1
             if keep and found & HAS_LOREM:
@@ -231,10 +246,13 @@ def carry_words(
     hashes: np.ndarray,
     flags: np.ndarray,
     word_offsets: np.ndarray,
+    whole: int,
 ) -> int:
-    """Fill the tokens of the edited text from those of the text before: a line that stayed keeps its tokens.
+    """Fill the tokens of the edited text from words of the text before: a line that stayed keeps its tokens.
 
-    Only lines that lost a citation are cut again. Returns the number of tokens.
+    Only lines that lost a citation are cut again. Words before may also be of the kind SCRIPT (whole: WHOLE, 0 for
+    tokens): then those that are no single token are cut again, and all of the documents that were edited. Returns the
+    number of tokens.
     """
     points, places, pending, costs, steps = scratch()
     words = 0
@@ -244,9 +262,23 @@ def carry_words(
         if not applies[document]:
             shift = out_offsets[document] - offsets[document]
             for old in range(word, last_word):
-                start[words], end[words] = old_start[old] + shift, old_end[old] + shift
-                chars[words], hashes[words], flags[words] = old_chars[old], old_hashes[old], old_flags[old]
-                words += 1
+                first, last = np.int64(load(old_start, old)) + shift, np.int64(load(old_end, old)) + shift
+                if load(old_flags, old) & whole == whole:
+                    start[words], end[words] = first, last
+                    chars[words], hashes[words] = load(old_chars, old), load(old_hashes, old)
+                    flags[words] = load(old_flags, old) & ~whole
+                    words += 1
+                else:
+                    words = split_range(
+                        out, first, last, TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, points,
+                        places, pending, costs, steps, start, end, chars, hashes, flags, words,
+                    )  # fmt: skip
+            continue
+        if whole:
+            words = split_range(
+                out, out_offsets[document], out_offsets[document + 1], TOKENS, ascii_classes, classes, scripts,
+                exceptions, dictionary, points, places, pending, costs, steps, start, end, chars, hashes, flags, words,
+            )  # fmt: skip
             continue
         for line in range(line_offsets[document], line_offsets[document + 1]):
             if line_places[line] < 0:

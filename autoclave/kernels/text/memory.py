@@ -101,11 +101,15 @@ def bytes_below(eight: np.uint64, limit: int) -> np.uint64:
 
 @inlined
 def copy_bytes(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
-    """Copy data[first:last] to out[place:], eight bytes at a time."""
-    while first + 8 <= last:
-        store64(out, place, load64(data, first))
-        first += 8
-        place += 8
+    """Copy data[first:last] to out[place:], eight bytes at a time; the last eight may be written twice."""
+    if last - first >= 8:
+        final = place + last - first - 8
+        while place < final:
+            store64(out, place, load64(data, first))
+            first += 8
+            place += 8
+        store64(out, final, load64(data, last - 8))
+        return
     while first < last:
         out[place] = load(data, first)
         first += 1

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.memory import inlined, kernel, load
+from autoclave.kernels.text.memory import inlined, kernel, load, trailing_zeros
 
 
 @kernel
@@ -76,32 +76,37 @@ _LETTERS = b"etaoinshrdlcumwfgypbvkjxqz"
 def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (pairs, table, letters), what `find_phrases` looks lower-case ASCII phrases up in, each with its bit.
 
-    pairs: uint8 [1024], which two bytes (their low five bits) are worth a look: one rare pair of each phrase; table:
+    pairs: uint64 [1024], for two bytes (their low five bits) the phrases, a bit each, whose rare pair they are; table:
     int32 [phrases, 4]: where the pair ends in the phrase, where the phrase begins in `letters`, its bytes, its bit.
     """
-    pairs, table, letters = np.zeros(1024, dtype=np.uint8), [], b""
-    for phrase, bit in phrases:
+    assert len(phrases) < 64
+    pairs, table, letters = np.zeros(1024, dtype=np.uint64), [], b""
+    for number, (phrase, bit) in enumerate(phrases):
         anchor = 0
         if len(phrase) == 1:
-            pairs[phrase[0] & 31 :: 32] = 1
+            pairs[phrase[0] & 31 :: 32] |= np.uint64(1 << number)
         else:
             rank = [_LETTERS.find(byte) for byte in phrase]
             anchor = max(
                 range(1, len(phrase)), key=lambda at: (min(rank[at - 1 : at + 1]) >= 0, rank[at - 1] + rank[at])
             )
-            pairs[(phrase[anchor - 1] & 31) << 5 | phrase[anchor] & 31] = 1
+            pairs[(phrase[anchor - 1] & 31) << 5 | phrase[anchor] & 31] |= np.uint64(1 << number)
         table.append((anchor, len(letters), len(phrase), bit))
         letters += phrase
     return pairs, np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
 
 
-@kernel
-def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndarray, letters: np.ndarray) -> int:
-    """Return the bits of the phrases that lie in data[start:stop], in any case, their pair ending at `at`."""
+@inlined
+def _phrases_at(
+    data: np.ndarray, at: int, start: int, stop: int, some: np.uint64, table: np.ndarray, letters: np.ndarray
+) -> int:
+    """Return the bits of those of `some` phrases that lie in data[start:stop] with their pair ending at `at`."""
     found = 0
-    for phrase in range(len(table)):
+    while some:
+        phrase = trailing_zeros(some)
+        some &= some - np.uint64(1)
         begin, first, size = at - table[phrase, 0], table[phrase, 1], table[phrase, 2]
-        if begin < start or begin + size > stop or load(data, at) | 0x20 != load(letters, first + at - begin) | 0x20:
+        if begin < start or begin + size > stop:
             continue
         same = 0
         while same < size:
@@ -121,11 +126,22 @@ def find_phrases(
     data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
 ) -> int:
     """Return the bits of all phrases (`phrase_tables`) that data[start:stop] has, in any case."""
-    found, pair = 0, 0
-    for at in range(start, stop):
-        pair = (pair << 5 | np.int64(load(data, at)) & 31) & 1023
-        if load(pairs, pair):
-            found |= _phrases_at(data, at, start, stop, table, letters)
+    found, at, before = 0, start, 0
+    while at < stop:
+        if at + 4 <= stop:
+            first, second = np.int64(load(data, at)) & 31, np.int64(load(data, at + 1)) & 31
+            third, fourth = np.int64(load(data, at + 2)) & 31, np.int64(load(data, at + 3)) & 31
+            some = load(pairs, before << 5 | first) | load(pairs, first << 5 | second)
+            some |= load(pairs, second << 5 | third) | load(pairs, third << 5 | fourth)
+            if some == 0:
+                at, before = at + 4, fourth
+                continue
+        for _ in range(min(stop - at, 4)):
+            last = np.int64(load(data, at)) & 31
+            some = load(pairs, before << 5 | last)
+            if some:
+                found |= _phrases_at(data, at, start, stop, some, table, letters)
+            at, before = at + 1, last
     return found
 
 

@@ -268,6 +268,26 @@ def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: 
         hashes[segment] = hash_bytes(data, first, last)
 
 
+@kernel
+def count_flagged(flags: np.ndarray, mask: int, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with how many segments of document d have one of the flags in `mask`."""
+    for document in range(len(offsets) - 1):
+        count = 0
+        for segment in range(offsets[document], offsets[document + 1]):
+            count += np.int64(load(flags, segment)) & mask != 0
+        out[document] = count
+
+
+@kernel
+def sum_values(values: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with the sum of values[offsets[d]:offsets[d + 1]], int32."""
+    for document in range(len(offsets) - 1):
+        total = 0
+        for place in range(offsets[document], offsets[document + 1]):
+            total += np.int64(load(values, place))
+        out[document] = total
+
+
 @njit(cache=True, nogil=True)
 def count_duplicates(chars: np.ndarray, hashes: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] = (segments, chars, repeated, chars of repeated, members, chars of members).

@@ -32,6 +32,7 @@ from autoclave.kernels.text.words import (
     HAS_OTHER,
     SCRIPT,
     TOKENS,
+    WHOLE,
     describe_words,
     hash_bytes,
     hash_longer,
@@ -126,13 +127,15 @@ def _swift_word(
     hashes: np.ndarray,
     flags: np.ndarray,
     words: int,
+    whole_flag: int,
 ) -> tuple[int, int]:
     """Append an ASCII word between white space that begins with a letter and ends before byte `swift`.
 
     Returns (the byte after the white space, the new number of words); (at, words) where something else is there.
     """
     eight = load64(data, at)
-    if _leading_letters(eight) == 0:
+    letters = _leading_letters(eight)
+    if letters == 0:
         return at, words
     first, second, stop, sharp = eight, np.uint64(0), at, np.uint64(0)
     while True:
@@ -158,9 +161,12 @@ def _swift_word(
         hashes[words] = hash_short(first, size)
     elif size <= 16:
         hashes[words] = hash_longer(first, second, size)
+        letters += _leading_letters(second) if letters == 8 else 0
     else:
         hashes[words] = hash_bytes(data, at, stop)
-    flags[words] = _LETTERS | (HAS_HASH if sharp else 0)
+    cannot = (size == 6) & (first & _LOWEST | _C == _SMALL_C)
+    whole = (letters >= size) & (not cannot)
+    flags[words] = _LETTERS | (sharp != 0) * HAS_HASH | whole * whole_flag
     return stop + 1, words + 1
 
 
@@ -189,13 +195,16 @@ def split_range(
 ) -> int:
     """Append the words of data[at:stop], a document or a line, at index `words`; return the new number of words."""
     limit = words + MAX_WORDS
+    whole_flag = WHOLE if kind == SCRIPT else 0
     swift = min(stop, np.int64(len(data))) - 18
     while at < stop and words < limit:
         if at < swift:
             if kind == TOKENS:
                 new, words = _swift_token(data, at, ascii_classes, start, end, chars, hashes, flags, words)
             else:
-                new, words = _swift_word(data, at, swift, ascii_classes, start, end, chars, hashes, flags, words)
+                new, words = _swift_word(
+                    data, at, swift, ascii_classes, start, end, chars, hashes, flags, words, whole_flag
+                )
             if new > at:
                 at = new
                 continue
@@ -205,7 +214,7 @@ def split_range(
                 length, seen, mixed, classes, scripts, exceptions, dictionary, points, places, pending, costs, steps,
                 start, end, words,
             )  # fmt: skip
-            describe_words(data, classes, words, new, start, end, chars, hashes, flags)
+            describe_words(data, classes, words, new, start, end, chars, hashes, flags, whole_flag)
             words = new
             continue
         begin, some, every, before, rest, length = at, 0, -1, -1, -1, 0
@@ -237,14 +246,12 @@ def split_range(
         if length == 0:
             at += width
             continue
-        whole = kind < TOKENS or (kind == SCRIPT and not some & UNSPACED)
-        if kind == TOKENS and not some & UNSPACED:
-            cannot = length == 6 and load(data, begin) | 0x20 == 0x63
-            whole = length == 1 or (every & ALPHA and not cannot) or every & DECIMAL != 0
-        if whole:
+        cannot = length == 6 and load(data, begin) | 0x20 == 0x63
+        one_token = length == 1 or (every & ALPHA and not cannot) or every & DECIMAL != 0
+        if kind < TOKENS or (not some & UNSPACED and (kind == SCRIPT or one_token)):
             start[words], end[words], chars[words] = begin, at, length
             hashes[words] = hash_bytes(data, begin, at)
-            flags[words] = word_flags(some, every, first, length)
+            flags[words] = word_flags(some, every, first, length) | (whole_flag if one_token else 0)
             words += 1
             continue
         final = np.int64(load(data, at - 1))
@@ -298,7 +305,7 @@ def split_range(
             length, seen, mixed, classes, scripts, exceptions, dictionary, points, places, pending, costs, steps,
             start, end, words,
         )  # fmt: skip
-        describe_words(data, classes, words, new, start, end, chars, hashes, flags)
+        describe_words(data, classes, words, new, start, end, chars, hashes, flags, whole_flag)
         words = new
     return words
 

@@ -36,6 +36,9 @@ HAS_ALPHA, HAS_OTHER, FIRST_ALNUM, SENTENCE_END, ALL_PUNCTUATION, HAS_HASH, HAS_
 """Flags of a word: some str.isalpha character; some character that datatrove does not call punctuation; first
 character str.isalnum; a single sentence-final mark; only category P; contains '#'; contains '…'."""
 
+WHOLE = 128
+"""Flag of words of the kind SCRIPT that are one token as well."""
+
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
@@ -130,8 +133,9 @@ def describe_words(
     chars: np.ndarray,
     hashes: np.ndarray,
     flags: np.ndarray,
+    further: int,
 ) -> None:
-    """Fill chars, hashes and flags of the words [first, last) from their spans."""
+    """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans."""
     swift = np.int64(len(data)) - 7
     for word in range(first, last):
         at, stop = np.int64(load(start, word)), np.int64(load(end, word))
@@ -139,7 +143,7 @@ def describe_words(
             eight = load64(data, at)
             count = _ideographs(eight, stop - at) if stop - at <= 8 else 0
             if count:
-                chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+                chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM | further
                 hashes[word] = hash_short(eight, stop - at)
                 continue
         hashes[word] = hash_bytes(data, at, stop)
@@ -158,4 +162,4 @@ def describe_words(
             every &= bits
             length += 1
         chars[word] = length
-        flags[word] = word_flags(some, every, begins, length)
+        flags[word] = word_flags(some, every, begins, length) | further
