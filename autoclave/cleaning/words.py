@@ -31,7 +31,7 @@ WORD_KINDS = {
 }
 """Names of the ways to cut words, as settings give them; `kernels/text/words.py` defines each."""
 
-SLICE_BYTES = 1 << 19
+SLICE_BYTES = 1 << 20
 """Bytes of text that are measured together: the spans of their words stay near the cache."""
 
 
@@ -63,7 +63,7 @@ class Workspace:
     gave is therefore void once the next slice begins. Arrays above `LARGEST_KEPT` bytes are fresh each time.
     """
 
-    LARGEST_KEPT = 8 << 20
+    LARGEST_KEPT = 16 << 20
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
@@ -256,17 +256,15 @@ class Scan:
         """Return (places int32, widths int32) of line breaks: of all kinds, or of '\\n' only."""
 
         def compute() -> tuple[np.ndarray, np.ndarray]:
-            nothing = np.empty(0, dtype=np.int32)
-            if not universal:
-                places = self.empty(segments.find_newlines(self.data, nothing), np.int32)
-                segments.find_newlines(self.data, places)
-                widths = self.empty(len(places), np.int32)
-                widths.fill(1)
-                return places, widths
-            count = segments.find_line_breaks(self.data, nothing, nothing)
-            places, widths = self.empty(count, np.int32), self.empty(count, np.int32)
-            segments.find_line_breaks(self.data, places, widths)
-            return places, widths
+            places = self.empty(len(self.data), np.int32)
+            if universal:
+                widths = self.empty(len(self.data), np.int32)
+                count = segments.find_line_breaks(self.data, places, widths)
+                return places[:count], widths[:count]
+            count = segments.find_newlines(self.data, places)
+            widths = self.empty(count, np.int32)
+            widths.fill(1)
+            return places[:count], widths
 
         return self.once(("breaks", universal), compute)
 

@@ -40,3 +40,12 @@ def test_memory_is_taken_again_and_large_arrays_are_not_kept() -> None:
     assert workspace.empty(1000, np.int32).__array_interface__["data"] == first.__array_interface__["data"]
     again = workspace.empty(words.Workspace.LARGEST_KEPT + 1, np.uint8)
     assert again.__array_interface__["data"] != large.__array_interface__["data"]
+
+
+def test_tokens_are_kept_where_the_first_line_lost_a_citation() -> None:
+    """The text is stripped after the edit, so that its first line begins before the text at the start of a slice."""
+    text = "[citation needed] Mr. Smith went home.\nHe said so, and slept [12] well."
+    kept = load_filter("c4", {}, "datatrove", "test")
+    alone = run_filters(pa.array([text]), [kept], ["en"])[1]["c4_sentence_count"].to_pylist()
+    after_words = run_filters(pa.array([text]), [load_filter("fineweb", {}, "datatrove", "test"), kept], ["en"])
+    assert alone == after_words[1]["c4_sentence_count"].to_pylist() == [2]

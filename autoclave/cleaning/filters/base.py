@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,11 +42,12 @@ class Measurement:
     languages: Sequence[str | None]
     only: tuple[str, ...] | None = None
 
-    @property
+    @functools.cached_property
     def applies(self) -> np.ndarray:
         """Which documents the filter applies to (bool); an unknown language is no reason against."""
-        wanted = (self.only is None or code is None or code in self.only for code in self.languages)
-        return np.fromiter(wanted, np.bool_, len(self.languages))
+        if self.only is None:
+            return np.ones(len(self.languages), dtype=np.bool_)
+        return np.array([code is None or code in self.only for code in self.languages], dtype=np.bool_)
 
 
 @dataclass(frozen=True)

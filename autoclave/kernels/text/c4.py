@@ -212,7 +212,10 @@ def edit_lines(
                 out[begin + byte] = out[first + byte]
             for line in range(line_offsets[document], line_offsets[document + 1]):
                 if line_places[line] >= 0:
-                    line_places[line] -= first - begin
+                    place = line_places[line] - (first - begin)
+                    stripped = max(begin - place, 0)
+                    line_places[line] = place + stripped
+                    line_sizes[line] = max(line_sizes[line] - stripped, 0)
         size = begin + last - first
     out_offsets[len(offsets) - 1] = size
 

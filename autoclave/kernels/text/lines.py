@@ -7,16 +7,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode
-from autoclave.kernels.text.memory import copy_bytes, kernel, load
+from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode, step_back
+from autoclave.kernels.text.memory import (
+    bytes_below,
+    bytes_equal,
+    copy_bytes,
+    count_bits,
+    inlined,
+    kernel,
+    load,
+    load64,
+)
 from autoclave.kernels.text.search import find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 
 KEEP, DROP, LOOK = 0, 1, 2
 
 _PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
+_TOPS, _TOP_BIT, _NOTHING = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(0)
+_8, _56 = np.uint64(8), np.uint64(56)
 _FOLDED = (0x130, 0x131, 0x17F)
 """Letters that a pattern without case takes for an ASCII i or s."""
+
+
+@inlined
+def _final_letter(data: np.ndarray, first: int, stop: int, classes: np.ndarray) -> int:
+    """Return the last letter, digit or underscore of data[first:stop]; 0 where there is none."""
+    while stop > first:
+        stop = step_back(data, stop)
+        point = decode(data, stop)
+        if load(classes, point) & ALNUM or point == 0x5F:
+            return point
+    return 0
 
 
 @kernel
@@ -29,24 +51,33 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
     for line in range(len(start)):
         first, stop = np.int64(start[line]), np.int64(end[line])
         at = first
-        chars, upper, digits, words, inside = 0, 0, 0, 0, False
-        decimal, final, folded = 0, 0, False
+        chars, upper, digits, words, decimals, apart, folded = 0, 0, 0, 0, 0, _TOP_BIT, False
         while at < stop:
+            if at + 8 <= stop:
+                eight = load64(data, at)
+                controls = bytes_below(eight, 0x20)
+                if eight & _TOPS == 0 and controls == 0:
+                    spaces = bytes_equal(eight, 0x20)
+                    words += count_bits(~spaces & (spaces << _8 | apart) & _TOPS)
+                    apart = spaces >> _56
+                    upper += count_bits(bytes_below(eight, 0x5B) & ~bytes_below(eight, 0x41))
+                    numbers = count_bits(bytes_below(eight, 0x3A) & ~bytes_below(eight, 0x30))
+                    digits += numbers
+                    decimals += numbers
+                    chars += 8
+                    at += 8
+                    continue
             point = decode(data, at)
             bits = np.int64(load(classes, point))
             chars += 1
-            if bits & UPPER:
-                upper += 1
-            if bits & DIGIT:
-                digits += 1
-            decimal |= bits
-            if bits & ALNUM or point == 0x5F:
-                final = point
+            upper += bits & UPPER != 0
+            digits += bits & DIGIT != 0
+            decimals += bits & DECIMAL != 0
             if bits & SPACE:
-                inside = False
-            elif not inside:
-                inside = True
-                words += 1
+                apart = _TOP_BIT
+            else:
+                words += apart != 0
+                apart = _NOTHING
             if point >= 0x80:
                 folded = folded or point in _FOLDED
                 at += character_width(np.int64(load(data, at)))
@@ -58,7 +89,7 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
         if 2 * upper > chars or digits > 0.999999 * chars or words < 2:
             verdict[line] = DROP
         elif words <= 10:
-            counter = decimal & DECIMAL != 0 and final | 0x20 == 0x73
+            counter = decimals > 0 and _final_letter(data, first, stop, classes) | 0x20 == 0x73
             if counter or folded or find_phrases(data, first, stop, _PAIRS, _TABLE, _LETTERS):
                 verdict[line] = LOOK
 

@@ -19,7 +19,6 @@ from autoclave.kernels.text.characters import (
 from autoclave.kernels.text.memory import (
     bytes_below,
     bytes_equal,
-    count_bits,
     inlined,
     kernel,
     load,
@@ -58,12 +57,8 @@ def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> 
 
 @kernel
 def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
-    """Fill where str.splitlines() breaks and the bytes of each break; return how many there are.
-
-    With places of length 0 only counts them.
-    """
+    """Fill where str.splitlines() breaks and the bytes of each break (room for one a byte); return how many."""
     count, at, stop = 0, 0, np.int64(len(data))
-    fill = len(places) > 0
     while at < stop:
         if at + 8 <= stop:
             eight = load64(data, at)
@@ -84,8 +79,7 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
         if width == 0:
             at += 1
             continue
-        if fill:
-            places[count], widths[count] = at, width
+        places[count], widths[count] = at, width
         count += 1
         at += width
     return count
@@ -93,23 +87,18 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
 
 @kernel
 def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
-    """Fill where '\\n' is; return how many there are. With places of length 0 only counts them."""
+    """Fill where '\\n' is (room for one a byte); return how many there are."""
     count, at, stop = 0, 0, np.int64(len(data))
-    fill = len(places) > 0
     while at + 8 <= stop:
         found = bytes_equal(load64(data, at), 10)
-        if fill:
-            while found:
-                places[count] = at + (trailing_zeros(found) >> 3)
-                count += 1
-                found &= found - np.uint64(1)
-        else:
-            count += count_bits(found)
+        while found:
+            places[count] = at + (trailing_zeros(found) >> 3)
+            count += 1
+            found &= found - np.uint64(1)
         at += 8
     while at < stop:
         if load(data, at) == 10:
-            if fill:
-                places[count] = at
+            places[count] = at
             count += 1
         at += 1
     return count
