@@ -331,16 +331,6 @@ def run_stage(out: Path, paths: list[str], workers: int, progress: Any = None, *
 def main() -> None:
     import dedup_scale
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["signatures", "union", "quality", "pipeline", "skew", "growth", "growth-one"])
-    parser.add_argument("--rensa-python", help="a Python with rensa")
-    parser.add_argument("--datatrove-python", help="a Python with datatrove and spacy")
-    default = os.environ.get("AUTOCLAVE_DATA", str(HERE.parent.parent / "shared/data"))
-    parser.add_argument("--data", default=default, help="folder of the labelled sets")
-    parser.add_argument("--documents", type=int, default=50_000)
-    parser.add_argument("--words", type=int, default=150)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    arguments = parser.parse_args()
     commands = {
         "signatures": signatures,
         "union": union,
@@ -348,8 +338,20 @@ def main() -> None:
         "pipeline": dedup_scale.pipeline,
         "skew": dedup_scale.skew,
         "growth": dedup_scale.growth,
+        "growth-write": dedup_scale.growth_write,
         "growth-one": dedup_scale.growth_one,
     }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=list(commands))
+    parser.add_argument("--rensa-python", help="a Python with rensa")
+    parser.add_argument("--datatrove-python", help="a Python with datatrove and spacy")
+    default = os.environ.get("AUTOCLAVE_DATA", str(HERE.parent.parent / "shared/data"))
+    parser.add_argument("--data", default=default, help="folder of the labelled sets")
+    parser.add_argument("--folder", help="the corpus of growth-write and growth-one, which growth calls")
+    parser.add_argument("--documents", type=int, default=50_000)
+    parser.add_argument("--words", type=int, default=150)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    arguments = parser.parse_args()
     commands[arguments.what](arguments)
 
 

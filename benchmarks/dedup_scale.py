@@ -102,18 +102,24 @@ def pipeline(arguments: argparse.Namespace) -> None:
 
 
 class Peaks(Silent):
-    """Notes the peak memory of each phase (Linux: VmHWM, reset at its beginning)."""
+    """Notes the peak memory of each phase (Linux: VmHWM, reset at its beginning) and what is resident after it."""
 
     def __init__(self) -> None:
         self.megabytes: dict[str, float] = {}
+        self.kept: dict[str, float] = {}
+        self.base = _resident("VmRSS")
 
     def begin(self, name: str, total: int) -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
     def end(self, name: str) -> None:
-        status = Path("/proc/self/status").read_text()
-        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        self.megabytes[name.rpartition("/")[2]] = int(peak.split()[1]) / 1024
+        phase = name.rpartition("/")[2]
+        self.megabytes[phase], self.kept[phase] = _resident("VmHWM"), _resident("VmRSS")
+
+
+def _resident(kind: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(kind)).split()[1]) / 1024
 
 
 def growth(arguments: argparse.Namespace) -> None:
@@ -121,16 +127,24 @@ def growth(arguments: argparse.Namespace) -> None:
     print(f"growth: texts of about {arguments.words} words, 30 % planted copies, one worker, 10,000 documents a shard")
     found: dict[str, Any] = {}
     for size in arguments.sizes:
-        script = [sys.executable, str(Path(dedup.__file__)), "growth-one", "--documents", str(size)]
-        answer = subprocess.run([*script, "--words", str(arguments.words)], capture_output=True, text=True, check=True)
-        found = json.loads(answer.stdout.splitlines()[-1])
+        found = _measure_growth(size, arguments.words)
         per_document = f"{found['seconds'] / size * 1e6:.0f} us and {found['storage'] / size:.0f} B of phase files"
         print(f"  {size:,} documents: {found['seconds']:.1f} s, {per_document} a document; idle {found['base']:.0f} MB")
         for phase, seconds in found["phases"].items():
             rate, peak = seconds / size * 1e6, found["peaks"][phase]
-            print(f"    {phase:<12} {seconds:>8.2f} s {rate:>8.1f} us/doc {peak:>8.0f} MB")
+            left = found["kept"][phase]
+            print(f"    {phase:<12} {seconds:>8.2f} s {rate:>8.1f} us/doc {peak:>8.0f} MB, {left:.0f} MB after it")
         sys.stdout.flush()
     extrapolate(found, arguments.sizes[-1], arguments.words)
+
+
+def _measure_growth(size: int, words: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        for what in ("growth-write", "growth-one"):
+            script = [sys.executable, str(Path(dedup.__file__)), what, "--documents", str(size), "--words", str(words)]
+            answer = subprocess.run([*script, "--folder", folder], stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found
 
 
 def extrapolate(found: dict[str, Any], size: int, words: int) -> None:
@@ -153,13 +167,16 @@ def extrapolate(found: dict[str, Any], size: int, words: int) -> None:
     print("    more than 256 files a task are merged first (one more copy of bands and members, not measured here).")
 
 
+def growth_write(arguments: argparse.Namespace) -> None:
+    """Write the corpus of one size, in a process of its own: its memory is not the worker's."""
+    _write_large(Path(arguments.folder), arguments.documents, arguments.words)
+
+
 def growth_one(arguments: argparse.Namespace) -> None:
     """One size, in a process of its own so that its peak memory is its own; prints JSON."""
-    peaks = Peaks()
+    peaks, warm = Peaks(), Peaks()
     with tempfile.TemporaryDirectory() as folder:
-        _write_large(Path(folder, "in"), arguments.documents, arguments.words)
-        paths = sorted(str(path) for path in Path(folder, "in").iterdir())
-        warm = Peaks()
+        paths = sorted(str(path) for path in Path(arguments.folder).iterdir())
         dedup.run_stage(Path(folder, "warm"), paths[:1], 0, warm)
         started = time.perf_counter()
         context = dedup.run_stage(Path(folder, "out"), paths, 0, peaks)
@@ -170,7 +187,7 @@ def growth_one(arguments: argparse.Namespace) -> None:
             file.bytes for phase, done in commits.items() if phase for c in done for file in c.outputs.values()
         )
     answer = {"seconds": seconds, "peaks": peaks.megabytes, "storage": storage, "phases": phases}
-    print(json.dumps(answer | {"base": min(warm.megabytes.values())}))
+    print(json.dumps(answer | {"base": warm.base, "kept": peaks.kept}))
 
 
 def skew(arguments: argparse.Namespace) -> None:

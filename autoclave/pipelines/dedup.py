@@ -215,7 +215,10 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
     if settings.index is not None:
         index = load_index(settings.index, parameters, settings.exact_normalisation, partitions)
         partitions, earlier = index.partitions, index_entries(settings.index, index)
-    partitions = partitions or max(1, (len(context.inputs) + 15) // 16)
+    if partitions is None:
+        size = max(dedup_phases.COPY_BYTES, parameters.bands * dedup_phases.ENTRY_BYTES if parameters else 0)
+        documents = sum(shard.documents for shard in context.inputs)
+        partitions = -(-documents * size // (settings.task_memory_mb << 20)) or 1
     relevant = (
         DedupSettings(  # what signatures depend on: another verification threshold must not sign everything again
             exact=settings.exact,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from autoclave.cleaning.dedup.clusters import cut_components, flatten, unite
 from autoclave.cleaning.dedup.slices import column_numpy, read_slice, write_slices
 from autoclave.corpus.output import ShardOutput
-from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges
+from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, members_of_a_task
 from autoclave.pipelines.dedup_external import find_clusters_externally
 from autoclave.pipelines.dedup_manifest import ROW_BITS, Manifest, read_manifest
 from autoclave.pipelines.stage import ShardTask
@@ -33,7 +33,7 @@ def find_clusters(task: ShardTask, output: ShardOutput) -> None:
     groups = np.bincount(leader, minlength=leader.size)
     near = sizes[label] > groups[leader]  # the component holds more than copies of one text
     roots = np.unique(label[near])
-    part_of_root = _balance(sizes[roots], task.settings.members_per_partition)
+    part_of_root = _balance(sizes[roots], members_of_a_task(task.settings, manifest))
     with output.open("components.arrow") as file:
         write_slices(
             file,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from autoclave.cleaning.dedup.slices import column_numpy, read_slice
 from autoclave.pipelines.dedup_manifest import Manifest
+from autoclave.pipelines.dedup_settings import DedupSettings
 
 COMPONENT_ROWS = pa.schema(
     [
@@ -23,6 +24,26 @@ nobody's)."""
 
 EXACT_ROWS = pa.schema([pa.field("row", pa.uint32()), pa.field("doc_id", pa.binary(16)), pa.field("size", pa.int32())])
 """Documents of groups of exact copies that resemble nothing else: whom they yield to (null: nobody), and the group."""
+
+
+MEMBER_BYTES = 400
+"""Memory of a document in a verification task, beside its shingles."""
+
+SHINGLE_SHARE = 3
+"""Memory of its shingles, as a multiple of its text: 4 bytes a word or CJK character, and copies on the way."""
+
+
+def members_of_a_task(settings: DedupSettings, manifest: Manifest) -> int:
+    """Return how many documents of the corpus's mean size a verification task holds within `task_memory_mb`."""
+    if settings.members_per_partition is not None:
+        return settings.members_per_partition
+    own = [shard for shard in manifest.shards if not shard.indexed]
+    size = MEMBER_BYTES
+    if settings.verify == "jaccard":
+        size += SHINGLE_SHARE * sum(shard.text_bytes for shard in own) // max(1, sum(shard.rows for shard in own))
+    if manifest.parameters is not None and (settings.verify == "signature" or len(own) < len(manifest.shards)):
+        size += 12 * manifest.parameters.num_perm
+    return max(1, (settings.task_memory_mb << 20) // size)
 
 
 def candidate_edges(manifest: Manifest, folder: str, partitions: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from autoclave.cleaning.dedup.external import Spool, external_components, spread
 from autoclave.cleaning.dedup.slices import write_slices
 from autoclave.corpus.output import ShardOutput
-from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, copy_edges
+from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, copy_edges, members_of_a_task
 from autoclave.pipelines.dedup_manifest import ROW_BITS, Manifest
 from autoclave.pipelines.stage import ShardTask
 
@@ -32,7 +32,7 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
     with tempfile.TemporaryDirectory(prefix="autoclave-dedup-") as scratch:
         work = _Work(Path(scratch), manifest, candidates, names, budget)
         labelled, counts = work.label()
-        parts, tasks, largest, components = work.balance(counts, task.settings.members_per_partition)
+        parts, tasks, largest, components = work.balance(counts, members_of_a_task(task.settings, manifest))
         by_shard = work.join_parts(labelled, parts)
         leaders = work.leaders()
         with output.open("components.arrow") as file:

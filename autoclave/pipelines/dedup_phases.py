@@ -21,6 +21,12 @@ from autoclave.pipelines.dedup_manifest import Manifest, pack, read_manifest
 from autoclave.pipelines.dedup_merge import read_slices
 from autoclave.pipelines.stage import ShardTask
 
+ENTRY_BYTES = 48
+"""Memory that a task of the candidates phase needs for a band of a document: as read, sorted, and as edges."""
+
+COPY_BYTES = 160
+"""Memory that it needs, afterwards, for the exact key of a document."""
+
 BANDS = pa.schema([pa.field("key", pa.uint64()), pa.field("row", pa.uint32())])
 EXACT = pa.schema(
     [
@@ -182,19 +188,31 @@ def find_candidates(task: ShardTask, output: ShardOutput) -> None:
     """Join one partition's slices of all shards: buckets become stars of edges, equal texts name their leader."""
     manifest = read_manifest(task.arguments["_manifest"])
     stage, partition = task.folder.rsplit("/phases/", 1)[0], task.arguments["partition"]
-    keys, ids = [], []
-    for batch, places in read_slices(stage, manifest, "bands", partition):
-        keys.append(column_numpy(batch, "key"))
-        ids.append(pack(places, column_numpy(batch, "row")))
-    flat, owner = np.concatenate(keys), np.concatenate(ids)
-    order = np.argsort(flat, kind="stable")  # ids ascend within a key: shards come in order, a key once a shard
-    anchors, members, _ = star_edges(flat[order], owner[order])
-    left, right = unique_edges(anchors, members)
+    left, right = _bucket_edges(stage, manifest, partition)
     with output.open(f"edges/{task.shard}.arrow") as file:
         write_slices(file, EDGES, [edge_batch(left, right)])
     with output.open(f"copies/{task.shard}.arrow") as file:
         write_slices(file, COPIES, [_copies(stage, manifest, partition)])
     output.count("edges", left.size)
+
+
+def _bucket_edges(stage: str, manifest: Manifest, partition: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct edges (uint64 ids) of the buckets of one partition; needs ENTRY_BYTES an entry."""
+    batches = list(read_slices(stage, manifest, "bands", partition))
+    size = sum(batch.num_rows for batch, _ in batches)
+    flat, owner = np.empty(size, np.uint64), np.empty(size, np.uint64)
+    at = 0
+    for batch, places in batches:
+        flat[at : at + batch.num_rows] = column_numpy(batch, "key")
+        owner[at : at + batch.num_rows] = pack(places, column_numpy(batch, "row"))
+        at += batch.num_rows
+    batches.clear()
+    order = np.argsort(flat, kind="stable")  # ids ascend within a key: shards come in order, a key once a shard
+    flat, owner = flat[order], owner[order]
+    del order
+    anchors, members, _ = star_edges(flat, owner)
+    del flat, owner
+    return unique_edges(anchors, members)
 
 
 def _copies(stage: str, manifest: Manifest, partition: int) -> pa.RecordBatch:

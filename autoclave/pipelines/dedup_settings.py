@@ -96,9 +96,12 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     write_index: bool = False
     """Keep what a later run needs for its `index` (about 4 num_perm + 12 bands bytes a document)."""
     partitions: int | None = None
-    """Files' partitions, and so tasks of the reduce phases; default one for 16 shards."""
-    members_per_partition: int = 30_000
-    """Documents that one verification task holds in memory."""
+    """Files' partitions, and so tasks of the reduce phases; default as many as `task_memory_mb` asks for."""
+    members_per_partition: int | None = None
+    """Documents that one verification task holds in memory; default as many as `task_memory_mb` holds."""
+    task_memory_mb: int = 32
+    """Memory that a reduce task needs beside the program. Many documents ask for more of it: tasks and small reads
+    grow with documents squared / task_memory_mb."""
     component_cap: int = 1_000_000
     """Candidate components of more documents are cut into stars: a document and those that share a bucket with it."""
     memory_budget_mb: int = 4096
@@ -109,7 +112,7 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise RecipeError(
                 "dedup: keep: best needs keep_signal, a column of the previous stage's ledger, and only it"
             )
-        for name in ("partitions", "members_per_partition", "component_cap", "memory_budget_mb"):
+        for name in ("partitions", "members_per_partition", "task_memory_mb", "component_cap", "memory_budget_mb"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RecipeError(f"dedup.{name}: {value} must be at least 1")

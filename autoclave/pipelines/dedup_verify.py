@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -146,23 +147,46 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
     output.count("members", count)
 
 
-def _gather(task: ShardTask, manifest: Manifest) -> pa.Table:
-    """All members of one verification task, ordered by (component, preference)."""
+@dataclass(frozen=True)
+class _Gathered:
+    """The documents of one task: table (without shingles) ordered by (component, preference), and the set of each row:
+    hashes uint32 from starts to ends, int64[n] (empty: an equal set is another row's, or none was needed)."""
+
+    table: pa.Table
+    hashes: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+def _gather(task: ShardTask, manifest: Manifest) -> _Gathered:
+    """Read one verification task's members; the shingles are copied once, and their batches freed on the way."""
     stage = task.folder.rsplit("/phases/", 1)[0]
-    batches = [
-        batch for batch, _ in read_slices(stage, manifest, "members", task.arguments["part"], len(manifest.shards))
-    ]
-    table = pa.Table.from_batches(batches, MEMBERS).combine_chunks()
+    narrow = pa.schema([field for field in MEMBERS if field.name != "shingles"])
+    tables, sets, lengths = [], [], [np.zeros(0, np.int64)]
+    for batch, _ in read_slices(stage, manifest, "members", task.arguments["part"], len(manifest.shards)):
+        lists = batch.column("shingles").fill_null([])
+        lengths.append(np.diff(lists.offsets.to_numpy()))
+        sets.append(lists.flatten().to_numpy(zero_copy_only=False).copy())
+        everything = pa.array(np.arange(batch.num_rows))
+        columns = [batch.column(name).take(everything) for name in narrow.names]  # copies: the batch must not live on
+        tables.append(pa.RecordBatch.from_arrays(columns, schema=narrow))
+    ends = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+    starts = ends - np.concatenate(lengths)
+    hashes = np.empty(int(ends[-1]) if ends.size else 0, np.uint32)
+    at = 0
+    while sets:
+        part = sets.pop(0)
+        hashes[at : at + part.size] = part
+        at += part.size
+    table = pa.Table.from_batches(tables, narrow).combine_chunks()
     component, score, ids = (table.column(name).to_numpy() for name in ("component", "score", "id"))
-    return table.take(pa.array(np.lexsort((ids, -score, component)))).combine_chunks()
+    order = np.lexsort((ids, -score, component))
+    return _Gathered(table.take(pa.array(order)).combine_chunks(), hashes, starts[order], ends[order])
 
 
-def _members(table: pa.Table, parameters: MinHashParameters) -> Members:
-    """Turn the rows of distinct texts into what `choose_representatives` reads; equal sets share one."""
-    lists = table.column("shingles").combine_chunks().fill_null([])
-    hashes = np.asarray(lists.flatten().to_numpy(zero_copy_only=False))
-    offsets = np.asarray(lists.offsets.to_numpy()) - lists.offsets[0].as_py() if len(lists) else np.zeros(1, np.int64)
-    starts, ends = offsets[:-1].astype(np.int64), offsets[1:].astype(np.int64)
+def _members(gathered: _Gathered, own: np.ndarray, parameters: MinHashParameters) -> Members:
+    """Turn the rows `own`, of distinct texts, into what `choose_representatives` reads; equal sets share one."""
+    table, starts, ends = gathered.table.take(pa.array(own)), gathered.starts[own], gathered.ends[own]
     keys = table.column("set_key").to_numpy()
     filled = np.flatnonzero(ends > starts)
     known, first = np.unique(keys[filled], return_index=True)
@@ -174,9 +198,9 @@ def _members(table: pa.Table, parameters: MinHashParameters) -> Members:
     signatures = np.zeros((len(table), 0), np.uint32)
     packed = table.column("signature").combine_chunks()
     if packed.null_count < len(packed):
-        signatures = _with_signatures(packed, hashes, starts, ends, parameters)
+        signatures = _with_signatures(packed, gathered.hashes, starts, ends, parameters)
     component = table.column("component").to_numpy()
-    return Members(component, starts, ends, hashes, signatures, table.column("fixed").to_numpy())
+    return Members(component, starts, ends, gathered.hashes, signatures, table.column("fixed").to_numpy())
 
 
 def _with_signatures(
@@ -185,9 +209,11 @@ def _with_signatures(
     """uint32[n, P]: the stored signatures, and those of the sets of documents that came with their shingles."""
     a, b = permutations(parameters.num_perm, parameters.seed, parameters.scheme)
     signatures = sign_hash_sets(hashes, starts, ends, a, b, scheme=parameters.scheme)
-    for row, value in enumerate(packed.to_pylist()):
-        if value is not None:
-            signatures[row] = np.frombuffer(value, np.uint32)
+    given = np.flatnonzero(packed.is_valid().to_numpy(zero_copy_only=False))
+    for first in range(0, given.size, 4096):
+        rows = given[first : first + 4096]
+        joined = b"".join(packed.take(pa.array(rows)).to_pylist())
+        signatures[rows] = np.frombuffer(joined, np.uint32).reshape(rows.size, -1)
     return signatures
 
 
@@ -195,14 +221,14 @@ def verify_part(task: ShardTask, output: ShardOutput) -> None:
     """Decide, for the components of one task, who stays; write the verdicts by shard."""
     manifest = read_manifest(task.arguments["_manifest"])
     settings = task.settings
-    table = _gather(task, manifest)
+    gathered = _gather(task, manifest)
+    table = gathered.table
     ids, leader = table.column("id").to_numpy(), table.column("leader").to_numpy()
     own = np.flatnonzero(ids == leader)
-    texts = table.take(pa.array(own))
     if settings.verify == "off" or manifest.parameters is None:
-        chosen, similarity = first_of_component(texts.column("component").to_numpy())
+        chosen, similarity = first_of_component(table.column("component").to_numpy()[own])
     else:
-        members = _members(texts, manifest.parameters)
+        members = _members(gathered, own, manifest.parameters)
         chosen, similarity = choose_representatives(members, settings.similarity(), manifest.parameters)
     representative = np.empty(ids.size, np.int64)  # positions in the table
     jaccard = np.empty(ids.size, np.float64)

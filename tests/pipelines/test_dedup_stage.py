@@ -21,8 +21,9 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
-from autoclave.pipelines import dedup_clusters, dedup_external, dedup_merge
+from autoclave.pipelines import dedup_clusters, dedup_edges, dedup_external, dedup_merge, dedup_phases
 from autoclave.pipelines.dedup import explain_settings, run_dedup
+from autoclave.pipelines.dedup_manifest import read_manifest
 from autoclave.pipelines.dedup_settings import DedupSettings, MinHashSettings
 from autoclave.pipelines.dedup_substring import group_shards
 from autoclave.pipelines.engine import InProcessEngine, LocalEngine
@@ -173,6 +174,25 @@ def test_output_does_not_depend_on_workers_or_partitions(planted: Any, tmp_path:
     assert outputs(tmp_path / "workers") == expected
     run(tmp_path / "partitions", inputs, partitions=1, members_per_partition=7)
     assert outputs(tmp_path / "partitions") == expected
+
+
+def test_tasks_are_cut_to_the_memory_that_they_may_need(
+    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reduce tasks hold a number of documents that follows from task_memory_mb, whatever the corpus's size."""
+    root, inputs, _, _ = planted
+    for constant in ("ENTRY_BYTES", "COPY_BYTES"):
+        monkeypatch.setattr(dedup_phases, constant, 100 * getattr(dedup_phases, constant))
+    monkeypatch.setattr(dedup_edges, "MEMBER_BYTES", 20_000)
+    context = run(tmp_path / "small", inputs, task_memory_mb=1)
+    documents = sum(shard.documents for shard in inputs)
+    assert len(list(read_commits(context.phase_folder("candidates")))) == -(-documents * 14 * 4800 // (1 << 20))
+    members = [c.counts["members"] for c in read_commits(context.phase_folder("members"))]
+    manifest = read_manifest(context.folder.path("phases/manifest.json"))
+    mean = sum(shard.text_bytes for shard in manifest.shards) // documents
+    limit = (1 << 20) // (20_000 + 3 * mean)
+    assert 1 < len(list(read_commits(context.phase_folder("verify")))) <= -(-sum(members) // limit) + 1
+    assert outputs(tmp_path / "small") == outputs(root / "out")
 
 
 @pytest.mark.parametrize("minhash", [MinHashSettings(), None])

@@ -25,7 +25,7 @@ from autoclave.kernels.text.minhash import permutations, sign_hash_sets
 ALL_PAIRS = 64
 """Components up to this size compare a document with every representative: LSH's misses are found again."""
 
-SIGNATURES_AT_ONCE = 65_536
+SIGNATURES_AT_ONCE = 8192
 """Documents of a large component whose signatures are in memory together; what stays are their band keys."""
 
 BUCKET_REPRESENTATIVES = 8
