@@ -6,6 +6,8 @@
     training_state.safetensors  optimizer moments
     training_state.json       step, settings' fingerprint, counters
 
+Where several processes trained, weights and moments lie in one file a process and an index (sharded.py).
+
 A training folder holds `checkpoints/step-00000100/` and so on, and at its end the last one's config, weights and
 tokenizer at its top, so that the folder itself is a checkpoint to score with and to generate from.
 """
@@ -15,7 +17,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -24,13 +25,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autoclave.errors import CheckpointError
-from autoclave.model.config import ModelConfig, decode_config, encode_config
+from autoclave.model.config import ModelConfig, decode_config
+from autoclave.model.sharded import INDEX_FILE, STATE_STEM, WEIGHTS_STEM, CheckpointReader, file_name
 from autoclave.model.transnormer import TransNormerLLM
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE = file_name(WEIGHTS_STEM, 0, 1)
 TOKENIZER_FILE = "tokenizer.json"
-STATE_TENSORS_FILE = "training_state.safetensors"
+STATE_TENSORS_FILE = file_name(STATE_STEM, 0, 1)
 STATE_FILE = "training_state.json"
 
 
@@ -79,10 +81,25 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 
 
+def model_weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a checkpoint folder, whole, on the CPU, whether one process wrote them or many."""
+    if not (folder / INDEX_FILE).exists():
+        return load_weights(folder / WEIGHTS_FILE)
+    reader = CheckpointReader(folder)
+    return {name: reader.whole(name) for name in sorted(reader.weights)}
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """The files that a checkpoint folder's weights lie in."""
+    if not (folder / INDEX_FILE).exists():
+        return [folder / WEIGHTS_FILE]
+    return sorted(folder.glob("model-*-of-*.safetensors"))
+
+
 def checkpoint_folder(folder: str | Path) -> Path:
     """The folder that holds config.json: `folder` itself, else its newest `checkpoints/step-*`."""
     folder = Path(folder)
-    if (folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file():
+    if (folder / CONFIG_FILE).is_file() and any((folder / name).is_file() for name in (WEIGHTS_FILE, INDEX_FILE)):
         return folder
     latest = latest_checkpoint(folder)
     if latest is None:
@@ -111,7 +128,7 @@ def load_model(folder: str | Path, *, device: str = "cpu", dtype: torch.dtype | 
     config = read_config(folder)
     with torch.device("meta"):
         model = TransNormerLLM(config)
-    assign_weights(model, load_weights(folder / WEIGHTS_FILE), str(folder / WEIGHTS_FILE))
+    assign_weights(model, model_weights(folder), str(folder / WEIGHTS_FILE))
     for name, parameter in model.named_parameters():
         if dtype is not None and parameter.dim() == 2 and not name.endswith("lrpe.theta"):
             parameter.data = parameter.data.to(dtype)
@@ -135,63 +152,10 @@ def assign_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) ->
         parameter.requires_grad_(True)
 
 
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put saved moments back, exactly."""
-    state: dict[Tensor, dict[str, Any]] = {}
-    parameters = dict(model.named_parameters())
-    for flat, value in tensors.items():
-        name, _, key = flat.rpartition("/")
-        if name not in parameters:
-            raise CheckpointError(f"optimizer state names '{name}', which this model does not have")
-        parameter = parameters[name]
-        # AdamW keeps `step` in float32 on the CPU unless fused; moments live beside their parameter.
-        device = parameter.device if key != "step" or parameter.is_cuda else torch.device("cpu")
-        state.setdefault(parameter, {})[key] = value.to(device)
-    optimizer.state.update(state)
-
-
-def save_checkpoint(
-    folder: Path,
-    config: ModelConfig,
-    weights: dict[str, Tensor],
-    moments: dict[str, Tensor],
-    state: TrainingState,
-    *,
-    tokenizer: Path | None = None,
-    keep: int = 2,
-) -> Path:
-    """Write `folder/checkpoints/step-N`, whole or not at all, and remove all but the newest `keep`."""
-    parent = folder / "checkpoints"
-    final = parent / f"step-{state.step:08d}"
-    partial = parent / f".partial-{final.name}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write_atomically(partial / CONFIG_FILE, encode_config(config))
-    save_weights(partial / WEIGHTS_FILE, weights)
-    save_weights(partial / STATE_TENSORS_FILE, moments)
-    write_atomically(partial / STATE_FILE, msgspec.json.format(msgspec.json.encode(state)))
-    if tokenizer is not None:
-        shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
-    if final.exists():
-        shutil.rmtree(final)
-    os.replace(partial, final)
-    remove_old_checkpoints(parent, keep)
-    return final
-
-
-def remove_old_checkpoints(parent: Path, keep: int) -> None:
-    """Keep the newest `keep` (at least one), and remove what a kill left half-written."""
-    for stale in parent.glob(".partial-*"):
-        shutil.rmtree(stale)
-    for old in sorted(parent.glob("step-*"))[: -max(keep, 1)]:
-        # Renamed first, so that a kill during removal leaves no checkpoint that looks whole.
-        doomed = old.with_name(f".partial-{old.name}")
-        os.replace(old, doomed)
-        shutil.rmtree(doomed)
-
-
 def publish(checkpoint: Path, folder: Path) -> None:
-    """Put a checkpoint's weights, tokenizer and config at the top of the training folder (config last)."""
+    """Put a checkpoint's weights, whole, tokenizer and config at the top of the training folder (config last)."""
+    if (checkpoint / INDEX_FILE).exists():
+        save_weights(folder / WEIGHTS_FILE, model_weights(checkpoint))
     for name in (WEIGHTS_FILE, TOKENIZER_FILE, CONFIG_FILE):
         if (checkpoint / name).exists():
             temporary = folder / f".{name}.partial"

@@ -212,7 +212,7 @@ def convert_to_released(source: str | Path, out: str | Path, shard_bytes: int = 
     folder, out = checkpoints.checkpoint_folder(source), Path(out)
     config = checkpoints.read_config(folder)
     released = config_to_released(config)
-    weights = to_released(checkpoints.load_weights(folder / checkpoints.WEIGHTS_FILE))
+    weights = to_released(checkpoints.model_weights(folder))
     out.mkdir(parents=True, exist_ok=True)
     shards = list(_cut(weights, shard_bytes))
     index: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
 from autoclave.errors import RecipeError
+from autoclave.model.config import ModelConfig
 from autoclave.model.sequence_parallel import Carry, cut_stream
-from autoclave.model.tensor_parallel import join_parts, split_model, split_of, take_part
+from autoclave.model.sharded import Piece
+from autoclave.model.tensor_parallel import split_model, split_of
 from autoclave.model.transnormer import Layer, TransNormerLLM
 
 
@@ -138,56 +140,47 @@ class World:
             torch._foreach_mul_([_local(p.grad) for _, p in parameters if p.grad is not None], scale)
         return float(norm)
 
-    def full_weights(self, model: TransNormerLLM) -> dict[str, Tensor]:
-        """Every parameter whole, on rank 0's CPU, nothing elsewhere (all ranks must call)."""
-        return self._collect(((name, p.detach()) for name, p in model.named_parameters()), model)
+    def pieces_of(self, name: str, tensor: Tensor, config: ModelConfig) -> Iterator[Piece]:
+        """The boxes of the whole tensor that this process holds, as views of its memory.
 
-    def _collect(self, tensors: Iterable[tuple[str, Tensor]], model: TransNormerLLM) -> dict[str, Tensor]:
-        """One whole tensor at a time, so that no GPU ever holds them all."""
-        whole: dict[str, Tensor] = {}
-        for name, tensor in tensors:
-            full = self._gather(name, tensor, model) if tensor.dim() else tensor
-            if self.rank == 0:
-                whole[name] = full.cpu()
-        return whole
+        name: a parameter, or one of its moments as `<parameter>/<moment>`; tensor: what the process has of it.
+        """
+        local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+        shape, first = list(tensor.shape), 0
+        if isinstance(tensor, DTensor):  # FSDP2 cuts along the first dimension, as torch.chunk does
+            assert self.shard_mesh is not None
+            share = -(-shape[0] // self.shard_size)
+            first = min(self.shard_mesh.get_local_rank() * share, shape[0])
+        split = split_of(name, config) if self.tensor_size > 1 and local.dim() else None
+        if not local.numel():
+            return
+        if split is None:
+            yield Piece(name, tuple(shape), (first, *[0] * (local.dim() - 1))[: local.dim()], local)
+            return
+        assert self.mesh is not None
+        part, parts = self.mesh["tensor"].get_local_rank(), self.tensor_size
+        whole = tuple(size * parts if at == split.dimension else size for at, size in enumerate(shape))
+        if split.dimension == 1:
+            yield Piece(name, whole, (first, part * shape[1]), local)
+            return
+        block = shape[0] // split.blocks
+        for number in range(split.blocks):
+            start, stop = max(first, number * block), min(first + len(local), (number + 1) * block)
+            if start < stop:
+                row = (number * parts + part) * block + start - number * block
+                yield Piece(name, whole, (row, *[0] * (local.dim() - 1)), local[start - first : stop - first])
 
-    def full_moments(self, model: TransNormerLLM, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """The optimizer's moments whole, as `<parameter>/<moment>`, on rank 0's CPU (all ranks must call)."""
-        states = ((name, optimizer.state.get(parameter, {})) for name, parameter in model.named_parameters())
-        return self._collect(
-            ((f"{name}/{key}", value) for name, state in states for key, value in state.items()), model
-        )
-
-    def shard_moments(self, model: TransNormerLLM, moments: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Whole moments cut as this rank's parameters are."""
-        if self.mesh is None:
-            return moments
-        parameters = dict(model.named_parameters())
-        result = {}
-        for flat, value in moments.items():
-            parameter = parameters[flat.rpartition("/")[0]]
-            split = split_of(flat, model.config)
-            if value.dim() and split is not None and self.tensor_size > 1:
-                value = take_part(value, split, self.mesh["tensor"].get_local_rank(), self.tensor_size)
-            if value.dim() and isinstance(parameter, DTensor):
-                value = distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
-            result[flat] = value
-        return result
+    def writes(self, piece: Piece, config: ModelConfig) -> bool:
+        """Whether this process is the one that writes the piece: of copies, the first process's."""
+        if not piece.shape:
+            return self.rank == 0
+        shared = split_of(piece.name, config) is None
+        return not (shared and self.mesh is not None and self.mesh["tensor"].get_local_rank() > 0)
 
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.mesh is not None:
             dist.barrier()
-
-    def _gather(self, name: str, value: Tensor, model: TransNormerLLM) -> Tensor:
-        if isinstance(value, DTensor):
-            value = value.full_tensor()
-        split = split_of(name, model.config)
-        if self.mesh is None or split is None or self.tensor_size == 1:
-            return value
-        parts = [torch.empty_like(value) for _ in range(self.tensor_size)]
-        dist.all_gather(parts, value.contiguous(), group=self.mesh["tensor"].get_group())
-        return join_parts(parts, split)
 
 
 def _local(gradient: Tensor | None) -> Tensor:

@@ -22,6 +22,9 @@ from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
 from autoclave.model.parallel import World, parallelise
+from autoclave.model.restoring import pieces_to_write, restore
+from autoclave.model.saving import CheckpointSaver, remove_partial_checkpoints
+from autoclave.model.sharded import CheckpointReader
 from autoclave.model.tensorboard import append_event, begin_events
 from autoclave.model.transnormer import TransNormerLLM
 
@@ -112,15 +115,18 @@ def train(
     """
     with cpu_threads(settings.threads):
         trainer = Trainer(config, settings, loader, Path(folder), tokenizer, data_fingerprint)
-        trainer.start(resume)
-        while trainer.state.step < settings.steps:
-            line = trainer.step()
-            if progress is not None:
-                progress(line)
-            every = settings.checkpoint_every
-            if every and trainer.state.step % every == 0 and trainer.state.step < settings.steps:
-                trainer.save()
-        return trainer.finish()
+        try:
+            trainer.start(resume)
+            while trainer.state.step < settings.steps:
+                line = trainer.step()
+                if progress is not None:
+                    progress(line)
+                every = settings.checkpoint_every
+                if every and trainer.state.step % every == 0 and trainer.state.step < settings.steps:
+                    trainer.save()
+            return trainer.finish()
+        finally:
+            trainer.saver.close()
 
 
 class Trainer:
@@ -136,13 +142,15 @@ class Trainer:
         data_fingerprint: str,
     ) -> None:
         self.config, self.settings, self.loader = config, settings, loader
-        self.folder, self.tokenizer = folder, tokenizer
+        self.folder = folder
         kind = resolve_device(settings.device).type
         self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, kind)
         self.device = resolve_device(settings.device)  # only now does this process have its own GPU
         self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
         self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
         self.metrics = MetricsFile(folder / METRICS_FILE)
+        keep = settings.keep_checkpoints
+        self.saver = CheckpointSaver(folder, self.world.rank, self.world.size, keep, tokenizer)
         self.loss = math.nan
         self.skipped_in_a_row = 0
         on_cuda = self.device.type == "cuda"
@@ -156,13 +164,15 @@ class Trainer:
         """Build the model, from the newest checkpoint if there is one and `resume` is set."""
         if not resume and self.world.rank == 0:
             shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        if self.world.rank == 0:
+            remove_partial_checkpoints(self.folder)
+        self.world.barrier()
         latest = checkpoints.latest_checkpoint(self.folder) if resume else None
         model = TransNormerLLM(self.config)
-        moments: dict[str, Tensor] = {}
         if latest is None:
             model.initialise(self.settings.seed)
         else:
-            moments = self.load(model, latest)
+            self.state = self.read_state(latest)
         if self.world.shard_size == 1:  # else FSDP moves a layer at a time and keeps its share only
             model = model.to(self.device)
         self.model = parallelise(
@@ -173,7 +183,8 @@ class Trainer:
             bfloat16=self.bfloat16,
         )
         self.optimizer = make_optimizer(self.model, self.settings.optimizer)
-        checkpoints.restore_optimizer(self.model, self.optimizer, self.world.shard_moments(self.model, moments))
+        if latest is not None:
+            restore(self.world, self.model, self.optimizer, CheckpointReader(latest))
         if self.world.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.metrics.keep_until(self.state.step)
@@ -181,16 +192,14 @@ class Trainer:
                 begin_events(self.folder, self.metrics.read())
         self.clock = time.perf_counter()
 
-    def load(self, model: TransNormerLLM, folder: Path) -> dict[str, Tensor]:
-        """Weights and counters of a checkpoint; returns the optimizer's moments."""
-        self.state = checkpoints.read_training_state(folder)
-        if self.state.fingerprint != self.fingerprint:
+    def read_state(self, folder: Path) -> checkpoints.TrainingState:
+        """The counters of a checkpoint; CheckpointError where it is another run's."""
+        state = checkpoints.read_training_state(folder)
+        if state.fingerprint != self.fingerprint:
             raise CheckpointError(
                 f"{folder}: was trained with other settings, model or data; use another folder, or start anew there"
             )
-        weights = checkpoints.load_weights(folder / checkpoints.WEIGHTS_FILE)
-        checkpoints.assign_weights(model, weights, str(folder / checkpoints.WEIGHTS_FILE))
-        return checkpoints.load_weights(folder / checkpoints.STATE_TENSORS_FILE)
+        return state
 
     def step(self) -> dict[str, Any]:
         """One optimizer step over `accumulation` batches; returns its metrics line."""
@@ -267,27 +276,20 @@ class Trainer:
         return line
 
     def save(self) -> None:
-        """Write a checkpoint of the current step."""
-        weights = self.world.full_weights(self.model)
-        moments = self.world.full_moments(self.model, self.optimizer)
-        if self.world.rank == 0:
-            checkpoints.save_checkpoint(
-                self.folder,
-                self.config,
-                weights,
-                moments,
-                self.state,
-                tokenizer=self.tokenizer,
-                keep=self.settings.keep_checkpoints,
-            )
-        self.world.barrier()
+        """Begin to write a checkpoint of the current step; training may go on at once."""
+        pieces = pieces_to_write(self.world, self.model, self.optimizer)
+        self.saver.save(self.config, pieces, self.state)
 
     def finish(self) -> TrainResult:
         """Write the last checkpoint if it is not there yet, and publish it at the top of the folder."""
+        self.saver.wait()
+        self.world.barrier()
         latest = checkpoints.latest_checkpoint(self.folder)
         if latest is None or checkpoints.read_training_state(latest).step != self.state.step:
             self.world.barrier()
             self.save()
+            self.saver.wait()
+            self.world.barrier()
             latest = checkpoints.latest_checkpoint(self.folder)
         if self.world.rank == 0 and latest is not None:
             checkpoints.publish(latest, self.folder)

@@ -19,7 +19,7 @@ from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError
-from autoclave.model.checkpoint import TOKENIZER_FILE, WEIGHTS_FILE, checkpoint_folder
+from autoclave.model.checkpoint import TOKENIZER_FILE, checkpoint_folder, weights_files
 from autoclave.model.scoring import Scorer
 from autoclave.pipelines.engine import Engine, Resources
 from autoclave.pipelines.stage import DocumentShard, Progress, ShardTask, Silent, StageContext
@@ -64,16 +64,17 @@ def open_scorer(model: str, version: str, device: str, threads: int, pack_tokens
 def model_version(model: str) -> str:
     """xxh3-128 of a checkpoint's weights: a model trained again to the same bits is the same model."""
     state = xxhash.xxh3_128()
-    with open(checkpoint_folder(model) / WEIGHTS_FILE, "rb") as file:
-        while block := file.read(1 << 22):
-            state.update(block)
+    for path in weights_files(checkpoint_folder(model)):
+        with open(path, "rb") as file:
+            while block := file.read(1 << 22):
+                state.update(block)
     return state.hexdigest()
 
 
 def scorer_for(model: str, settings: ScoreSettings) -> Scorer:
     """The scorer for a checkpoint folder under these settings. Raises CheckpointError where it is not one."""
-    weights = (checkpoint_folder(model) / WEIGHTS_FILE).stat()
-    version = f"{weights.st_mtime_ns}:{weights.st_size}"
+    files = [path.stat() for path in weights_files(checkpoint_folder(model))]
+    version = ",".join(f"{file.st_mtime_ns}:{file.st_size}" for file in files)
     return open_scorer(model, version, settings.device, settings.threads, settings.pack_tokens)
 
 
