@@ -256,9 +256,10 @@ class Scan:
         """Return (places int32, widths int32) of line breaks: of all kinds, or of '\\n' only."""
 
         def compute() -> tuple[np.ndarray, np.ndarray]:
-            places = self.empty(len(self.data), np.int32)
+            room = min(len(self.data), segments.MAX_BREAKS)  # more bytes than that are one document
+            places = self.empty(room, np.int32)
             if universal:
-                widths = self.empty(len(self.data), np.int32)
+                widths = self.empty(room, np.int32)
                 count = segments.find_line_breaks(self.data, places, widths)
                 return places[:count], widths[:count]
             count = segments.find_newlines(self.data, places)

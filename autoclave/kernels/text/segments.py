@@ -30,6 +30,9 @@ from autoclave.kernels.text.words import hash_bytes
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
 """How text is cut: text.split("\\n"), text.splitlines(), re.split("\\n+"), split("\\n\\n"), re.split("\\n{2,}")."""
 
+MAX_BREAKS = 1 << 20
+"""Line breaks of one document that are found; what follows is its last line (bounded memory)."""
+
 BULLET_DATATROVE, BULLET_DCLM, BULLET_DOLMA, BULLET_CURATOR = 1, 2, 4, 8
 """Begins, after white space, with • or -; begins with ●•*-; begins with * or -; one of Curator's twelve marks."""
 
@@ -57,9 +60,9 @@ def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> 
 
 @kernel
 def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
-    """Fill where str.splitlines() breaks and the bytes of each break (room for one a byte); return how many."""
-    count, at, stop = 0, 0, np.int64(len(data))
-    while at < stop:
+    """Fill where str.splitlines() breaks and the bytes of each break; return how many, at most len(places)."""
+    count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
+    while at < stop and count < most:
         if at + 8 <= stop:
             eight = load64(data, at)
             look = bytes_below(eight, 0x20) | bytes_equal(eight, 0xC2) | bytes_equal(eight, 0xE2)
@@ -87,16 +90,16 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
 
 @kernel
 def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
-    """Fill where '\\n' is (room for one a byte); return how many there are."""
-    count, at, stop = 0, 0, np.int64(len(data))
-    while at + 8 <= stop:
+    """Fill where '\\n' is; return how many there are, at most len(places)."""
+    count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
+    while at + 8 <= stop and count < most:
         found = bytes_equal(load64(data, at), 10)
-        while found:
+        while found and count < most:
             places[count] = at + (trailing_zeros(found) >> 3)
             count += 1
             found &= found - np.uint64(1)
         at += 8
-    while at < stop:
+    while at < stop and count < most:
         if load(data, at) == 10:
             places[count] = at
             count += 1
