@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.autoclave-installed
-EXTRAS := train,gpu,ray,report,extract,s3,dev
+EXTRAS := train,gpu,ray,report,extract,s3,hf,eval,kenlm,tensorboard,dev
 
 .PHONY: help setup demo check test test-slow bench clean
 
