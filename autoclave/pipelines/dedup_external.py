@@ -72,9 +72,8 @@ class _Work:
     def label(self) -> tuple[Spool, Spool]:
         """Spool (label, node) and (label, nodes of it here), both by label; a component's own label is not listed."""
         labelled, counts = self._spool("labelled", 2), self._spool("counts", 2)
-        edges = sum(len(left) for left, _ in self._all_edges())
         work = self.scratch / "components"
-        for nodes, labels in external_components(self._all_edges(), edges, work, self.budget):
+        for nodes, labels in external_components(self._all_edges(), int(self.bases[-1]), work, self.budget):
             labelled.add(spread(labels, self.partitions), labels, nodes)
             distinct, times = np.unique(labels, return_counts=True)
             counts.add(spread(distinct, self.partitions), distinct, times.astype(np.uint64))

@@ -3,11 +3,12 @@
     PYTHON benchmarks/peers/datatrove_minhash.py signature|stages INPUT_FOLDER WORK_FOLDER WORKERS
 
 INPUT_FOLDER holds *.jsonl with `id` and `text`, one task a file. Prints one line of JSON: seconds, CPU seconds, and,
-after `stages`, the ids that were kept.
+after `stages`, the ids that were kept and the buckets' edges (file, document, file, document).
 """
 
 import json
 import resource
+import struct
 import sys
 import time
 from pathlib import Path
@@ -57,6 +58,8 @@ def main() -> None:
     if mode == "stages":
         lines = (line for path in sorted((work / "kept").glob("*.jsonl")) for line in path.open())
         answer["kept"] = [json.loads(line)["id"] for line in lines]
+        files = sorted((work / "buckets").rglob("*.dups"))
+        answer["edges"] = [edge for path in files for edge in struct.iter_unpack("<4I", path.read_bytes())]
     print(json.dumps(answer))
 
 

@@ -11,6 +11,7 @@ from datasketch.lsh import _optimal_param
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoclave.cleaning.dedup import external
 from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components
 from autoclave.cleaning.dedup.differences import differences, format_differences
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
@@ -224,31 +225,48 @@ def test_group_exact_leads_with_the_preferred_document() -> None:
     assert leads == {0: 2, 2: 2, 4: 2, 1: 1, 3: 1}
 
 
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=120), st.integers(1, 9))
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_external_components_are_networkxs(edges: list[tuple[int, int]], partitions: int) -> None:
-    left, right = (np.array(side, np.uint64) * np.uint64(10**9 + 7) for side in zip(*edges, strict=True))
+def external_labels(batches: list[tuple[np.ndarray, np.ndarray]], nodes: int, width: int) -> np.ndarray:
+    """int64[nodes]: labels found with ranges of `width` nodes."""
+    label = np.arange(nodes)
+    with tempfile.TemporaryDirectory() as folder:
+        for found, labels in external_components(batches, nodes, Path(folder), 2 * external.NODE_BYTES * width):
+            label[found.astype(np.int64)] = labels
+    return label
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=120), st.integers(1, 70))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_external_components_are_networkxs(edges: list[tuple[int, int]], width: int) -> None:
+    left, right = np.array(edges, np.uint64).reshape(-1, 2).T
     batches = [(left[i : i + 7], right[i : i + 7]) for i in range(0, left.size, 7)]
-    with tempfile.TemporaryDirectory() as folder:
-        budget = max(1, left.size * 160 // partitions)
-        found = {
-            node: label
-            for nodes, labels in external_components(batches, left.size, Path(folder), budget)
-            for node, label in zip(nodes.tolist(), labels.tolist(), strict=True)
-        }
-    graph = networkx.Graph(list(zip(left.tolist(), right.tolist(), strict=True)))
+    found = external_labels(batches, 61, width)
+    graph = networkx.Graph(edges)
+    graph.add_nodes_from(range(61))
     expected = {node: min(members) for members in networkx.connected_components(graph) for node in members}
-    assert found == {node: label for node, label in expected.items() if node != label}
+    assert found.tolist() == [expected[node] for node in range(61)]
 
 
-def test_external_components_of_a_long_path() -> None:
-    """The hard case of label propagation: stars need about log n rounds, not n."""
-    order = np.random.default_rng(9).permutation(3000).astype(np.uint64)
-    with tempfile.TemporaryDirectory() as folder:
-        found = list(external_components([(order[:-1], order[1:])], 2999, Path(folder), 2999 * 40))
-    assert len(found) == 4
-    assert sum(nodes.size for nodes, _ in found) == 2999
-    assert all((labels == 0).all() for _, labels in found)
+@pytest.mark.parametrize("kind", ["path", "sparse", "dense", "star"])
+@pytest.mark.parametrize("width", [400, 7000])
+def test_external_components_are_those_of_union_find_and_scipy(kind: str, width: int) -> None:
+    """A shuffled path is the hard case of label propagation, a star that of partitions by node."""
+    from scipy.sparse import coo_matrix, csgraph
+
+    rng, nodes = np.random.default_rng(9), 20_000
+    order = rng.permutation(nodes)
+    left, right = {
+        "path": (order[:-1], order[1:]),
+        "sparse": rng.integers(0, nodes, (2, nodes // 2)),
+        "dense": rng.integers(0, nodes, (2, 4 * nodes)),
+        "star": (order, np.full(nodes, order[0])),
+    }[kind]
+    batches = list(zip(np.array_split(left, 9), np.array_split(right, 9), strict=True))
+    found = external_labels(batches, nodes, width)
+    np.testing.assert_array_equal(found, dense_components(left, right, nodes))
+    graph = coo_matrix((np.ones(left.size), (left, right)), (nodes, nodes))
+    count, peer = csgraph.connected_components(graph, directed=False)
+    assert np.unique(found).size == count
+    assert np.unique(np.stack([found, peer]), axis=1).shape[1] == count
 
 
 @given(st.text(alphabet="ab 中文.\n", max_size=40), st.text(alphabet="ab 中文.\n", max_size=40))
