@@ -25,7 +25,7 @@ def run_filters(
     apply to are null.
     """
     slices: list[Columns] = []
-    pieces: list[tuple[np.ndarray, np.ndarray]] = []
+    sink, sizes = pa.BufferOutputStream(), [np.zeros(1, dtype=np.int64)]
     edits = any(chosen.edit is not None for chosen in filters)
     row = 0
     for scan in scans(text, Workspace()):
@@ -34,13 +34,17 @@ def run_filters(
         columns, scan = _run_slice(scan, filters, codes)
         slices.append(columns)
         if edits:
-            pieces.append((scan.data[: scan.offsets[-1]].copy(), scan.offsets))
+            sink.write(pa.py_buffer(np.ascontiguousarray(scan.data[: scan.offsets[-1]])))
+            sizes.append(np.diff(scan.offsets))
     names = slices[0].keys() if slices else signal_names(filters)
     signals = {}
     for name in names:
         values = np.concatenate([columns[name] for columns in slices]) if slices else np.zeros(0, dtype=np.float32)
         signals[name] = pa.array(values, ARROW_TYPES[values.dtype.name])
-    return (_join(pieces) if edits and slices else text), _mask(signals, filters, languages)
+    if edits and slices:
+        offsets = np.cumsum(np.concatenate(sizes)).astype(np.int32)
+        text = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), sink.getvalue())
+    return text, _mask(signals, filters, languages)
 
 
 def _run_slice(scan: Scan, filters: Sequence[Filter], codes: Sequence[str | None]) -> tuple[Columns, Scan]:
@@ -79,14 +83,6 @@ def _mask(
             column = signals[name]
             signals[name] = pa.array(column.to_numpy(zero_copy_only=False), column.type, mask=outside)
     return signals
-
-
-def _join(pieces: list[tuple[np.ndarray, np.ndarray]]) -> pa.StringArray:
-    """Return one string array over the concatenated slices."""
-    data = np.concatenate([piece for piece, _ in pieces])
-    starts = np.cumsum([0, *(offsets[-1] for _, offsets in pieces)])
-    offsets = np.concatenate([[0], *(part[1:] + start for (_, part), start in zip(pieces, starts, strict=False))])
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))
 
 
 def measure(

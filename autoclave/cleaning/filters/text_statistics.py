@@ -41,10 +41,10 @@ def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def compression_ratio(scan: Scan) -> np.ndarray:
     """Return compressed / original bytes per document with zstd at level 1, float32; 1 for an empty one."""
     compressor = zstandard.ZstdCompressor(level=1, write_content_size=False, write_checksum=False)
-    sizes = np.minimum(np.diff(scan.offsets), LARGEST_COMPRESSED)
+    data, sizes = scan.data.data, np.minimum(np.diff(scan.offsets), LARGEST_COMPRESSED)
     packed = np.fromiter(
         (
-            len(compressor.compress(scan.data[start : start + size].tobytes()))
+            len(compressor.compress(data[start : start + size]))
             for start, size in zip(scan.offsets.tolist(), sizes.tolist(), strict=False)
         ),
         np.int64,

@@ -25,7 +25,7 @@ from autoclave.kernels.text.memory import (
     load64,
     trailing_zeros,
 )
-from autoclave.kernels.text.words import hash_bytes
+from autoclave.kernels.text.words import hash_long
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
 """How text is cut: text.split("\\n"), text.splitlines(), re.split("\\n+"), split("\\n\\n"), re.split("\\n{2,}")."""
@@ -257,7 +257,7 @@ def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: 
     for segment in range(len(start)):
         first, last = np.int64(start[segment]), np.int64(end[segment])
         chars[segment] = count_characters(data, first, last)
-        hashes[segment] = hash_bytes(data, first, last)
+        hashes[segment] = hash_long(data, first, last)
 
 
 @kernel

@@ -137,21 +137,23 @@ def _swift_word(
     letters = _leading_letters(eight)
     if letters == 0:
         return at, words
-    first, second, stop, sharp = eight, np.uint64(0), at, np.uint64(0)
-    while True:
+    first, second, stop = eight, load64(data, at + 8), at
+    final = bytes_below(eight, 0x21) | eight & _TOP
+    sharp = bytes_equal(eight, 0x23)
+    if final == 0:
+        stop, eight = at + 8, second
         final = bytes_below(eight, 0x21) | eight & _TOP
-        sharps = bytes_equal(eight, 0x23)
-        if final:
-            stop += trailing_zeros(final) >> 3
-            sharp |= sharps & (final ^ (final - np.uint64(1)))
-            break
-        sharp |= sharps
-        stop += 8
-        if stop >= swift:
-            return at, words
-        eight = load64(data, stop)
-        if stop == at + 8:
-            second = eight
+        while final == 0:
+            sharp |= bytes_equal(eight, 0x23)
+            stop += 8
+            if stop >= swift:
+                return at, words
+            eight = load64(data, stop)
+            final = bytes_below(eight, 0x21) | eight & _TOP
+        sharp |= bytes_equal(eight, 0x23) & (final ^ (final - np.uint64(1)))
+    else:
+        sharp &= final ^ (final - np.uint64(1))
+    stop += trailing_zeros(final) >> 3
     after = np.int64(load(data, stop))
     if after >= 0x80 or not load(ascii_classes, after) & SPACE:
         return at, words
