@@ -7,13 +7,14 @@ resemble nothing else go through verification like everything else.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.external import Spool, external_components, spread
+from autoclave.cleaning.dedup.external_stars import external_stars, range_width
 from autoclave.cleaning.dedup.slices import write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, copy_edges, members_of_a_task
@@ -31,10 +32,10 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
     budget = task.settings.memory_budget_mb << 20
     with tempfile.TemporaryDirectory(prefix="autoclave-dedup-") as scratch:
         work = _Work(Path(scratch), manifest, candidates, names, budget)
-        labelled, counts = work.label()
+        leaders = work.leaders()
+        labelled, counts, cut = work.label(leaders, task.settings.component_cap)
         parts, tasks, largest, components = work.balance(counts, members_of_a_task(task.settings, manifest))
         by_shard = work.join_parts(labelled, parts)
-        leaders = work.leaders()
         with output.open("components.arrow") as file:
             write_slices(file, COMPONENT_ROWS, work.shard_rows(by_shard, leaders))
     empty = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in EXACT_ROWS], schema=EXACT_ROWS)
@@ -42,6 +43,7 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
         write_slices(file, EXACT_ROWS, (empty for _ in manifest.shards))
     output.count("components", components)
     output.count("largest_component", largest)
+    output.count("components_cut", cut)
     output.count("partitions", tasks)
 
 
@@ -59,23 +61,79 @@ class _Work:
         self.bases = manifest.bases()
         rows = int(self.bases[-1])
         self.partitions = max(1, min(1024, -(-rows * DOCUMENT_BYTES // budget)))
-
-    def _all_edges(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for leaders, members, _ in copy_edges(self.manifest, self.candidates, self.names):
-            yield leaders.astype(np.uint64), members.astype(np.uint64)
-        for left, right in candidate_edges(self.manifest, self.candidates, self.names):
-            yield left.astype(np.uint64), right.astype(np.uint64)
+        self.rows = max(1024, budget // 256)
 
     def _spool(self, name: str, columns: int) -> Spool:
         return Spool(self.scratch / name, self.partitions, columns)
 
-    def label(self) -> tuple[Spool, Spool]:
-        """Spool (label, node) and (label, nodes of it here), both by label; a component's own label is not listed."""
-        labelled, counts = self._spool("labelled", 2), self._spool("counts", 2)
-        work = self.scratch / "components"
-        for nodes, labels in external_components(self._all_edges(), int(self.bases[-1]), work, self.budget):
-            labelled.add(spread(labels, self.partitions), labels, nodes)
-            distinct, times = np.unique(labels, return_counts=True)
+    def _span(self, group: int) -> tuple[int, int]:
+        """(first node, end) of a group of shards."""
+        shards = len(self.manifest.shards)
+        first, end = (-(-g * shards // self.partitions) for g in (group, group + 1))
+        return int(self.bases[first]), int(self.bases[end])
+
+    def _resolve(self, leaders: Spool) -> Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]:
+        """Return what yields the candidate edges between the documents whose texts the ends of each edge repeat."""
+        by_left, by_right, resolved = self._spool("by_left", 2), self._spool("by_right", 2), self._spool("resolved", 2)
+        for left, right in candidate_edges(self.manifest, self.candidates, self.names):
+            by_left.add(self._group(left), left, right)
+        for source, target in ((by_left, by_right), (by_right, resolved)):
+            for group in range(self.partitions):
+                low, end = self._span(group)
+                leader = np.arange(low, end, dtype=np.uint64)
+                copies = leaders.read(group)
+                leader[copies[:, 0].astype(np.int64) - low] = copies[:, 1]
+                for table in source.chunks(group, self.rows):
+                    found = leader[table[:, 0].astype(np.int64) - low]
+                    target.add(self._group(table[:, 1]), table[:, 1], found)
+                source.forget(group)
+
+        def edges() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for group in range(self.partitions):
+                for table in resolved.chunks(group, self.rows):
+                    yield table[:, 0], table[:, 1]
+
+        return edges
+
+    def label(self, leaders: Spool, cap: int) -> tuple[Spool, Spool, int]:
+        """Spool (label, node) and (label, nodes of it here), both by label; a component's own label is not listed.
+
+        Returns them with the number of components that were cut because they had more than `cap` texts.
+        """
+        edges, nodes = self._resolve(leaders), int(self.bases[-1])
+        own, by_node = self._spool("own", 2), self._spool("by_node", 2)
+        for found, labels in external_components(edges(), nodes, self.scratch / "components", self.budget):
+            own.add(spread(labels, self.partitions), labels, found)
+        width = range_width(self.budget)
+        large, cut = Spool(self.scratch / "large", max(1, -(-nodes // width)), 1), 0
+        for p in range(self.partitions):
+            table = own.read(p)
+            labels, inverse, times = np.unique(table[:, 0], return_inverse=True, return_counts=True)
+            big = times + 1 > cap
+            cut += int(np.count_nonzero(big))
+            inside = big[inverse]
+            by_node.add(self._group(table[~inside, 1]), table[~inside, 1], table[~inside, 0])
+            members = np.concatenate([table[inside, 1], labels[big]])
+            large.add((members // np.uint64(width)).astype(np.int64), members)
+        if cut:
+            for found, centres in external_stars(edges(), nodes, large, self.scratch / "stars", self.budget):
+                by_node.add(self._group(found), found, centres)
+        return *self._with_copies(leaders, by_node), cut
+
+    def _with_copies(self, leaders: Spool, by_node: Spool) -> tuple[Spool, Spool]:
+        """Give exact copies the label of the document that they repeat; returns (labelled, counts) by label."""
+        by_leader, labelled, counts = self._spool("by_leader", 2), self._spool("labelled", 2), self._spool("counts", 2)
+        for group in range(self.partitions):
+            copies = leaders.read(group)
+            by_leader.add(self._group(copies[:, 1]), copies[:, 1], copies[:, 0])
+        for group in range(self.partitions):
+            low, end = self._span(group)
+            label = np.arange(low, end, dtype=np.uint64)
+            table, copies = by_node.read(group), by_leader.read(group)
+            label[table[:, 0].astype(np.int64) - low] = table[:, 1]
+            found = np.concatenate([table[:, 1], label[copies[:, 0].astype(np.int64) - low]])
+            labelled.add(spread(found, self.partitions), found, np.concatenate([table[:, 0], copies[:, 1]]))
+            distinct, times = np.unique(found, return_counts=True)
             counts.add(spread(distinct, self.partitions), distinct, times.astype(np.uint64))
         return labelled, counts
 

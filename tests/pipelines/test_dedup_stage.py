@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from autoclave.cleaning.dedup import external, external_stars
 from autoclave.cleaning.dedup.lines import LineSettings
 from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.corpus.commits import read_commit, read_commits
@@ -195,16 +196,25 @@ def test_tasks_are_cut_to_the_memory_that_they_may_need(
     assert outputs(tmp_path / "small") == outputs(root / "out")
 
 
-@pytest.mark.parametrize("minhash", [MinHashSettings(), None])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"minhash": None}, {"verify": "off", "component_cap": 2, "minhash": MinHashSettings(bands=50, rows=2)}],
+)
 def test_components_beyond_the_memory_budget_give_the_same_bytes(
-    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minhash: MinHashSettings | None
+    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
     _, inputs, _, _ = planted
-    run(tmp_path / "memory", inputs, partitions=3, members_per_partition=40, minhash=minhash)
+    common = {"partitions": 3, "members_per_partition": 40} | given
+    memory = run(tmp_path / "memory", inputs, **common)
     monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40)
     monkeypatch.setattr(dedup_external, "DOCUMENT_BYTES", 30_000)
-    run(tmp_path / "disk", inputs, partitions=3, members_per_partition=40, minhash=minhash, memory_budget_mb=1)
+    monkeypatch.setattr(external_stars, "RANGE_NODE_BYTES", 30_000)
+    monkeypatch.setattr(external, "NODE_BYTES", 10_000)
+    disk = run(tmp_path / "disk", inputs, **common, memory_budget_mb=1)
     assert outputs(tmp_path / "disk") == outputs(tmp_path / "memory")
+    cut = "dedup: components cut at component_cap"
+    assert disk.results.get(cut, 0) == memory.results.get(cut, 0)
+    assert "component_cap" not in given or memory.results[cut] > 0
 
 
 def test_merged_shuffle_files_give_the_same_bytes(

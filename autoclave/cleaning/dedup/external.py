@@ -117,7 +117,7 @@ def _pass_down(table: np.ndarray, low: int, parent: np.ndarray, lowest: np.ndarr
     return size
 
 
-def _batched(edges: Iterable[tuple[np.ndarray, np.ndarray]], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batched(edges: Iterable[tuple[np.ndarray, np.ndarray]], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield edges as (larger, smaller) end in batches of about `rows`, without loops."""
     held: list[tuple[np.ndarray, np.ndarray]] = []
     count = 0
@@ -152,7 +152,7 @@ def external_components(
     rows = max(1, memory_bytes // (2 * EDGE_BYTES))
     ranges = max(1, -(-nodes // width))
     waiting, requests, answers = (Spool(folder / name, ranges, 2) for name in ("edges", "requests", "answers"))
-    for high, low_end in _batched(edges, rows):
+    for high, low_end in batched(edges, rows):
         waiting.add((high // width).astype(np.int64), high, low_end)
     for number in reversed(range(ranges)):
         _eliminate(number, width, nodes, rows, waiting, requests, folder)

@@ -11,7 +11,7 @@ from datasketch.lsh import _optimal_param
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoclave.cleaning.dedup import external
+from autoclave.cleaning.dedup import external, external_stars
 from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components
 from autoclave.cleaning.dedup.differences import differences, format_differences
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
@@ -244,6 +244,26 @@ def test_external_components_are_networkxs(edges: list[tuple[int, int]], width: 
     graph.add_nodes_from(range(61))
     expected = {node: min(members) for members in networkx.connected_components(graph) for node in members}
     assert found.tolist() == [expected[node] for node in range(61)]
+
+
+@given(EDGES, st.integers(1, 12), st.integers(1, 45))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_external_stars_are_those_of_memory(edges: list[tuple[int, int]], cap: int, width: int) -> None:
+    left, right = unique_edges(*(np.array(side, np.int64) for side in zip(*edges, strict=True)))
+    expected = dense_components(left, right, 41)
+    sizes = np.bincount(expected, minlength=41)
+    members = np.flatnonzero(sizes[expected] > cap)
+    found = expected.copy()
+    found[members] = members
+    cut_components(expected, left, right, cap)
+    with tempfile.TemporaryDirectory() as folder:
+        large = external.Spool(Path(folder, "large"), -(-41 // width), 1)
+        large.add(members // width, members)
+        memory = external_stars.RANGE_NODE_BYTES * width
+        stars = external_stars.external_stars([(left, right)], 41, large, Path(folder, "stars"), memory)
+        for nodes, centres in stars:
+            found[nodes.astype(np.int64)] = centres
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["path", "sparse", "dense", "star"])
