@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +13,7 @@ import typer
 from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
 
 if TYPE_CHECKING:
+    from autoclave.model.training import TrainResult
     from autoclave.pipelines.train import TrainStageSettings
 
 Checkpoint = Annotated[str, typer.Argument(help="A training folder or a checkpoint folder.")]
@@ -44,6 +47,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on from the newest checkpoint in --out.")
     ] = True,
+    engine: Engine = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes that train together, with --engine ray.")
+    ] = None,
     overrides: Overrides = None,
     seed: Seed = 0,
     json: Json = False,
@@ -54,9 +61,10 @@ def train(
     """
     require_torch("autoclave train")
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.train import train_on_shards
+    from autoclave.model.parallel import leave_process_group
 
     folder, settings, seed = training_request(shards, preset, steps, overrides or [], seed)
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     with TerminalProgress() as progress:
 
         def report(line: dict[str, Any]) -> None:
@@ -64,7 +72,11 @@ def train(
             note = f"{loss}  {line['tokens_per_second']:,.0f} tokens/s"
             progress.update("train", line["step"], settings.steps, note)
 
-        result = train_on_shards(folder, out, settings, seed=seed, resume=resume, progress=report)
+        train_with = trainer(engine, workers, settings.threads, progress.message)
+        result = train_with(folder, out, settings, seed=seed, resume=resume, progress=report if first else None)
+    leave_process_group()
+    if not first:
+        return
     if json:
         import msgspec
 
@@ -72,6 +84,30 @@ def train(
     else:
         typer.echo(f"{result.steps} steps, {result.tokens:,} tokens, loss {result.loss:.4f} nats a token")
         typer.echo(f"checkpoint: {result.folder}")
+
+
+def trainer(
+    engine: str, workers: int | None, threads: int, message: Callable[[str], None]
+) -> Callable[..., TrainResult]:
+    """The function that trains: in this process (one of torchrun's, maybe), or on a Ray cluster, which is joined.
+
+    Raises RecipeError for an unknown engine, or for several local workers.
+    """
+    import functools
+
+    from autoclave.errors import RecipeError
+    from autoclave.pipelines.engine import make_engine
+    from autoclave.pipelines.train import train_on_shards
+
+    if engine == "local":
+        if workers not in (None, 1):
+            raise RecipeError(f"--workers {workers}: run torchrun --nproc-per-node {workers} -m autoclave train ...")
+        return train_on_shards
+    count = workers or 1
+    make_engine(engine, count * threads)
+    from autoclave.pipelines.ray_training import train_on_ray
+
+    return functools.partial(train_on_ray, workers=count, message=message)
 
 
 def training_request(

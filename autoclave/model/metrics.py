@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,22 @@ class MetricsFile:
             except msgspec.DecodeError:
                 break  # torn by a kill; nothing follows it
         return lines
+
+    def last_line(self) -> dict[str, Any] | None:
+        """The last whole line, read from the end of the file; None when there is none."""
+        try:
+            with open(self.path, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 8192))
+                lines = file.read().split(b"\n")[:-1]
+            return msgspec.json.decode(lines[-1]) if lines else None
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def last_step(self) -> int:
+        """The last line's step, 0 when there is none."""
+        line = self.last_line()
+        return 0 if line is None else int(line["step"])
 
     def last_loss(self) -> float:
         """The last finite loss, NaN when there is none."""

@@ -183,6 +183,12 @@ class World:
             dist.barrier()
 
 
+def leave_process_group() -> None:
+    """End this process's part in the group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _local(gradient: Tensor | None) -> Tensor:
     assert gradient is not None
     return gradient.to_local() if isinstance(gradient, DTensor) else gradient
