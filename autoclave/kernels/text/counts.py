@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, SPACE, character_width, count_characters, decode
-from autoclave.kernels.text.memory import bytes_equal, count_bits, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.memory import bytes_equal, count_bits, inlined, kernel, load, load64
 from autoclave.kernels.text.words import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -32,7 +32,7 @@ STOP_SLOTS = 256
 """Slots of the open-addressing table of one stop-word list."""
 
 LENGTHS = 1024
-_1, _TOP, _SLOT = np.uint64(1), np.uint64(0x80), np.uint64(STOP_SLOTS - 1)
+_SLOT = np.uint64(STOP_SLOTS - 1)
 
 _SYMBOLIC = np.zeros(256, dtype=np.uint8)
 _SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[0xE2] = 1
@@ -90,44 +90,67 @@ def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, ou
         out[document] = longest
 
 
+@inlined
+def _dots_begin(data: np.ndarray, at: int) -> np.uint64:
+    """Return which of the eight bytes from `at` on begin '..', '. .' or what looks like '…'; ten must be readable."""
+    eight, second, third = load64(data, at), load64(data, at + 1), load64(data, at + 2)
+    next_dot = bytes_equal(second, 0x2E) | (bytes_equal(second, 32) & bytes_equal(third, 0x2E))
+    return (bytes_equal(eight, 0x2E) & next_dot) | (bytes_equal(eight, 0xE2) & bytes_equal(third, 0xA6))
+
+
+@kernel
+def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]:
+    """Return ('...', '…', '. . .') in data[start:stop], the first and the last without overlap.
+
+    Blocks of 64 bytes without any sign of them, nearly all, are passed over at once.
+    """
+    dots, ellipses, spaced, dots_free, spaced_free, at = 0, 0, 0, start, start, start
+    while at < stop:
+        if at + 66 <= stop:
+            signs = np.uint64(0)
+            for block in range(8):
+                signs |= _dots_begin(data, at + 8 * block)
+            if signs == 0:
+                at += 64
+                continue
+        for place in range(at, min(at + 64, stop)):
+            byte = load(data, place)
+            if byte == 0x2E:
+                if place >= dots_free and place + 2 < stop and data[place + 1] == 0x2E and data[place + 2] == 0x2E:
+                    dots += 1
+                    dots_free = place + 3
+                if (
+                    place >= spaced_free
+                    and place + 4 < stop
+                    and data[place + 1] == 32
+                    and data[place + 2] == 0x2E
+                    and data[place + 3] == 32
+                    and data[place + 4] == 0x2E
+                ):
+                    spaced += 1
+                    spaced_free = place + 5
+            elif byte == 0xE2 and load(data, place + 1) == 0x80 and load(data, place + 2) == 0xA6:
+                ellipses += 1
+        at += 64
+    return dots, ellipses, spaced
+
+
 @kernel
 def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
-        newlines, hashes, dots, ellipses, spaced = 0, 0, 0, 0, 0
-        dots_free, spaced_free, at = start, start, start
+        newlines, hashes, at = 0, 0, start
+        while at + 8 <= stop:
+            eight = load64(data, at)
+            newlines += count_bits(bytes_equal(eight, 10))
+            hashes += count_bits(bytes_equal(eight, 0x23))
+            at += 8
         while at < stop:
-            look = _TOP
-            if at + 8 <= stop:
-                eight = load64(data, at)
-                newlines += count_bits(bytes_equal(eight, 10))
-                hashes += count_bits(bytes_equal(eight, 0x23))
-                look = bytes_equal(eight, 0x2E) | bytes_equal(eight, 0xE2)
-            else:
-                newlines += load(data, at) == 10
-                hashes += load(data, at) == 0x23
-            while look:
-                place = at + (trailing_zeros(look) >> 3)
-                look &= look - _1
-                byte = load(data, place)
-                if byte == 0x2E:
-                    if place >= dots_free and place + 2 < stop and data[place + 1] == 0x2E and data[place + 2] == 0x2E:
-                        dots += 1
-                        dots_free = place + 3
-                    if (
-                        place >= spaced_free
-                        and place + 4 < stop
-                        and data[place + 1] == 32
-                        and data[place + 2] == 0x2E
-                        and data[place + 3] == 32
-                        and data[place + 4] == 0x2E
-                    ):
-                        spaced += 1
-                        spaced_free = place + 5
-                elif byte == 0xE2 and load(data, place + 1) == 0x80 and load(data, place + 2) == 0xA6:
-                    ellipses += 1
-            at += 8 if at + 8 <= stop else 1
+            newlines += load(data, at) == 10
+            hashes += load(data, at) == 0x23
+            at += 1
+        dots, ellipses, spaced = _count_dots(data, start, stop)
         out[document, CHARACTERS] = count_characters(data, start, stop)
         out[document, NEWLINES], out[document, HASHES] = newlines, hashes
         out[document, DOTS], out[document, ELLIPSES], out[document, SPACED_DOTS] = dots, ellipses, spaced
