@@ -38,6 +38,7 @@ train:
   learning_rate: 0.01
   checkpoint_every: 3
 """
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +96,7 @@ def one(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_torchrun_trains_as_one_process(shards: Path, one: Path, tmp_path: Path) -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    result = run([*launcher, *command(shards, tmp_path / "model")])  # one JSON document: one process speaks
+    result = run([*TORCHRUN, *command(shards, tmp_path / "model")])  # one JSON document: one process speaks
     assert result["steps"] == 12
     assert_same_losses(tmp_path / "model", one)
 
@@ -127,7 +127,7 @@ def worker_processes(driver: psutil.Process) -> list[psutil.Process]:
 def test_a_killed_ray_worker_leads_to_a_resume(shards: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'autoclave[ray]'")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(command(shards, whole, steps=150))
+    run([*TORCHRUN, *command(shards, whole, steps=150)])
     arguments = command(shards, killed, "--engine", "ray", "--workers", "2", steps=150)
     with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
         deadline = time.monotonic() + 120
@@ -143,7 +143,7 @@ def test_a_killed_ray_worker_leads_to_a_resume(shards: Path, tmp_path: Path) -> 
     assert at < 150
     assert b"warning: train: a process ended at step" in errors
     assert msgspec.json.decode(out)["steps"] == 150
-    assert_same_losses(killed, whole, steps=150)
+    assert losses(killed) == losses(whole)  # two processes without a break, to the bit
 
 
 def test_several_local_workers_are_torchruns_matter(shards: Path, tmp_path: Path) -> None:
