@@ -3,6 +3,7 @@
     python benchmarks/dedup.py signatures [--rensa-python P] [--datatrove-python P]
     python benchmarks/dedup.py union
     python benchmarks/dedup.py quality [--data DIR]
+    python benchmarks/dedup.py threshold [--data DIR]
     python benchmarks/dedup.py pipeline [--documents 50000] [--words 150] [--datatrove-python P]
     python benchmarks/dedup.py skew [--documents 50000]
     python benchmarks/dedup.py growth [--sizes 10000 100000 1000000] [--words 100]
@@ -355,12 +356,14 @@ def run_stage(out: Path, paths: list[str], workers: int, progress: Any = None, *
 
 
 def main() -> None:
+    import dedup_quality
     import dedup_scale
 
     commands = {
         "signatures": signatures,
         "union": union,
         "quality": quality,
+        "threshold": dedup_quality.threshold,
         "pipeline": dedup_scale.pipeline,
         "skew": dedup_scale.skew,
         "growth": dedup_scale.growth,

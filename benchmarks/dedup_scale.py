@@ -16,10 +16,16 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from autoclave.cleaning.dedup.clusters import dense_components
+from autoclave.cleaning.dedup.minhash import find_preset
 from autoclave.corpus.commits import read_commits
+from autoclave.pipelines.dedup_clusters import DENSE_BYTES
 from autoclave.pipelines.dedup_edges import candidate_edges, copy_edges
 from autoclave.pipelines.dedup_manifest import read_manifest
+from autoclave.pipelines.dedup_phases import ENTRY_BYTES
 from autoclave.pipelines.stage import Silent
+
+EXTERNAL_MB = 16
+"""Budget of the components step when its method by files is measured: a half of what 10^6 documents need in memory."""
 
 PHASES = ("signatures", "candidates", "clusters", "members", "verify", None)
 
@@ -215,23 +221,40 @@ def _measure_growth(size: int, words: int) -> dict[str, Any]:
 
 
 def extrapolate(found: dict[str, Any], size: int, words: int) -> None:
-    """Print what 10^9 and 10^10 documents of the same kind would need, from the largest size measured."""
-    from autoclave.pipelines.dedup_clusters import DENSE_BYTES
-
-    seconds = {phase: value / size for phase, value in found["phases"].items()}
-    serial = seconds.pop("clusters")
-    print(f"  extrapolated from {size:,} documents of about {words} words (measured rates of one core, linear growth):")
-    for documents in (10**9, 10**10):
-        hours = sum(seconds.values()) * documents / 3600
-        alone = serial * documents / 3600
-        memory = DENSE_BYTES * documents / 2**30
-        workers = max(1, round(hours / 10))
-        peak, storage = max(found["peaks"].values()), found["storage"] / size * documents / 1e12
-        print(f"    {documents:.0e} documents: {hours:,.0f} core-hours, {workers:,} workers for 10 hours,", end=" ")
-        print(f"{peak:.0f} MB each; {storage:.1f} TB of phase files;", end=" ")
-        print(f"clusters on one node {alone:.1f} h with {memory:,.0f} GB, or by files within memory_budget_mb")
-    print("    assumes: shards of the same size, 16 shards a partition, copies as planted; texts are read three times;")
-    print("    more than 256 files a task are merged first (one more copy of bands and members, not measured here).")
+    """Print, as a table, what 10^9 and 10^10 documents would need, from the largest size measured."""
+    rates = {phase: seconds / size for phase, seconds in found["phases"].items()}
+    clusters = rates.pop("clusters")
+    bands = find_preset("fineweb").bands
+    print(f"  extrapolated from {size:,} documents of about {words} words:")
+    print(
+        "  | documents | core-hours | workers for 10 h | MB each | tasks a reduce phase | TB of phase files |", end=""
+    )
+    print(" clusters in memory | by files: hours, memory, TB of scratch |")
+    for documents, task_mb in ((10**9, 1024), (10**10, 4096)):
+        hours = sum(rates.values()) * documents / 3600
+        program = found["peaks"]["signatures"]
+        tasks = documents * bands * ENTRY_BYTES // (task_mb << 20)
+        memory = f"{clusters * documents / 3600:.1f} h, {DENSE_BYTES * documents / 1e9:,.0f} GB"
+        scratch = (48 * found["edges"] / size + 120) * documents / 1e12
+        external = f"{found['external'] / size * documents / 3600:.1f} h, 4 GB, {scratch:.1f} TB"
+        storage = found["storage"] / size * documents / 1e12
+        print(
+            f"  | {documents:.0e} | {hours:,.0f} | {max(1, round(hours / 10)):,} | {program + task_mb:,.0f} |", end=""
+        )
+        print(f" {tasks:,} (task_memory_mb {task_mb}) | {storage:.1f} | {memory} | {external} |")
+    print(f"  {found['edges'] / size:.2f} edges a document; clusters by files, {EXTERNAL_MB} MB: ", end="")
+    print(f"{found['external']:.1f} s, peak {found['external_peak']:.0f} MB")
+    print("    core-hours: all phases but clusters at the rate of one core of this machine, time linear in documents;")
+    print(
+        "    MB: the program as measured and task_memory_mb; phase files: bytes a document as measured; clusters: one"
+    )
+    print(
+        f"    core, {DENSE_BYTES} bytes a document in memory, or at the rate of the files' method; scratch: 48 bytes an"
+    )
+    print(
+        "    edge and 120 a document; texts, copies and shard sizes like these. Not in it: merging where a task would"
+    )
+    print("    read more than 256 files (one more copy of bands and members), and a network that is slower than disks.")
 
 
 def growth_write(arguments: argparse.Namespace) -> None:
@@ -250,10 +273,15 @@ def growth_one(arguments: argparse.Namespace) -> None:
         seconds = time.perf_counter() - started
         commits = {phase: list(read_commits(context.phase_folder(phase))) for phase in PHASES}
         phases = {str(phase or "dedup"): round(sum(c.seconds for c in done), 2) for phase, done in commits.items()}
+        edges = len(_edges(context))
         storage = sum(
             file.bytes for phase, done in commits.items() if phase for c in done for file in c.outputs.values()
         )
-    answer = {"seconds": seconds, "peaks": peaks.megabytes, "storage": storage, "phases": phases}
+        files = Peaks()
+        context = dedup.run_stage(Path(folder, "out"), paths, 0, files, memory_budget_mb=EXTERNAL_MB)
+        external = sum(c.seconds for c in read_commits(context.phase_folder("clusters")))
+    answer = {"seconds": seconds, "peaks": peaks.megabytes, "storage": storage, "phases": phases, "edges": edges}
+    answer |= {"external": external, "external_peak": files.megabytes["clusters"]}
     print(json.dumps(answer | {"base": warm.base, "kept": peaks.kept}))
 
 

@@ -60,7 +60,9 @@ def test_the_filter_of_the_contributing_page_works(
     assert recipe.stages[0].settings.filters == ["gopher_quality", "my_filters:CALM"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md", "docs/dedup.md"]
+)
 def test_links_lead_somewhere(repository: Path, page: str) -> None:
     path = repository / page
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
