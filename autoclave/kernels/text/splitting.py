@@ -37,6 +37,7 @@ from autoclave.kernels.text.words import (
     hash_bytes,
     hash_longer,
     hash_short,
+    leading_letters,
     word_flags,
 )
 
@@ -50,16 +51,6 @@ _LETTERS = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
 """Flags of a word of letters."""
 
 _LOWEST, _C, _SMALL_C, _TOP = np.uint64(0xFF), np.uint64(0x20), np.uint64(0x63), np.uint64(0x8080808080808080)
-_CASE, _LOW, _HIGH = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x7F, 0x80))
-_ABOVE_BELOW_A, _ABOVE_Z = (np.uint64(0x0101010101010101 * byte) for byte in (0x80 - 0x61, 0x7F - 0x7A))
-
-
-@inlined
-def _leading_letters(eight: np.uint64) -> int:
-    """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
-    low = (eight | _CASE) & _LOW
-    letters = (low + _ABOVE_BELOW_A) & ~(low + _ABOVE_Z) & ~eight & _HIGH
-    return trailing_zeros(letters ^ _HIGH) >> 3
 
 
 @inlined
@@ -80,11 +71,11 @@ def _swift_token(
     Eighteen bytes from `at` on must be readable.
     """
     eight = load64(data, at)
-    letters = _leading_letters(eight)
+    letters = leading_letters(eight)
     second = np.uint64(0)
     if letters == 8:
         second = load64(data, at + 8)
-        letters += _leading_letters(second)
+        letters += leading_letters(second)
     if letters == 0 or letters == 16 or (letters == 6 and eight & _LOWEST | _C == _SMALL_C):  # cannot
         return at, words
     stop = at + letters
@@ -134,7 +125,7 @@ def _swift_word(
     Returns (the byte after the white space, the new number of words); (at, words) where something else is there.
     """
     eight = load64(data, at)
-    letters = _leading_letters(eight)
+    letters = leading_letters(eight)
     if letters == 0:
         return at, words
     first, second, stop = eight, load64(data, at + 8), at
@@ -163,7 +154,7 @@ def _swift_word(
         hashes[words] = hash_short(first, size)
     elif size <= 16:
         hashes[words] = hash_longer(first, second, size)
-        letters += _leading_letters(second) if letters == 8 else 0
+        letters += leading_letters(second) if letters == 8 else 0
     else:
         hashes[words] = hash_bytes(data, at, stop)
     cannot = (size == 6) & (first & _LOWEST | _C == _SMALL_C)
