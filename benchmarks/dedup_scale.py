@@ -105,13 +105,18 @@ def closure(edges: set[tuple[int, int]], count: int) -> set[tuple[int, int]]:
     return dedup.pairs_of_groups(dense_components(left, right, count).tolist())
 
 
-def _edges(context: Any) -> set[tuple[int, int]]:
-    """The edges of a run of the stage: buckets' stars and exact copies."""
+def _edge_arrays(context: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The edges (left, right) of a run of the stage: buckets' stars and exact copies."""
     manifest = read_manifest(context.folder.path("phases/manifest.json"))
     folder, names = context.folder.path("phases/candidates"), [f"{p:06d}" for p in range(manifest.partitions)]
     pairs = [(left, right) for left, right, _ in copy_edges(manifest, folder, names)]
     pairs += list(candidate_edges(manifest, folder, names))
     left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return left, right
+
+
+def _edges(context: Any) -> set[tuple[int, int]]:
+    left, right = _edge_arrays(context)
     ends = zip(np.minimum(left, right).tolist(), np.maximum(left, right).tolist(), strict=True)
     return set(ends)
 
@@ -273,7 +278,7 @@ def growth_one(arguments: argparse.Namespace) -> None:
         seconds = time.perf_counter() - started
         commits = {phase: list(read_commits(context.phase_folder(phase))) for phase in PHASES}
         phases = {str(phase or "dedup"): round(sum(c.seconds for c in done), 2) for phase, done in commits.items()}
-        edges = len(_edges(context))
+        edges = _edge_arrays(context)[0].size
         storage = sum(
             file.bytes for phase, done in commits.items() if phase for c in done for file in c.outputs.values()
         )
@@ -310,8 +315,9 @@ def skew(arguments: argparse.Namespace) -> None:
 
 def _write_large(folder: Path, count: int, words: int) -> None:
     """Write shards of 10,000 documents without holding the corpus: copies are of documents of the same seed."""
-    originals, _ = planted_corpus(10_000, words, 5)
     for shard in range(max(1, count // 10_000)):
+        if shard % 10 == 0:  # ten shards copy the same originals: families do not grow with the corpus
+            originals, _ = planted_corpus(10_000, words, 5 + shard)
         rng = np.random.default_rng(shard)
         corpus = dedup.texts(min(count, 10_000), words, 1000 + shard, spread=True)
         for at in rng.choice(len(corpus), len(corpus) * 3 // 10, replace=False).tolist():
