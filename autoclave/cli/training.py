@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -235,21 +235,29 @@ def convert(
     source: Annotated[str, typer.Argument(help="A released TransNormerLLM folder, or a checkpoint of ours.")],
     out: Out,
     to: Annotated[
-        str, typer.Option("--to", help="autoclave: from the release to ours; released: the other way.")
+        str, typer.Option("--to", help="autoclave: from the release to ours; released, huggingface: from ours.")
     ] = "autoclave",
 ) -> None:
-    """Convert checkpoints to and from the published names, bit for bit.
+    """Convert checkpoints to and from the published names, and to Hugging Face transformers, bit for bit.
 
     Example: autoclave convert runs/demo/06-train --to released --out runs/released
     """
     require_torch("autoclave convert")
+    import importlib.util
+
+    from autoclave.errors import MissingDependencyError
     from autoclave.model.convert import convert_from_released, convert_to_released
 
-    directions: dict[str, Literal["in", "out"]] = {"autoclave": "in", "released": "out"}
-    if to not in directions:
-        raise typer.BadParameter(f"--to is autoclave or released, not {to}")
-    if directions[to] == "in":
+    if to == "autoclave":
         convert_from_released(source, out)
-    else:
+    elif to == "released":
         convert_to_released(source, out)
+    elif to == "huggingface":
+        if importlib.util.find_spec("transformers") is None:
+            raise MissingDependencyError("transformers", "hf", "autoclave convert --to huggingface")
+        from autoclave.model.huggingface import to_huggingface
+
+        to_huggingface(source, out)
+    else:
+        raise typer.BadParameter(f"--to is autoclave, released or huggingface, not {to}")
     typer.echo(f"checkpoint: {out}")

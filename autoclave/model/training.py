@@ -19,7 +19,7 @@ from autoclave.errors import CheckpointError, RunError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.config import ModelConfig
 from autoclave.model.devices import cpu_threads, resolve_device
-from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops
+from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops, peak_memory
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
 from autoclave.model.parallel import World, parallelise
 from autoclave.model.restoring import pieces_to_write, restore
@@ -265,8 +265,7 @@ class Trainer:
         }
         if self.peak is not None:
             line["mfu"] = round(speed * self.config.training_flops_per_token() / (self.peak * self.world.size), 4)
-        if self.device.type == "cuda":
-            line["memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+        line["memory_bytes"] = peak_memory(self.device)
         if skipped:
             line["skipped"] = True
         if self.world.rank == 0:

@@ -72,8 +72,8 @@ def autoclave(*arguments: str | Path, check: bool = True, timeout: float = 280) 
 
 
 def contents(run: Path) -> dict[str, object]:
-    """Return every file of a run but what tells the time or the place: seconds of commits, speeds of metrics, the lock,
-    the report, and dedup's note of where its shards lie."""
+    """Return every file of a run but what tells the time or the place: seconds of commits, speeds and memory in
+    metrics, the lock, the report, and dedup's note of where its shards lie."""
     result: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
@@ -86,7 +86,9 @@ def contents(run: Path) -> dict[str, object]:
             result[name] = commit
         elif path.name == "metrics.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            result[name] = [{k: v for k, v in line.items() if k != "tokens_per_second"} for line in lines]
+            result[name] = [
+                {k: v for k, v in line.items() if k not in ("tokens_per_second", "memory_bytes")} for line in lines
+            ]
         else:
             result[name] = path.read_bytes()
     return result

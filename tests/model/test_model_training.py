@@ -240,3 +240,24 @@ def test_bfloat16_autocast_follows_float32(tmp_path: Path) -> None:
     for (_, ours), (_, theirs) in zip(losses(tmp_path / "half"), losses(tmp_path / "full"), strict=True):
         assert ours == pytest.approx(theirs, rel=0.01)
     assert half.loss != full.loss
+
+
+@pytest.mark.slow
+def test_compiled_layers_follow_plain_ones(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, steps=4)
+    train(CONFIG, settings, PatternLoader(), tmp_path / "plain")
+    torch._dynamo.utils.counters.clear()
+    train(CONFIG, msgspec.structs.replace(settings, compile=True), PatternLoader(), tmp_path / "compiled")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    for (_, ours), (_, theirs) in zip(losses(tmp_path / "compiled"), losses(tmp_path / "plain"), strict=True):
+        assert ours == pytest.approx(theirs, abs=2e-5)
+
+
+def test_metrics_have_loss_speed_norm_and_memory(tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+    train(CONFIG, msgspec.structs.replace(SETTINGS, steps=2), PatternLoader(), tmp_path, progress=seen.append)
+    for line in seen:
+        assert line.keys() == {"step", "loss", "lr", "grad_norm", "tokens", "tokens_per_second", "memory_bytes"}
+        assert line["grad_norm"] > 0
+        assert line["tokens_per_second"] > 0
+        assert 50e6 < line["memory_bytes"] < 50e9  # resident bytes of a process with PyTorch in it
