@@ -1,6 +1,6 @@
 """Compile the native text kernels, so that the first real run starts at once (`python -m autoclave.pipelines.warm_up`).
 
-Numba keeps what it compiles beside the sources (or in NUMBA_CACHE_DIR); this takes about half a minute on a new machine
+Numba keeps what it compiles beside the sources (or in NUMBA_CACHE_DIR); this takes about a minute on a new machine
 and under two seconds afterwards.
 """
 
