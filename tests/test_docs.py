@@ -61,7 +61,7 @@ def test_the_filter_of_the_contributing_page_works(
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md", "docs/dedup.md"]
+    "page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md", "docs/training.md"]
 )
 def test_links_lead_somewhere(repository: Path, page: str) -> None:
     path = repository / page
