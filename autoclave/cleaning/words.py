@@ -135,20 +135,30 @@ def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return totals
 
 
-DICTIONARY_SLOTS = 1 << 18
+CHINESE_SLOTS, SOUTH_EAST_ASIAN_SLOTS = 1 << 18, 1 << 19
 
 
 @functools.cache
-def dictionary_tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the Chinese dictionary (assets/chinese_words.txt.zst) as `kernels.text.ideographs.build_table` has it."""
-    packed = files("autoclave").joinpath("assets/chinese_words.txt.zst").read_bytes()
+def dictionary_tables() -> tuple[np.ndarray, ...]:
+    """Return (keys, costs, singles, pairs) of the Chinese dictionary, (keys, costs) of the Thai, Lao and Khmer one.
+
+    `kernels.text.ideographs.build_table` says what they are; the words are in `assets`.
+    """
+    return (
+        _build_dictionary("chinese_words.txt.zst", CHINESE_SLOTS)
+        + _build_dictionary("south_east_asian_words.txt.zst", SOUTH_EAST_ASIAN_SLOTS)[:2]
+    )
+
+
+def _build_dictionary(asset: str, slots: int) -> tuple[np.ndarray, ...]:
+    packed = files("autoclave").joinpath(f"assets/{asset}").read_bytes()
     data = np.frombuffer(zstandard.ZstdDecompressor().decompress(packed), dtype=np.uint8)
-    keys = np.zeros(DICTIONARY_SLOTS, dtype=np.uint64)
-    costs = np.full(DICTIONARY_SLOTS, np.inf, dtype=np.float32)
+    keys = np.zeros(slots, dtype=np.uint64)
+    costs = np.full(slots, np.inf, dtype=np.float32)
     singles = np.full(1 << 16, ideographs.UNKNOWN_COST, dtype=np.float32)
     pairs = np.zeros(1 << ideographs.PAIR_BITS - 3, dtype=np.uint8)
     entries = ideographs.build_table(data, keys, costs, singles, pairs)
-    assert entries < 0.7 * DICTIONARY_SLOTS
+    assert entries < 0.7 * slots
     return keys, costs, singles, pairs
 
 

@@ -22,6 +22,7 @@ from autoclave.pipelines.stage import StageContext, document_shards
 TEXTS = (
     "It was the best of times, it was the worst of times, and the people of the town went to see what they could have.",
     "自动清洗语料库的流程从抓取网页开始，经过过滤、去重，最后得到可以训练语言模型的数据。",
+    "ภาษาไทยเขียนติดกันโดยไม่เว้นวรรค",
 )
 
 

@@ -236,7 +236,7 @@ def carry_words(
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
-    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    dictionary: tuple[np.ndarray, ...],
     old_start: np.ndarray,
     old_end: np.ndarray,
     old_chars: np.ndarray,

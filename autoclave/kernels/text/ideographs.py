@@ -92,7 +92,7 @@ def segment_ideographs(
     places: np.ndarray,
     first: int,
     last: int,
-    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    dictionary: tuple[np.ndarray, ...],
     costs: np.ndarray,
     steps: np.ndarray,
     start: np.ndarray,
@@ -101,11 +101,11 @@ def segment_ideographs(
 ) -> int:
     """Emit the most probable split of a run of ideographs under a unigram dictionary (Viterbi from the right).
 
-    dictionary: of `build_table`, (keys, entry_costs, singles, pairs); cost = -log2 probability, infinite for what is
-    only a prefix. A character that is no entry costs as much as the rarest. Most neighbours begin no entry, which the
-    small bit set tells without a look at the large table.
+    dictionary: of `build_table`, (keys, entry_costs, singles, pairs, ...); cost = -log2 probability, infinite for
+    what is only a prefix. A character that is no entry costs as much as the rarest. Most neighbours begin no entry,
+    which the small bit set tells without a look at the large table.
     """
-    keys, entry_costs, singles, pairs = dictionary
+    keys, entry_costs, singles, pairs = dictionary[0], dictionary[1], dictionary[2], dictionary[3]
     mask = np.uint64(len(keys) - 1)
     unknown = np.float32(UNKNOWN_COST)
     costs[last] = 0.0

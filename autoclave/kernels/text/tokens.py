@@ -2,7 +2,7 @@
 
 The order is spaCy's: marks are taken off the front and the back, contractions and abbreviations are looked up, web
 addresses stay whole, and what is left is split at inner marks between letters. Runs of ideographs, kana and
-South-East Asian letters, which are not spaced, are cut by script (`segment_run`).
+South-East Asian letters, which are not spaced, are cut by script (`split_chunk`).
 """
 
 # mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
@@ -20,16 +20,19 @@ from autoclave.kernels.text.characters import (
     DIGIT,
     HAN,
     HANGUL,
+    KHMER,
     LOWER,
     MYANMAR,
     QUOTE,
     SPACE,
     SYMBOL,
+    THAI,
     UNSPACED,
     UPPER,
     character_width,
     decode,
 )
+from autoclave.kernels.text.clusters import joins, segment_clusters
 from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
 from autoclave.kernels.text.memory import inlined, kernel, load
 
@@ -360,7 +363,7 @@ def split_chunk(
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
-    dictionary: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    dictionary: tuple[np.ndarray, ...],
     points: np.ndarray,
     places: np.ndarray,
     pending: np.ndarray,
@@ -372,8 +375,9 @@ def split_chunk(
 ) -> int:
     """Emit the tokens of the chunk that `decode_chunk` gave; return the new number of words.
 
-    Ideographs are cut by the dictionary; kana and other unspaced letters stay in runs of one script, because no
-    dictionary of theirs is at hand: a run of hiragana, of katakana, of Thai is one word.
+    dictionary: of `ideographs.build_table`, four arrays of the Chinese one and (keys, costs) of the Thai, Lao and
+    Khmer one. Kana and Burmese letters stay in runs of one script, because no dictionary of theirs is at hand. A
+    zero-width space (U+200B) between such runs separates words, as white space does.
     """
     first = 0
     while first < length:
@@ -381,10 +385,19 @@ def split_chunk(
         if mixed:
             kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))))
             last = first + 1
-            while last < length and _run_kind(np.int64(load(scripts, np.int64(load(points, last))))) == kind:
+            while last < length:
+                point = np.int64(load(points, last))
+                if _run_kind(np.int64(load(scripts, point))) != kind and not (kind >= THAI and joins(point)):
+                    break
                 last += 1
         if kind == HAN:
             words = segment_ideographs(points, places, first, last, dictionary, costs, steps, start, end, words)
+        elif THAI <= kind <= KHMER:
+            words = segment_clusters(
+                points, places, first, last, dictionary[4], dictionary[5], costs, steps, start, end, words
+            )  # fmt: skip
+        elif mixed and last == first + 1 and load(points, first) == 0x200B:
+            pass
         elif kind:
             start[words], end[words] = places[first], places[last]
             words += 1
