@@ -11,6 +11,7 @@ import tempfile
 import pyarrow as pa
 
 from autoclave.cleaning.chain import CleanSettings
+from autoclave.cleaning.signals import measure
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
@@ -27,7 +28,8 @@ TEXTS = (
 
 
 def warm_up() -> None:
-    """Run the stages clean and dedup on two documents in a temporary folder."""
+    """Run the stages clean and dedup on a few documents in a temporary folder, and filters that no default has."""
+    measure(pa.array(TEXTS), ["bad_words"])
     with tempfile.TemporaryDirectory() as scratch:
         first = Folder(scratch).child("01-documents")
         with ShardOutput(first, "documents", "000000") as output:

@@ -20,6 +20,7 @@ MODULES = {
     "fineweb": "autoclave.cleaning.filters.fineweb",
     "refinedweb": "autoclave.cleaning.filters.refinedweb",
     "nemotron": "autoclave.cleaning.filters.nemotron",
+    "bad_words": "autoclave.cleaning.filters.bad_words",
     "text_statistics": "autoclave.cleaning.filters.text_statistics",
 }
 MODEL_MODULES = {

@@ -34,9 +34,8 @@ def mix_point(value: np.uint64, point: int) -> np.uint64:
     return value ^ (value >> _SHIFT)
 
 
-def mix_points(word: str) -> int:
+def mix_points(word: str, value: int = 0) -> int:
     """Return what `mix_point` makes of all characters, in plain integers: no compiled call at start-up."""
-    value = 0
     for letter in word:
         value = ((value ^ ord(letter) ^ int(_POINT_SEED)) * int(_POINT_MULTIPLIER)) % 2**64
         value ^= value >> 32

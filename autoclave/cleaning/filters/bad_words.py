@@ -1,0 +1,84 @@
+"""C4's rule on words of the 'List of Dirty, Naughty, Obscene or Otherwise Bad Words', in the 28 languages of the list.
+
+C4 (English) and mC4 drop every page with such a word. The rule also takes out medicine, law, sex education and the
+speech of minorities (Dodge et al. 2021, arXiv 2104.08758, section 5.3), so it is in no chain unless a recipe names it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import zstandard
+
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
+from autoclave.cleaning.words import Scan
+from autoclave.kernels.text import listed_words
+
+SOURCE = (
+    "Raffel et al. 2020, arXiv 1910.10683, section 2.2; c4_utils.py of TensorFlow Datasets; datatrove 0.10 "
+    "C4BadWordsFilter; lists: LDNOOBW at 5faf2ba"
+)
+
+INSIDE_WORDS = ("ja", "th", "zh")
+"""Languages in which an entry may stand between letters, as in C4: they put no spaces between words."""
+
+ALLOWED = ("sm", "グロ", "女の子", "性")
+"""Entries that C4 leaves out: parts of harmless words, each on more than a tenth of the pages of its language."""
+
+ALIASES = {"tl": "fil", "nb": "no"}
+"""Codes of language identification that have a list under another name."""
+
+
+@functools.cache
+def word_lists() -> dict[str, tuple[str, ...]]:
+    """Return the entries of assets/bad_words.txt.zst by language, as the lists have them."""
+    packed = files("autoclave").joinpath("assets/bad_words.txt.zst").read_bytes()
+    lines = zstandard.ZstdDecompressor().decompress(packed).decode().splitlines()
+    return {code: tuple(words) for code, *words in (line.split("\t") for line in lines)}
+
+
+_CODES = "ar cs da de en eo es fa fi fil fr fr-CA-u-sd-caqc hi hu it ja kab ko nl no pl pt ru sv th tlh tr zh"
+LANGUAGES = (*_CODES.split(), *ALIASES)
+"""Codes of the languages that have a list; documents in others have no signal and are kept."""
+
+
+@functools.cache
+def _tables(as_written: bool) -> tuple[np.ndarray, np.ndarray]:
+    lists = [
+        [word if as_written else word.lower() for word in words if word not in ALLOWED]
+        for words in word_lists().values()
+    ]
+    return listed_words.list_table(lists)
+
+
+def _measure(scan: Scan, measurement: Measurement, as_written: bool) -> Columns:
+    codes = list(word_lists())
+    numbers = {code: number for number, code in enumerate(codes)}
+    numbers |= {alias: numbers[code] for alias, code in ALIASES.items()}
+    lists = np.array([numbers.get(code or "en", -1) for code in measurement.languages], dtype=np.int32)
+    out = np.empty(len(scan), dtype=np.int32)
+    listed_words.count_listed(
+        scan.data, scan.offsets, lists, np.array([code in INSIDE_WORDS for code in codes]),
+        listed_words.roots(len(codes)), listed_words.lower_table(), scan.classes, *_tables(as_written), out,
+    )  # fmt: skip
+    return {"bad_words": out}
+
+
+_PAPER = Filter(
+    "bad_words",
+    SOURCE,
+    (Bound("bad_words", high=0),),
+    functools.partial(_measure, as_written=False),
+    dialect="paper",
+    languages=LANGUAGES,
+)
+
+FILTERS = {
+    "paper": _PAPER,
+    "datatrove": replace(_PAPER, dialect="datatrove", measure=functools.partial(_measure, as_written=True)),
+}
+"""The text is lower-cased. The code (C4's and datatrove's) leaves the lists as they are, so that an entry with a
+capital (nearly all of the Spanish list) never matches; in the paper's reading the lists are lower-cased too."""
