@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from autoclave.cleaning import line_languages
 from autoclave.cleaning import transforms_characters as characters
 from autoclave.cleaning import transforms_markup as markup
 from autoclave.cleaning import transforms_pii as pii
@@ -100,6 +101,14 @@ TRANSFORMS: dict[str, Transform] = _register(
         pii.redact_pii,
         True,
         kinds_of_personal_data,
+    ),
+    # Off by default: quotations and glossaries are in other languages by intent.
+    Transform(
+        "strip_foreign_lines",
+        "OSCAR's multilingual documents (Abadji et al. 2022), language a line",
+        line_languages.strip_foreign_lines,
+        False,
+        line_languages.find_lines,
     ),
 )
 DEFAULT_TRANSFORMS: tuple[str, ...] = tuple(name for name, transform in TRANSFORMS.items() if transform.default)

@@ -29,7 +29,7 @@ TEXTS = (
 
 def warm_up() -> None:
     """Run the stages clean and dedup on a few documents in a temporary folder, and filters that no default has."""
-    measure(pa.array(TEXTS), ["bad_words"])
+    measure(pa.array(TEXTS), ["bad_words", "line_languages"])
     with tempfile.TemporaryDirectory() as scratch:
         first = Folder(scratch).child("01-documents")
         with ShardOutput(first, "documents", "000000") as output:

@@ -21,6 +21,7 @@ MODULES = {
     "refinedweb": "autoclave.cleaning.filters.refinedweb",
     "nemotron": "autoclave.cleaning.filters.nemotron",
     "bad_words": "autoclave.cleaning.filters.bad_words",
+    "line_languages": "autoclave.cleaning.filters.line_languages",
     "text_statistics": "autoclave.cleaning.filters.text_statistics",
 }
 MODEL_MODULES = {
