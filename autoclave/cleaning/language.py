@@ -120,6 +120,11 @@ class LanguageIdentifier:
         masks = {label: _script_mask(label.removeprefix("__label__")) for label in raw}
         self._masks = masks
 
+    @property
+    def languages(self) -> list[str]:
+        """The codes that the model can give, sorted."""
+        return sorted(set(self._names.values()))
+
     def predict(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
         """Return (language, probability) of each document, both as long as `text`.
 
