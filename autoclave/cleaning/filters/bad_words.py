@@ -46,12 +46,12 @@ LANGUAGES = (*_CODES.split(), *ALIASES)
 
 
 @functools.cache
-def _tables(as_written: bool) -> tuple[np.ndarray, np.ndarray]:
+def _tables(as_written: bool) -> tuple[np.ndarray, ...]:
     lists = [
         [word if as_written else word.lower() for word in words if word not in ALLOWED]
         for words in word_lists().values()
     ]
-    return listed_words.list_table(lists)
+    return (*listed_words.list_table(lists), listed_words.pair_table(lists))
 
 
 def _measure(scan: Scan, measurement: Measurement, as_written: bool) -> Columns:

@@ -21,15 +21,15 @@ MODULES = {
     "refinedweb": "autoclave.cleaning.filters.refinedweb",
     "nemotron": "autoclave.cleaning.filters.nemotron",
     "bad_words": "autoclave.cleaning.filters.bad_words",
-    "line_languages": "autoclave.cleaning.filters.line_languages",
     "text_statistics": "autoclave.cleaning.filters.text_statistics",
 }
 MODEL_MODULES = {
+    "line_languages": "autoclave.cleaning.filters.line_languages",
     "perplexity": "autoclave.cleaning.ngram_model.perplexity_filter",
     "quality_classifier": "autoclave.cleaning.quality_classifier",
     "decontamination": "autoclave.cleaning.decontamination",
 }
-"""Families that read a model or an index of the user's, named in their options."""
+"""Families that read a model or an index: lid.176, or the user's, named in their options."""
 
 _BUILT_IN = MODULES | MODEL_MODULES
 """Where each built-in family lives: a module with FILTERS (dialect -> Filter) and, for a family with rules of its own

@@ -50,6 +50,20 @@ def list_table(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
     return keys, found
 
 
+def pair_table(lists: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return for each list which two ASCII characters some entry begins with, in any case; uint8 [lists * 16384]."""
+    table = np.zeros((len(lists), 128, 128), dtype=np.uint8)
+    for number, words in enumerate(lists):
+        for word in words:
+            firsts, seconds = ({mark, mark.upper()} for mark in (word[0], word[1:2]))
+            for first in firsts:
+                if len(word) == 1 and first.isascii():
+                    table[number, ord(first)] = 1
+                elif first.isascii() and word[1].isascii():
+                    table[number, ord(first), [ord(second) for second in seconds if second.isascii()]] = 1
+    return table.reshape(-1)
+
+
 def _root(number: int) -> int:
     return mix_points(chr(0xF0000 + number))
 
@@ -62,6 +76,11 @@ def roots(count: int) -> np.ndarray:
 @inlined
 def _in_word(point: int, classes: np.ndarray) -> bool:
     return load(classes, point) & ALNUM != 0 or point == _UNDERSCORE
+
+
+@inlined
+def _ascii_in_word(byte: int, classes: np.ndarray) -> bool:
+    return byte < 0x80 and _in_word(byte, classes)
 
 
 @inlined
@@ -115,13 +134,14 @@ def count_listed(
     classes: np.ndarray,
     keys: np.ndarray,
     kinds: np.ndarray,
+    pairs: np.ndarray,
     out: np.ndarray,
 ) -> None:
     """Count the entries in each document, from left to right, the longest first, none over another.
 
     lists: int32, the list of each document, negative for none (counts 0); inside: bool a list, whether an entry may
     stand inside a word; elsewhere no letter, digit or underscore may be next to it; roots, keys, kinds: of `roots` and
-    `list_table`; lower: of `lower_table`; out: int32 [documents].
+    `list_table`; lower: of `lower_table`; pairs: of `pair_table`; out: int32 [documents].
     """
     for document in range(len(offsets) - 1):
         number = np.int64(lists[document])
@@ -131,14 +151,25 @@ def count_listed(
         at, stop = offsets[document], offsets[document + 1]
         within, root, free = inside[number], roots[number], True
         while at < stop:
-            after = np.int64(-1)
-            if free or within:
+            byte, after = np.int64(load(data, at)), np.int64(-1)
+            if (free or within) and (
+                byte >= 0x80
+                or at + 1 == stop
+                or load(data, at + 1) >= 0x80
+                or load(pairs, number << 14 | byte << 7 | np.int64(load(data, at + 1)))
+            ):
                 after = _longest(data, at, stop, root, within, lower, classes, keys, kinds)
             if after > at:
                 out[document] += 1
                 at = after
                 free = False  # what follows is the mark that ends the entry
                 continue
+            if byte < 0x80:
+                at += 1
+                free = not _in_word(byte, classes)
+                while not free and not within and at < stop and _ascii_in_word(np.int64(load(data, at)), classes):
+                    at += 1
+                continue
             point = decode(data, at)
-            at += character_width(np.int64(load(data, at)))
+            at += character_width(byte)
             free = point == _DOTTED_I or not _in_word(np.int64(load(lower, point)), classes)
