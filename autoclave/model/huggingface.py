@@ -96,7 +96,7 @@ class TransNormerForCausalLM(PreTrainedModel, GenerationMixin):
     base_model_prefix = "transnormer"
     supports_gradient_checkpointing = False
     _is_stateful = True
-    _no_split_modules = ("Layer",)
+    _no_split_modules = ["Layer"]  # noqa: RUF012 - the base class declares a plain list
 
     def __init__(self, config: TransNormerConfig) -> None:
         super().__init__(config)
@@ -162,7 +162,8 @@ class TransNormerForCausalLM(PreTrainedModel, GenerationMixin):
         if labels is None or not self.training:
             logits = self.transnormer.logits(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
         cache = None if state is None else StateCache(state)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
+        # transformers keeps any object here for the next step; only its annotation says Cache.
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)  # type: ignore[arg-type]
 
     def _run(
         self, inputs: Tensor, mask: Tensor | None, state: ModelState | None, use_cache: bool
