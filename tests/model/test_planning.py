@@ -34,12 +34,21 @@ class Keeps(torch.autograd.Function):
 
 
 def patch_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the GPU kernels keep: a norm its input, a fused norm and gate both, attention q, k and v."""
+    """What the GPU kernels keep: a norm its input, a fused norm and gate both, attention q, k and v.
+
+    The mixer's core as one operation: the joint projection, the activated queries and keys, attention's output.
+    """
 
     def add_norm(x: Tensor, residual: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         total = x + residual  # addition keeps nothing
         return Keeps.apply(1, total), total
 
+    def gated(qkvu: Tensor, decay: Tensor, **_: Any) -> tuple[Tensor, None]:
+        width = qkvu.shape[-1] // 4
+        active, out = (qkvu.detach()[..., : n * width].clone() for n in (2, 1))
+        return Keeps.apply(3, qkvu, active, out), None
+
+    monkeypatch.setattr(transnormer, "gated_lightning_attention", gated)
     monkeypatch.setattr(transnormer, "simple_rms_norm", lambda x, eps: Keeps.apply(1, x))
     monkeypatch.setattr(transnormer, "add_simple_rms_norm", add_norm)
     monkeypatch.setattr(transnormer, "simple_rms_norm_gate", lambda o, u, eps: Keeps.apply(2, o, u))
