@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.ideographs import mix_point
+from autoclave.kernels.text.ideographs import find_slot, mix_point
 from autoclave.kernels.text.memory import inlined, load
 
 LONGEST_WORD = 32
@@ -20,8 +20,6 @@ LONGEST_WORD = 32
 
 UNKNOWN_COST = 32.0
 """-log2 probability of a cluster that begins no entry: more than the rarest entry costs."""
-
-_1 = np.uint64(1)
 
 
 @inlined
@@ -69,7 +67,6 @@ def segment_clusters(
     splits that cost the same the one with the longer word first is taken. Clusters in no word are one word together
     up to the next known one: a name, a word that the dictionary lacks.
     """
-    mask = np.uint64(len(keys) - 1)
     nothing = np.float32(np.inf)
     costs[last] = 0.0
     following = last  # where the next cluster begins
@@ -81,9 +78,7 @@ def segment_clusters(
         value = np.uint64(0)
         for length in range(1, min(LONGEST_WORD, last - at) + 1):
             value = mix_point(value, np.int64(load(points, at + length - 1)))
-            slot = np.int64(value & mask)
-            while load(keys, slot) != value and load(keys, slot) != 0:
-                slot = np.int64((np.uint64(slot) + _1) & mask)
+            slot = find_slot(keys, value)
             if load(keys, slot) == 0:
                 break
             cost = load(entry_costs, slot) + load(costs, at + length)

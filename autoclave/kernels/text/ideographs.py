@@ -42,6 +42,16 @@ def mix_points(word: str, value: int = 0) -> int:
     return value
 
 
+@inlined
+def find_slot(keys: np.ndarray, value: np.uint64) -> int:
+    """Return the place of `value` (not 0) in an open-addressing table of `build_table`, or the free place for it."""
+    mask = np.uint64(len(keys) - 1)
+    slot = np.int64(value & mask)
+    while load(keys, slot) != value and load(keys, slot) != 0:
+        slot = np.int64((np.uint64(slot) + _1) & mask)
+    return slot
+
+
 @kernel
 def build_table(
     data: np.ndarray, keys: np.ndarray, entry_costs: np.ndarray, singles: np.ndarray, pairs: np.ndarray
@@ -53,7 +63,6 @@ def build_table(
     float32 [65536], the unknown cost, the cost of a character alone after; pairs: uint8 zeros, the bit set of the two
     characters that some entry begins with (`PAIR_BITS` bits of their hash).
     """
-    mask = np.uint64(len(keys) - 1)
     at, entries, size = 0, 0, len(data)
     while at < size:
         cost = 0
@@ -68,9 +77,7 @@ def build_table(
                 value = mix_point(value, point)
                 length += 1
                 at += character_width(np.int64(data[at]))
-                slot = value & mask
-                while keys[slot] != 0 and keys[slot] != value:
-                    slot = (slot + _1) & mask
+                slot = find_slot(keys, value)
                 if keys[slot] == 0:
                     keys[slot], entry_costs[slot] = value, np.inf
                     entries += 1
@@ -105,7 +112,6 @@ def segment_ideographs(
     which the small bit set tells without a look at the large table.
     """
     keys, entry_costs, singles, pairs = dictionary[0], dictionary[1], dictionary[2], dictionary[3]
-    mask = np.uint64(len(keys) - 1)
     unknown = np.float32(UNKNOWN_COST)
     costs[last] = 0.0
     for at in range(last - 1, first - 1, -1):
@@ -119,9 +125,7 @@ def segment_ideographs(
                 longest = min(LONGEST_ENTRY, last - at)
                 length = 2
                 while True:
-                    slot = np.int64(value & mask)
-                    while load(keys, slot) != value and load(keys, slot) != 0:
-                        slot = np.int64((np.uint64(slot) + _1) & mask)
+                    slot = find_slot(keys, value)
                     if load(keys, slot) == 0:
                         break
                     cost = load(entry_costs, slot) + load(costs, at + length)

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, character_width, decode
-from autoclave.kernels.text.ideographs import mix_point, mix_points
+from autoclave.kernels.text.ideographs import find_slot, mix_point, mix_points
 from autoclave.kernels.text.memory import inlined, kernel, load
 
-_1 = np.uint64(1)
 _DOTTED_I, _I, _DOT_ABOVE, _UNDERSCORE = 0x130, 0x69, 0x307, 0x5F
 PREFIX, ENTRY = 1, 2
 
@@ -96,7 +95,6 @@ def _longest(
     kinds: np.ndarray,
 ) -> int:
     """Return the byte after the longest entry that begins at byte `at`; -1 for none."""
-    mask = np.uint64(len(keys) - 1)
     best, pending = -1, 0
     while pending or at < stop:
         point = pending
@@ -108,9 +106,7 @@ def _longest(
                 point, pending = _I, _DOT_ABOVE
             point = np.int64(load(lower, point))
         value = mix_point(value, point)
-        slot = np.int64(value & mask)
-        while load(keys, slot) != value and load(keys, slot) != 0:
-            slot = np.int64((np.uint64(slot) + _1) & mask)
+        slot = find_slot(keys, value)
         if load(keys, slot) == 0:
             break
         if load(kinds, slot) & ENTRY and (
