@@ -2,120 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from dedup_corpus import WORDS, corpus, jaccard, ledger, outputs, run, write_source
 
 from autoclave.cleaning.dedup import external, external_stars
 from autoclave.cleaning.dedup.lines import LineSettings
 from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.corpus.commits import read_commit, read_commits
-from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
 from autoclave.pipelines import dedup_clusters, dedup_edges, dedup_external, dedup_merge, dedup_phases
-from autoclave.pipelines.dedup import explain_settings, run_dedup
+from autoclave.pipelines.dedup import explain_settings
 from autoclave.pipelines.dedup_manifest import read_manifest
 from autoclave.pipelines.dedup_settings import DedupSettings, MinHashSettings
-from autoclave.pipelines.dedup_substring import group_shards
-from autoclave.pipelines.engine import InProcessEngine, LocalEngine
-from autoclave.pipelines.stage import DocumentShard, StageContext, document_shards
-
-Shards = Sequence[Sequence[str]]
-
-
-def write_source(path: Path, shards: Shards, hosts: Shards | None = None, quality: Any = None) -> list[DocumentShard]:
-    """Write shards as an earlier stage would, with a ledger that holds `quality` where given."""
-    folder = Folder(path)
-    for index, texts in enumerate(shards):
-        rows = len(texts)
-        columns = {
-            "doc_id": pa.array([make_doc_id(f"{path.name}{index}", i) for i in range(rows)], pa.binary(16)),
-            "text": pa.array(texts, pa.string()),
-            "source": pa.array([f"{path.name}{index}"] * rows, pa.string()),
-            "offset": pa.array(range(rows), pa.int64()),
-        }
-        if hosts is not None:
-            columns["host"] = pa.array(hosts[index], pa.string())
-        batch = pa.RecordBatch.from_arrays(
-            [columns.get(f.name, pa.nulls(rows, f.type)) for f in DOCUMENT_SCHEMA], schema=DOCUMENT_SCHEMA
-        )
-        verdicts = Verdicts.keep_all(rows)
-        if quality is not None:
-            verdicts.signals = {"quality": pa.array(quality[index], pa.float32())}
-        with ShardOutput(folder, "source", f"{index:06d}") as output:
-            if rows:
-                output.write(batch, verdicts)
-            output.expect(rows)
-            output.commit(f"f{index}", [])
-    return document_shards(folder)
-
-
-def run(out: Path, inputs: list[DocumentShard], workers: int = 0, **settings: Any) -> StageContext[DedupSettings]:
-    engine = LocalEngine(workers) if workers else InProcessEngine()
-    context = StageContext("dedup", Folder(out), DedupSettings(**settings), 0, engine, inputs=inputs)
-    try:
-        run_dedup(context)
-    finally:
-        engine.close()
-    return context
-
-
-def ledger(out: Path) -> list[dict[str, Any]]:
-    paths = sorted((out / "ledger").glob("*.parquet"))
-    return [row for path in paths for row in pq.read_table(path).to_pylist()]
-
-
-def outputs(out: Path) -> dict[str, str]:
-    """Checksum of every output file of the stage itself."""
-    return {
-        f"{kind}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for kind in ("documents", "ledger", "dropped")
-        for path in sorted((out / kind).iterdir())
-    }
-
-
-WORDS = [f"{a}{b}{c}" for a in "bdfglmnprst" for b in "aeiou" for c in ("n", "r", "st", "l", "m")]
-
-
-def corpus(seed: int, count: int = 360, shards: int = 4) -> tuple[list[list[str]], dict[int, tuple[int, str]]]:
-    """Texts in shards with planted copies; truth: position -> (position of the original, 'exact' or 'near')."""
-    rng = np.random.default_rng(seed)
-    texts: list[str] = []
-    truth: dict[int, tuple[int, str]] = {}
-    for i in range(count):
-        draw, j = rng.random(), int(rng.integers(0, max(1, i)))
-        if i > 20 and draw < 0.15:
-            texts.append(texts[j] + (" \n" if draw < 0.05 else ""))
-            truth[i] = (j, "exact")
-        elif i > 20 and draw < 0.4:
-            words = texts[j].split()
-            for _ in range(1 + len(words) // 150):
-                words[int(rng.integers(len(words)))] = "changed"
-            texts.append(" ".join(words))
-            truth[i] = (j, "near")
-        else:
-            texts.append(" ".join(WORDS[k] for k in rng.integers(0, len(WORDS), int(rng.integers(60, 300)))))
-    return [list(part) for part in np.array_split(np.array(texts, object), shards)], truth
-
-
-def shingles(text: str) -> set[str]:
-    words = text.split()
-    return {" ".join(words[i : i + 5]) for i in range(max(1, len(words) - 4))}
-
-
-def jaccard(a: str, b: str) -> float:
-    left, right = shingles(a), shingles(b)
-    return len(left & right) / len(left | right)
+from autoclave.pipelines.stage import DocumentShard
 
 
 @pytest.fixture(scope="module")
@@ -432,53 +338,6 @@ def test_settings_are_checked() -> None:
     assert given.similarity() == 0.8
 
 
-def test_long_passages_are_removed_from_later_documents(tmp_path: Path) -> None:
-    """Against brute force over all windows; documents that are dropped do not count, groups of shards do."""
-    rng = np.random.default_rng(12)
-
-    def words(count: int) -> list[str]:
-        return [WORDS[k] for k in rng.integers(0, len(WORDS), count)]
-
-    passage, k = words(80), 30
-    first = [*words(40), *passage, *words(40)]
-    second = [*words(50), *passage[10:70], *words(5)]
-    third = [*words(10), *passage[:29], *words(10)]  # one word too short
-    loop = ["again"] * 100
-    texts = [" ".join(first), "  ".join(second), " ".join(third), " ".join(loop), " ".join(passage[5:60])]
-    inputs = write_source(tmp_path / "source", [texts[:2], texts[2:]])
-    run(tmp_path / "out", inputs, minhash=None, substring=SubstringSettings(min_tokens=k))
-    seen: set[tuple[str, ...]] = set()
-    expected = []
-    for number, text in enumerate(texts):
-        tokens = text.split()
-        cut = set()
-        for at in range(len(tokens) - k + 1):
-            window = tuple(tokens[at : at + k])
-            if window in seen:
-                cut |= set(range(max(at, k) if number == 3 else at, at + k))
-            seen.add(window)
-        expected.append([token for i, token in enumerate(tokens) if i not in cut])
-    rows = ledger(tmp_path / "out")
-    kept = [row["text"] for p in sorted((tmp_path / "out/documents").iterdir()) for row in pq.read_table(p).to_pylist()]
-    assert [text.split() for text in kept] == [tokens for tokens in expected if tokens]
-    assert [row["passage_tokens_removed"] for row in rows] == [0, 60, 0, 70, 55]
-    assert rows[4]["filter"] == "duplicate_passages"
-    assert kept[0] == texts[0]
-    assert kept[1].startswith("  ".join(second[:50]))
-    alone = SubstringSettings(min_tokens=k, group_mb=1)
-    big = write_source(tmp_path / "big", [[texts[0], "filler " + "x" * (1 << 20)], [texts[1]]])
-    run(tmp_path / "groups", big, minhash=None, substring=alone)
-    assert [row["passage_tokens_removed"] for row in ledger(tmp_path / "groups")] == [0, 0, 0]
-
-
-def test_chinese_passages(tmp_path: Path) -> None:
-    shared = "本协议受中华人民共和国法律管辖，双方应当友好协商解决争议，协商不成的提交仲裁。"
-    inputs = write_source(tmp_path / "source", [["甲方说明：" + shared + "完", "乙方补充：" + shared + "尾"]])
-    run(tmp_path / "out", inputs, minhash=None, substring=SubstringSettings(min_tokens=20))
-    texts = [row["text"] for p in (tmp_path / "out/documents").iterdir() for row in pq.read_table(p).to_pylist()]
-    assert texts == ["甲方说明：" + shared + "完", "乙方补充尾"]
-
-
 def test_explain_prints_the_curve_of_settings_and_every_preset() -> None:
     text = explain_settings(["minhash.preset=dolma3"])
     assert "26 bands x 11 rows" in text
@@ -505,9 +364,3 @@ def test_odd_corpora(
     assert sum(commit.kept for commit in context.commits) == sum(map(len, shards))
     against = run(tmp_path / "again", inputs, index=str(tmp_path / "out"))
     assert sum(commit.kept for commit in against.commits) == sum(not text for shard in shards for text in shard)
-
-
-def test_shards_fall_into_groups_by_size() -> None:
-    assert group_shards([0], 5) == [[0]]
-    assert group_shards([3, 2, 1, 9, 0, 5], 5) == [[0, 1], [2], [3], [4, 5]]
-    assert group_shards([], 5) == []
