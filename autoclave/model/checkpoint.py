@@ -26,13 +26,12 @@ from torch import Tensor, nn
 
 from autoclave.errors import CheckpointError
 from autoclave.model.config import ModelConfig, decode_config
-from autoclave.model.sharded import INDEX_FILE, STATE_STEM, WEIGHTS_STEM, CheckpointReader, file_name
+from autoclave.model.sharded import INDEX_FILE, WEIGHTS_STEM, CheckpointReader, file_name
 from autoclave.model.transnormer import TransNormerLLM
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = file_name(WEIGHTS_STEM, 0, 1)
 TOKENIZER_FILE = "tokenizer.json"
-STATE_TENSORS_FILE = file_name(STATE_STEM, 0, 1)
 STATE_FILE = "training_state.json"
 
 

@@ -161,9 +161,9 @@ class TransNormerForCausalLM(PreTrainedModel, GenerationMixin):
         logits = None
         if labels is None or not self.training:
             logits = self.transnormer.logits(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
-        cache = None if state is None else StateCache(state)
-        # transformers keeps any object here for the next step; only its annotation says Cache.
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)  # type: ignore[arg-type]
+        # transformers hands any object back at the next step; only its annotation says Cache.
+        cache: Any = None if state is None else StateCache(state)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
 
     def _run(
         self, inputs: Tensor, mask: Tensor | None, state: ModelState | None, use_cache: bool

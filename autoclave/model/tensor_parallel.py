@@ -43,13 +43,6 @@ def take_part(full: Tensor, split: Split, rank: int, size: int) -> Tensor:
     return torch.cat([block.chunk(size, split.dimension)[rank] for block in blocks], split.dimension).clone()
 
 
-def join_parts(parts: list[Tensor], split: Split) -> Tensor:
-    """The full tensor from all ranks' parts: the inverse of `take_part`, bit for bit."""
-    cut = [part.chunk(split.blocks, split.dimension) for part in parts]
-    ordered = [cut[rank][block] for block in range(split.blocks) for rank in range(len(parts))]
-    return torch.cat(ordered, split.dimension)
-
-
 class _CopyToRanks(torch.autograd.Function):
     """Identity forward, all-reduce backward: where a replicated tensor enters split matrices."""
 

@@ -18,7 +18,7 @@ from autoclave.errors import RecipeError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.parallel import World
 from autoclave.model.sequence_parallel import cut_stream
-from autoclave.model.tensor_parallel import Split, join_parts, take_part
+from autoclave.model.tensor_parallel import Split, take_part
 from autoclave.model.training import train
 
 STEPS = msgspec.structs.replace(SETTINGS, steps=6, checkpoint_every=3)
@@ -156,6 +156,13 @@ def test_one_process_resumed_on_two(alone: Path, tmp_path: Path) -> None:
     train(CONFIG, msgspec.structs.replace(STEPS, steps=3), PatternLoader(), reference)
     train(CONFIG, STEPS, PatternLoader(), reference)
     assert_same_run(tmp_path / "run", reference)
+
+
+def join_parts(parts: list[torch.Tensor], split: Split) -> torch.Tensor:
+    """The full tensor from all ranks' parts."""
+    cut = [part.chunk(split.blocks, split.dimension) for part in parts]
+    ordered = [cut[rank][block] for block in range(split.blocks) for rank in range(len(parts))]
+    return torch.cat(ordered, split.dimension)
 
 
 def test_cutting_and_joining_are_inverse_and_keep_whole_heads() -> None:
