@@ -57,7 +57,7 @@ class _Process:
             return _Answer(train_on_shards(**arguments))
         except AutoclaveError as error:
             return _Answer(None, str(error), traceback.format_exc(), error.exit_code)
-        except Exception:
+        except Exception:  # whatever it is, it travels as text: not every exception pickles
             return _Answer(None, None, traceback.format_exc())
 
 

@@ -262,10 +262,9 @@ def scan_kernel(
                     o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
             values = c * into_state.to(element)[:, None]
             state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
-            if WRITE_OUTPUT:  # noqa: SIM102
-                if STATE_FIRST:
-                    scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                    o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+            if WRITE_OUTPUT and STATE_FIRST:
+                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if LRPE == LRPE_INNER:
             state, state_sine = turn(state, state_sine, chunk_cosine[:, None], chunk_sine[:, None])
