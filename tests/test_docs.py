@@ -14,6 +14,9 @@ from autoclave.cleaning.chain import Chain
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.pipelines.recipe import check_recipe
 
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(DOCS.glob("*.md")))]
+
 
 def test_settings_are_current(repository: Path) -> None:
     spec = importlib.util.spec_from_file_location("make_settings", repository / "docs" / "make_settings.py")
@@ -60,9 +63,7 @@ def test_the_filter_of_the_contributing_page_works(
     assert recipe.stages[0].settings.filters == ["gopher_quality", "my_filters:CALM"]
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/recipes.md", "docs/settings.md", "docs/training.md"]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(repository: Path, page: str) -> None:
     path = repository / page
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))

@@ -3,7 +3,8 @@
     PYTHON benchmarks/peers/datatrove_minhash.py signature|stages INPUT_FOLDER WORK_FOLDER WORKERS
 
 INPUT_FOLDER holds *.jsonl with `id` and `text`, one task a file. Prints one line of JSON: seconds, CPU seconds, and,
-after `stages`, the ids that were kept and the buckets' edges (file, document, file, document).
+after `stages`, the ids that were kept and the buckets' edges (file, document, file, document). datatrove 0.10.1 needs
+xxhash < 4.
 """
 
 import json
