@@ -1,260 +1,303 @@
-"""TransNormerLLM beside a Transformer (Hugging Face Llama, SDPA) of the same size, on the same real tokens, on the CPU.
+"""TransNormerLLM beside a Transformer (Hugging Face Llama, SDPA) of the same size, on the same real tokens.
 
-    python benchmarks/model_peers.py quality [--steps 150 --seeds 3]    loss at equal tokens, several seeds
-    python benchmarks/model_peers.py ablation [--steps 150 --seeds 3]   the paper's ablations on the small budget
-    python benchmarks/model_peers.py speed                              tokens/s by context, decode latency by length
+    python benchmarks/model_peers.py prepare --out tokens.npz       tokens for the two below, from the data folder
+    python benchmarks/model_peers.py quality --tokens tokens.npz    loss at equal tokens, ours and Llama
+    python benchmarks/model_peers.py ablation --tokens tokens.npz   the paper's ablations on a small budget
+    python benchmarks/model_peers.py speed                          this CPU: tokens/s by context, decoding by length
 
-Needs transformers. Text: edu_openstax and tech_peps of the data folder (AUTOCLAVE_DATA, or ../shared/data); every tenth
-document is held out. With $OUT set, writes model_peers_<command>.json there.
+Quality and ablation: every model sees the same rows in the same order, takes its learning rate from the same list (the
+best on seed 0, which then counts no more) and is trained from --seeds other seeds. Mean and 95 % interval (Student's t)
+over the seeds, and the difference from the first row, seed by seed. --jobs runs go at a time, on CPUs (a thread each)
+or sharing one GPU (--device cuda, bfloat16 autocast). Every finished run is at once in the results file
+($OUT/model_peers_<command>.json, or --results); the same command goes on from there. --seconds: no run starts that
+would likely end later.
+
+Needs transformers. The data folder is AUTOCLAVE_DATA, or ../shared/data.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import itertools
 import json
 import math
+import multiprocessing
 import os
+import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-import zstandard
-from torch import Tensor, nn
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from autoclave.model.config import ModelConfig
-from autoclave.model.decoding import decode
-from autoclave.model.generation import prefill
+import torch
+from peer_models import ABLATIONS, LLAMA, RELEASED, SIZES, Rows, Tokens, loss_of, make_variant
+from torch import nn
+
 from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
-from autoclave.model.transnormer import TransNormerLLM
-from autoclave.tokenize.encoding import Encoder
-from autoclave.tokenize.training import TokenizerSettings, train_tokenizer
 
-VOCABULARY = 4096
-LENGTH = 512
-ROWS = 4
-OURS = ModelConfig(vocabulary_size=VOCABULARY, hidden_size=128, layers=4, heads=4, glu_size=352)
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "as released": {},
-    "no gate": {"gate": "none", "glu_size": 395},
-    "decay only (no LRPE)": {"lrpe": "none"},
-    "LRPE, no decay": {"lrpe": "all", "decay": "none"},
-    "LRPE-d in all layers": {"lrpe": "all"},
-    "absolute positions": {"lrpe": "none", "decay": "none", "absolute_positions": True},
-    "no decay temperature": {"decay_temperature": False},
-    "decay of the paper": {"decay": "paper"},
-    "q, k without activation": {"mixer_activation": "none"},
-    "1 + elu": {"mixer_activation": "elu1"},
-    "silu in SGLU": {"glu_activation": "silu"},
-    "RMSNorm with weights": {"norm": "rms"},
-    "LayerNorm": {"norm": "layer"},
-}
+VARIANTS = {"quality": [RELEASED, LLAMA], "ablation": list(ABLATIONS)}
+T_975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
+"""Student's t, 97.5 %, for 1 to 9 degrees of freedom."""
 
 
-class Corpus:
-    """Token ids of real documents, [bos, t1..tn, eos] end to end, and a held-out part with its byte count."""
+class Setting(NamedTuple):
+    """What all runs of one results file share."""
 
-    def __init__(self, folder: Path) -> None:
-        texts = [text for name in ("edu_openstax/sections", "tech_peps/peps") for text in self.read(folder, name)]
-        training = [text for index, text in enumerate(texts) if index % 10]
-        held_out = [text for index, text in enumerate(texts) if index % 10 == 0]
-        settings = TokenizerSettings(vocabulary_size=VOCABULARY, han_alphabet="none")
-        encoder = Encoder(train_tokenizer(lambda: iter(training[::4]), settings))
-        self.training = self.encode(encoder, training)
-        self.held_out = self.encode(encoder, held_out)
-        held_bytes = sum(len(text.encode()) for text in held_out)
-        self.bytes_per_token = held_bytes / len(self.held_out)
-
-    @staticmethod
-    def read(folder: Path, name: str) -> Iterator[str]:
-        with open(folder / f"{name}.jsonl.zst", "rb") as file:
-            stream = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), encoding="utf-8")
-            for line in stream:
-                yield json.loads(line)["text"]
-
-    @staticmethod
-    def encode(encoder: Encoder, texts: list[str]) -> np.ndarray:
-        offsets, ids = encoder.encode(texts)
-        parts = []
-        for start, stop in itertools.pairwise(offsets):
-            parts += [[1], ids[start:stop], [2]]
-        return np.concatenate(parts).astype(np.int64)
-
-    def batch(self, step: int, seed: int) -> Tensor:
-        random = np.random.default_rng([seed, step])
-        starts = random.integers(0, len(self.training) - LENGTH - 1, ROWS)
-        return torch.from_numpy(np.stack([self.training[start : start + LENGTH + 1] for start in starts]))
-
-    def held_out_rows(self, count: int) -> Iterator[Tensor]:
-        for start in np.linspace(0, len(self.held_out) - LENGTH - 1, count).astype(int):
-            yield torch.from_numpy(self.held_out[start : start + LENGTH + 1])[None]
+    size: str
+    steps: int
+    batch: int
+    length: int
+    held_out: int
+    device: str
+    precision: str
+    tokens: str
 
 
-def make_llama(seed: int) -> nn.Module:
-    """Llama of the same depth, width and heads; its feed-forward is wider by the gate that it lacks (D / 3)."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+class Task(NamedTuple):
+    """One training run."""
 
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=OURS.hidden_size,
-            num_hidden_layers=OURS.layers,
-            num_attention_heads=OURS.heads,
-            num_key_value_heads=OURS.heads,
-            intermediate_size=OURS.glu_size + round(OURS.hidden_size / 3),
-            max_position_embeddings=65_536,
-            tie_word_embeddings=True,
-            attn_implementation="sdpa",
-        )
-    )
+    variant: str
+    rate: float
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.variant} | {self.rate:g} | seed {self.seed}"
 
 
-def make_ours(seed: int, **options: Any) -> nn.Module:
-    import msgspec
-
-    return TransNormerLLM(msgspec.structs.replace(OURS, **options)).initialise(seed)
+_rows: Rows | None = None
 
 
-def loss_of(model: nn.Module, rows: Tensor) -> Tensor:
-    """Mean loss in nats a token; both models see each row as one sequence."""
-    if isinstance(model, TransNormerLLM):
-        return model(rows[:, :-1].contiguous(), targets=rows[:, 1:].contiguous(), reduction="mean").losses
-    logits = model(rows[:, :-1], use_cache=False).logits
-    return nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+def start_worker(setting: Setting) -> None:
+    global _rows
+    torch.set_num_threads(1)
+    tokens = Tokens.load(Path(setting.tokens))
+    _rows = Rows(tokens, setting.length, setting.batch, setting.held_out, torch.device(setting.device))
 
 
-def train_one(model: nn.Module, corpus: Corpus, seed: int, steps: int, rate: float) -> dict[str, float]:
-    """Train on `steps` batches of the seed's order; returns the held-out loss and the speed."""
+def train(setting: Setting, task: Task) -> dict[str, Any]:
+    """Train one model; its held-out loss in nats a token (null when it is not finite), and the time it took."""
+    assert _rows is not None, "start_worker comes first"
+    device = torch.device(setting.device)
+    started = time.perf_counter()
+    model = make_variant(task.variant, SIZES[setting.size], task.seed).to(device)
     # no weight decay: which of a model's tensors it spares is told by name, and names differ
-    settings = OptimizerSettings(learning_rate=rate, warmup_steps=max(1, steps // 10), weight_decay=0.0)
+    settings = OptimizerSettings(learning_rate=task.rate, warmup_steps=max(1, setting.steps // 10), weight_decay=0.0)
     optimizer = make_optimizer(model, settings)
-    start = time.process_time()
-    for step in range(steps):
-        set_learning_rate(optimizer, learning_rate(settings, step, steps))
-        loss_of(model, corpus.batch(step, seed)).backward()
+    half = torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bfloat16")
+    training_losses = []
+    for step in range(setting.steps):
+        set_learning_rate(optimizer, learning_rate(settings, step, setting.steps))
+        with half:
+            loss = loss_of(model, _rows.of_step(step, task.seed))
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    seconds = time.process_time() - start
+        if step >= setting.steps - max(1, setting.steps // 20):
+            training_losses.append(loss.detach())
     model.eval()
-    with torch.no_grad():
-        held_out = statistics.mean(float(loss_of(model, rows)) for rows in corpus.held_out_rows(60))
+    with torch.no_grad(), half:
+        held_out = [float(loss_of(model, rows)) for rows in _rows.held_out.split(setting.batch)]
+    sizes = [len(rows) for rows in _rows.held_out.split(setting.batch)]
+    mean = sum(loss * size for loss, size in zip(held_out, sizes, strict=True)) / sum(sizes)
+    last = float(torch.stack(training_losses).float().mean())
     return {
-        "loss": held_out,
-        "bits_per_byte": held_out / math.log(2) / corpus.bytes_per_token,
-        "tokens_per_cpu_second": steps * ROWS * LENGTH / seconds,
-    }
-
-
-def summary(name: str, runs: list[dict[str, float]], model: nn.Module, rate: float) -> dict[str, Any]:
-    losses = [run["loss"] for run in runs]
-    row = {
-        "model": name,
+        "loss": mean if math.isfinite(mean) else None,
+        "training_loss": last if math.isfinite(last) else None,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "learning_rate": rate,
-        "loss_mean": round(statistics.mean(losses), 4),
-        "loss_deviation": round(statistics.stdev(losses), 4) if len(losses) > 1 else None,
-        "bits_per_byte": round(statistics.mean(run["bits_per_byte"] for run in runs), 4),
-        "tokens_per_cpu_second": round(statistics.median(run["tokens_per_cpu_second"] for run in runs)),
+        "seconds": round(time.perf_counter() - started, 1),
     }
-    print(row, flush=True)
-    return row
 
 
-def quality(corpus: Corpus, steps: int, seeds: int) -> list[dict[str, Any]]:
-    """Each model at the better of its learning rates (chosen on a seed of its own), then `seeds` seeds."""
-    rows = []
-    makers: dict[str, Callable[[int], nn.Module]] = {"TransNormerLLM": make_ours, "Llama (SDPA)": make_llama}
-    for name, make in makers.items():
-        tried = {rate: train_one(make(99), corpus, 99, steps, rate)["loss"] for rate in (1e-3, 3e-3, 6e-3)}
-        print(name, "loss by learning rate", {rate: round(loss, 4) for rate, loss in tried.items()}, flush=True)
-        rate = min(tried, key=lambda key: tried[key])
-        runs = [train_one(make(seed), corpus, seed, steps, rate) for seed in range(seeds)]
-        rows.append(summary(name, runs, make(0), rate))
-    return rows
+def chosen_rate(runs: dict[str, Any], variant: str, rates: list[float]) -> float | None:
+    """The rate of the lowest loss on seed 0, or None while its sweep is not done (or nothing in it is finite)."""
+    tried = {rate: runs.get(Task(variant, rate, 0).key) for rate in rates}
+    if any(run is None for run in tried.values()):
+        return None
+    finite = {rate: run["loss"] for rate, run in tried.items() if run is not None and run["loss"] is not None}
+    return min(finite, key=lambda rate: finite[rate]) if finite else None
 
 
-def ablation(corpus: Corpus, steps: int, seeds: int) -> list[dict[str, Any]]:
-    """Every published ablation at the same tokens, seeds and learning rate."""
-    rows = []
-    for name, options in ABLATIONS.items():
-        runs = [train_one(make_ours(seed, **options), corpus, seed, steps, 3e-3) for seed in range(seeds)]
-        rows.append(summary(name, runs, make_ours(0, **options), 3e-3))
-    return rows
+def missing(runs: dict[str, Any], variants: list[str], rates: list[float], seeds: int) -> list[Task]:
+    """What can be run now: sweeps, and the seeds of those models whose sweep is done."""
+    tasks = [Task(variant, rate, 0) for variant in variants for rate in rates]
+    for variant in variants:
+        rate = chosen_rate(runs, variant, rates)
+        if rate is not None:
+            tasks += [Task(variant, rate, seed) for seed in range(1, seeds + 1)]
+    return [task for task in tasks if task.key not in runs]
 
 
-def timed(function: Callable[[], Any], repeats: int = 3) -> float:
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+def interval(values: list[float]) -> tuple[float, float | None]:
+    """Mean, and half the width of its 95 % interval (None for one value)."""
+    if len(values) < 2:
+        return statistics.mean(values), None
+    return statistics.mean(values), T_975[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def speed() -> list[dict[str, Any]]:
-    """CPU seconds (one thread), random weights: training and scoring by context, one decoding step by length."""
-    rows = []
-    ours, llama = make_ours(0), make_llama(0)
-    for length in (512, 2048, 8192, 16_384):
-        tokens = torch.randint(3, VOCABULARY, (1, length + 1))
-        row: dict[str, Any] = {"context": length}
-        for name, model in (("ours", ours), ("llama", llama)):
-            row[f"{name}_train_tokens_per_s"] = round(
-                length / timed(lambda m=model, t=tokens: loss_of(m, t).backward())
-            )
-            with torch.no_grad():
-                row[f"{name}_score_tokens_per_s"] = round(length / timed(lambda m=model, t=tokens: loss_of(m, t)))
+def summarise(
+    runs: dict[str, Any], variants: list[str], rates: list[float], seeds: int, bytes_per_token: float
+) -> list[dict[str, Any]]:
+    """A row a model: its losses, their interval, and the paired difference from the first model."""
+    rows: list[dict[str, Any]] = []
+    first: dict[int, float] = {}
+    for variant in variants:
+        sweep = {rate: runs[Task(variant, rate, 0).key]["loss"] for rate in rates if Task(variant, rate, 0).key in runs}
+        row: dict[str, Any] = {"model": variant, "loss_by_rate_on_seed_0": sweep}
+        rate = chosen_rate(runs, variant, rates)
+        done = {} if rate is None else {s: runs.get(Task(variant, rate, s).key) for s in range(1, seeds + 1)}
+        losses = {seed: run["loss"] for seed, run in done.items() if run is not None and run["loss"] is not None}
+        row |= {
+            "rate": rate,
+            "runs": len(losses),
+            "not_finite": sum(r is not None for r in done.values()) - len(losses),
+        }
+        if losses:
+            mean, half = interval(list(losses.values()))
+            row |= {"loss": mean, "interval": half, "bits_per_byte": mean / math.log(2) / bytes_per_token}
+            row["parameters"] = next(run["parameters"] for run in done.values() if run is not None)
+            first = first or losses
+            paired = [loss - first[seed] for seed, loss in losses.items() if seed in first]
+            if losses is not first and paired:
+                row["difference"], row["difference_interval"] = interval(paired)
         rows.append(row)
-        print(row, flush=True)
-    for length in (1024, 8192, 32_768):
-        prompt = torch.randint(3, VOCABULARY, (length,)).tolist()
-        with torch.inference_mode():
-            _, state = prefill(ours, [prompt])
-            token = torch.tensor([5])
-            step = timed(lambda s=state, t=token: decode(ours, t, s), 20)
-            past = llama(torch.tensor([prompt]), use_cache=True, logits_to_keep=1).past_key_values
-
-            def advance(p: Any = past, t: Tensor = token) -> None:
-                llama(t[None], past_key_values=p, use_cache=True)
-                p.crop(-1)
-
-            other = timed(advance, 20)
-        state_bytes = sum(memory.nbytes for memory in state.memory)
-        cache_bytes = 2 * 4 * OURS.layers * OURS.hidden_size * length
-        row = {"decode_after": length, "ours_ms": round(step * 1e3, 3), "llama_ms": round(other * 1e3, 3)}
-        rows.append(row | {"ours_state_bytes": state_bytes, "llama_cache_bytes": cache_bytes})
-        print(rows[-1], flush=True)
     return rows
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+
+    def number(row: dict[str, Any], key: str, around: str, sign: str = "") -> str:
+        if row.get(key) is None:
+            return ""
+        half = row.get(around)
+        return f"{row[key]:{sign}.4f}" + ("" if half is None else f" ± {half:.4f}")
+
+    lines = ["| model | parameters | rate | loss | bits a byte | difference, seed by seed |", "| --- |" + " --- |" * 5]
+    for row in rows:
+        cells = [
+            row["model"],
+            f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else "",
+            f"{row['rate'] or ''}",
+        ]
+        cells += [number(row, "loss", "interval"), number(row, "bits_per_byte", "")]
+        cells += [number(row, "difference", "difference_interval", "+")]
+        note = f" ({row['not_finite']} not finite)" if row["not_finite"] else ""
+        lines.append("| " + " | ".join(cells) + note + " |")
+    return "\n".join(lines)
+
+
+class Results:
+    """The runs that are done, in a file that is whole at any moment."""
+
+    def __init__(self, file: Path, setting: Setting) -> None:
+        self.file = file
+        shared = setting._asdict() | {"tokens": Path(setting.tokens).name}
+        self.report: dict[str, Any] = {"setting": shared, "runs": {}, "rows": []}
+        if file.exists():
+            self.report = json.loads(file.read_text())
+            if self.report["setting"] != shared:
+                sys.exit(f"{file} holds runs of other settings: {self.report['setting']}; name another --results")
+        name = torch.cuda.get_device_name() if setting.device == "cuda" else platform.processor() or platform.machine()
+        self.report["environment"] = {"device": name, "torch": torch.__version__, "python": platform.python_version()}
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        return self.report["runs"]
+
+    def save(self) -> None:
+        temporary = self.file.with_suffix(".part")
+        temporary.write_text(json.dumps(self.report, indent=1))
+        temporary.replace(self.file)
+
+
+def run_all(arguments: argparse.Namespace, setting: Setting, results: Results) -> None:
+    """Run what is missing, `jobs` at a time, until all is done or time is up."""
+    variants, started = VARIANTS[arguments.command], time.monotonic()
+    longest, failed = 0.0, set[str]()
+    flying: dict[Future[dict[str, Any]], Task] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.jobs, context, initializer=start_worker, initargs=(setting,)) as pool:
+        while True:
+            busy = {task.key for task in flying.values()} | failed
+            waiting = missing(results.runs, variants, arguments.rates, arguments.seeds)
+            waiting = [task for task in waiting if task.key not in busy]
+            in_time = time.monotonic() - started + longest < arguments.seconds
+            for task in waiting[: arguments.jobs - len(flying)] if in_time else []:
+                flying[pool.submit(train, setting, task)] = task
+            if not flying:
+                break
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                task = flying.pop(future)
+                error = future.exception()
+                if error is not None:  # a model that fails is a result: say so and run the others
+                    failed.add(task.key)
+                    print(f"{task.key}: {type(error).__name__}: {error}"[:600], flush=True)
+                    continue
+                results.runs[task.key] = future.result()
+                longest = max(longest, results.runs[task.key]["seconds"])
+                results.save()
+                print(f"{time.monotonic() - started:6.0f} s  {task.key}: {results.runs[task.key]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["quality", "ablation", "speed"])
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("command", choices=["prepare", "quality", "ablation", "speed"])
+    parser.add_argument("--out", type=Path, default=Path("tokens.npz"), help="the file of prepare")
+    parser.add_argument("--tokens", type=Path, help="a file of prepare")
+    parser.add_argument("--size", choices=list(SIZES), default="tiny")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=4, help="rows a step")
+    parser.add_argument("--length", type=int, default=512, help="tokens a row")
+    parser.add_argument("--held-out", type=int, default=256, help="rows of held-out text")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 2e-3, 4e-3, 8e-3])
+    parser.add_argument("--seeds", type=int, default=3, help="beside seed 0, 2 to 10")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], help="bfloat16 on a GPU unless given")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    data = os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+    if arguments.command == "prepare":
+        tokens = Tokens.prepare(Path(data))
+        tokens.save(arguments.out)
+        print(
+            f"{len(tokens.training):,} training tokens, {len(tokens.held_out):,} held out, {tokens.bytes_per_token:.3f}"
+        )
+        return
+    results_file = arguments.results or Path(os.environ.get("OUT", "."), f"model_peers_{arguments.command}.json")
     if arguments.command == "speed":
-        rows = speed()
-    else:
-        default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-        corpus = Corpus(Path(os.environ.get("AUTOCLAVE_DATA", default)))
-        print(f"{len(corpus.training):,} training tokens, {len(corpus.held_out):,} held out", flush=True)
-        rows = {"quality": quality, "ablation": ablation}[arguments.command](corpus, arguments.steps, arguments.seeds)
-    if os.environ.get("OUT"):
-        Path(os.environ["OUT"], f"model_peers_{arguments.command}.json").write_text(json.dumps(rows, indent=1))
-    print("\n".join(" ".join(f"{key}={value}" for key, value in row.items()) for row in rows))
+        from peer_speed import speed
+
+        torch.set_num_threads(1)
+        results_file.write_text(json.dumps(speed(), indent=1))
+        return
+    if arguments.tokens is None:
+        parser.error("--tokens: a file that 'prepare' made")
+    setting = Setting(
+        arguments.size,
+        arguments.steps,
+        arguments.batch,
+        arguments.length,
+        arguments.held_out,
+        arguments.device,
+        arguments.precision or ("bfloat16" if arguments.device == "cuda" else "float32"),
+        str(arguments.tokens),
+    )
+    results = Results(results_file, setting)
+    run_all(arguments, setting, results)
+    per_token = Tokens.load(arguments.tokens).bytes_per_token
+    rows = summarise(results.runs, VARIANTS[arguments.command], arguments.rates, arguments.seeds, per_token)
+    results.report["rows"] = rows
+    results.save()
+    left = len(missing(results.runs, VARIANTS[arguments.command], arguments.rates, arguments.seeds))
+    print(f"\n{results.report['environment']}\n{results.report['setting']}\n{markdown(rows)}\n{left} runs left")
 
 
 if __name__ == "__main__":
