@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
-from autoclave.cleaning.filters.base import Bound, Filter, failures, given
+from autoclave.cleaning.filters.base import Bound, Filter, failures, given, parse_range
 from autoclave.cleaning.filters.registry import load_filter
 from autoclave.cleaning.signals import run_filters, signal_names
+from autoclave.cleaning.thresholds import load_thresholds
 from autoclave.corpus.output import Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.errors import RecipeError
@@ -51,12 +52,18 @@ class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Filters in order: names, or name: {dialect: ..., <signal>: [low, high], ...}; 'module:object' for your own."""
     thresholds: dict[str, Any] = {}
     """Limits by signal for whatever filter bounds it: word_count: [30, 100000]; null switches the rule off."""
+    thresholds_by_language: dict[str, dict[str, Any]] | str = {}
+    """The same for single languages, fr: {word_count: [40, null]}, before all other limits; or a file of them, as
+    `autoclave thresholds fit` writes, which is read when the recipe is."""
     min_words: int | None = None
     """Shorthand for the lower limit of word_count."""
     max_words: int | None = None
     """Shorthand for the upper limit of word_count."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.thresholds_by_language, str):
+            tables = load_thresholds(self.thresholds_by_language)
+            msgspec.structs.force_setattr(self, "thresholds_by_language", tables)
         build_filters(self)
 
 
@@ -129,7 +136,22 @@ def _with_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Fil
         raise RecipeError(
             f"clean.thresholds: no filter of the chain bounds '{unknown[0]}'; bounded: {', '.join(known)}"
         )
-    return changed
+    return _with_language_thresholds(changed, settings)
+
+
+def _with_language_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Filter]:
+    assert not isinstance(settings.thresholds_by_language, str)  # read in __post_init__
+    known = {bound.signal for chosen in filters for bound in chosen.bounds}
+    tables: dict[str, dict[str, Any]] = {}
+    for language, table in settings.thresholds_by_language.items():
+        where = f"clean.thresholds_by_language.{language}"
+        for signal in table:
+            if signal not in known:
+                raise RecipeError(
+                    f"{where}: no filter of the chain bounds '{signal}'; bounded: {', '.join(sorted(known))}"
+                )
+        tables[language] = {signal: parse_range(limits, f"{where}.{signal}") for signal, limits in table.items()}
+    return [chosen.with_language_bounds(tables) for chosen in filters] if tables else filters
 
 
 class Chain:
@@ -156,19 +178,24 @@ class Chain:
             label, values = self._identifier.predict(text)
             score = pa.array(values, pa.float32())
         signals: dict[str, pa.Array] = {"language": label.cast(pa.string()), "language_score": score}
-        for name, transform in self.transforms.items():
-            text, changes = transform.apply(text, label)
-            signals[f"{name}_changes"] = pa.array(changes, pa.int32())
-        languages = label.to_pylist()
-        measured = [chosen for chosen in self.filters if chosen.measure or chosen.edit]
-        text, found = run_filters(text, measured, languages)
+        text, found = self.measure(text, label)
         signals |= found
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {"text": text, "language": label, "language_score": score}
         edited = pa.RecordBatch.from_arrays(
             [columns[name].cast(kind) for name, kind in _types()], schema=DOCUMENT_SCHEMA
         )
-        return edited, decide(self.filters, signals, languages, self.settings)
+        return edited, decide(self.filters, signals, label.to_pylist(), self.settings)
+
+    def measure(self, text: pa.StringArray, languages: pa.StringArray) -> tuple[pa.StringArray, dict[str, pa.Array]]:
+        """Return (text after all edits, the signals of the transforms and filters) of documents in these languages."""
+        signals: dict[str, pa.Array] = {}
+        for name, transform in self.transforms.items():
+            text, changes = transform.apply(text, languages)
+            signals[f"{name}_changes"] = pa.array(changes, pa.int32())
+        measured = [chosen for chosen in self.filters if chosen.measure or chosen.edit]
+        text, found = run_filters(text, measured, languages.to_pylist())
+        return text, signals | found
 
     def signal_names(self) -> list[str]:
         """Return the names of the signals of the filters, in ledger order."""

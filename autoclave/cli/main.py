@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autoclave.cli import explain, inspection, stages, tools, training
+from autoclave.cli import cleaning, explain, inspection, stages, tools, training
 from autoclave.errors import AutoclaveError
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ def common(
 
 
 stages.register(app)
+cleaning.register(app)
 training.register(app)
 explain.register(app)
 inspection.register(app)

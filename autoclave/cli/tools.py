@@ -1,4 +1,4 @@
-"""Commands that train or apply something beside the road: refilter, kenlm, classifier, plan, eval."""
+"""Commands beside the road: refilter, plan, eval."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ import typer
 
 from autoclave.cli.stages import Engine, Json, Overrides, Workers
 
-Texts = Annotated[list[str], typer.Argument(help="Stage folders, or files of documents (JSONL, Parquet, text).")]
-Language = Annotated[str | None, typer.Option("--language", help="Only documents of this language.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many documents (of each kind).")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("refilter")(refilter)
-    for name, summary, command in (
-        ("kenlm", "Train n-gram language models for perplexity filters.", kenlm_train),
-        ("classifier", "Train fastText quality classifiers.", classifier_train),
-    ):
-        group = typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode=None)
-        group.callback()(lambda: None)
-        group.command("train")(command)
-        app.add_typer(group, name=name)
     plan = typer.Typer(help="Memory, speed and days of a training before it is paid for.", no_args_is_help=True)
     plan.callback()(lambda: None)
     plan.command("train")(plan_train)
@@ -65,49 +53,6 @@ def refilter(
             typer.echo(f"  {name}: {before:,} -> {after:,}")
 
 
-def kenlm_train(
-    documents: Texts,
-    out: Annotated[str, typer.Option("--out", "-o", help="The model, as in en.arpa.")],
-    order: Annotated[int, typer.Option("--order", min=1, max=8, help="Words of the longest n-grams.")] = 5,
-    tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", help="tokenizer.json or .model (default: words).")
-    ] = None,
-    language: Language = None,
-    limit: Limit = None,
-) -> None:
-    """Estimate a modified Kneser-Ney model: with lmplz where it is found, else with our own estimator.
-
-    Example: autoclave kenlm train runs/demo/03-dedup --order 3 --out runs/en.arpa --language en
-    """
-    from autoclave.pipelines.ngram_training import NgramTrainingSettings, train_ngram_model
-
-    settings = NgramTrainingSettings(order=order, tokenizer=tokenizer, discount_fallback=True)
-    estimator = train_ngram_model(documents, out, settings, language=language, limit=limit)
-    typer.echo(f"model: {out} (estimated by {'lmplz' if estimator == 'lmplz' else 'our own estimator'})")
-
-
-def classifier_train(
-    positives: Annotated[list[str], typer.Option("--positive", help="Documents to keep more of. Repeatable.")],
-    negatives: Annotated[list[str], typer.Option("--negative", help="Documents to keep less of. Repeatable.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="The model, as in quality.bin; its report goes beside it.")],
-    plot: Annotated[str | None, typer.Option("--plot", help="Draw the calibration to this PNG or SVG.")] = None,
-    language: Language = None,
-    limit: Limit = None,
-) -> None:
-    """Train a quality classifier as DCLM does, and measure it on held-out texts.
-
-    Example: autoclave classifier train --positive good.jsonl --negative web.jsonl --out quality.bin
-    """
-    from autoclave.pipelines.classifier_training import plot_calibration, train_classifier_file
-
-    report = train_classifier_file(positives, negatives, out, language=language, limit=limit)
-    if plot is not None:
-        plot_calibration(report, plot)
-    held_out = report.held_out_positives + report.held_out_negatives
-    typer.echo(f"model: {out}; AUC {report.auc:.3f} on {held_out:,} held-out texts")
-    typer.echo(f"threshold {report.threshold:.6f} keeps {report.kept_positives:.0%} of the held-out positives")
-
-
 def plan_train(
     model: Annotated[str, typer.Option("--model", "-m", help="Preset, as in tnl-7b.")],
     gpus: Annotated[int, typer.Option("--gpus", min=1)] = 8,
@@ -147,7 +92,7 @@ def evaluate(
     tasks: Annotated[str, typer.Option("--tasks", help="Names, as in lambada_openai,piqa.")],
     task_folder: Annotated[str | None, typer.Option("--task-folder", help="Offline task files (YAML).")] = None,
     few_shot: Annotated[int | None, typer.Option("--few-shot", min=0)] = None,
-    limit: Limit = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many documents of a task.")] = None,
 ) -> None:
     """Run tasks of lm-evaluation-harness; prints one JSON document.
 

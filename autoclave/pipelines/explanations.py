@@ -26,7 +26,7 @@ from autoclave.errors import InputError
 from autoclave.pipelines.engine import InProcessEngine
 from autoclave.pipelines.extract import ExtractSettings, run_extract
 from autoclave.pipelines.ledgers import DocumentRow, load_events, open_stages, read_errors, read_ledger
-from autoclave.pipelines.recipe import load_recipe
+from autoclave.pipelines.recipe import load_settings
 from autoclave.pipelines.stage import StageContext
 
 LEAVES_TEXT = 64
@@ -93,7 +93,7 @@ def explain_file(path: str, *, recipe: str | None = None, record: int = 0, diale
     recipe: takes the settings of its extract and clean stages in place of the defaults. Raises InputError where there
     is no such file or record, RecipeError for a wrong recipe.
     """
-    extract, clean = _settings(recipe)
+    extract, clean = load_settings(recipe, "extract"), load_settings(recipe, "clean")
     with tempfile.TemporaryDirectory() as scratch:
         local = _as_known_file(path, Path(scratch))
         context = StageContext("extract", Folder(f"{scratch}/extract"), extract, 0, InProcessEngine(), sources=[local])
@@ -114,18 +114,6 @@ def explain_file(path: str, *, recipe: str | None = None, record: int = 0, diale
     if found is not None:
         _explain_cleaning(result, found, clean, dialects)
     return result
-
-
-def _settings(recipe: str | None) -> tuple[ExtractSettings, CleanSettings]:
-    """Return the settings of a recipe's first extract and clean stages, the defaults where it has none."""
-    extract, clean = ExtractSettings(), CleanSettings()
-    if recipe is not None:
-        for planned in reversed(load_recipe(recipe).stages):
-            if isinstance(planned.settings, ExtractSettings):
-                extract = planned.settings
-            elif isinstance(planned.settings, CleanSettings):
-                clean = planned.settings
-    return extract, clean
 
 
 def _as_known_file(path: str, scratch: Path) -> str:

@@ -1,65 +1,129 @@
-"""`python -m autoclave.pipelines.fit_thresholds REFERENCE TARGET --language xx`: limits for another language.
-
-Both are folders of documents (a stage's output, or JSONL or Parquet): texts of comparable good quality, such as
-Wikipedia, in English and in the language. Prints YAML for `clean.thresholds`.
-"""
+"""Fitting the limits of filters for other languages: what `autoclave thresholds fit` calls."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import tempfile
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
+import msgspec
+import numpy as np
 import pyarrow as pa
-import yaml
+import pyarrow.compute as pc
 
-from autoclave.cleaning.chain import CleanSettings, build_filters
-from autoclave.cleaning.dialects import DEFAULT_DIALECT
-from autoclave.cleaning.thresholds import fit_thresholds
-from autoclave.corpus.schema import read_documents
-from autoclave.corpus.storage import Folder
-from autoclave.errors import AutoclaveError
-from autoclave.pipelines.engine import InProcessEngine
-from autoclave.pipelines.stage import Silent
-from autoclave.pipelines.standalone import open_documents_folder
+from autoclave.cleaning.chain import Chain, CleanSettings
+from autoclave.cleaning.language import LanguageIdentifier
+from autoclave.cleaning.thresholds import FittedThreshold, fit_thresholds, require_documents, save_thresholds
+from autoclave.errors import RecipeError
+from autoclave.pipelines.stage import Progress, Silent
+from autoclave.pipelines.training_texts import read_batches
 
 
-def read_texts(argument: str, limit: int) -> pa.StringArray:
-    """Return the first `limit` texts of a folder of documents."""
-    found: list[pa.Array] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for shard in open_documents_folder(argument, Folder(scratch), InProcessEngine(), Silent()):
-            for batch in read_documents(shard.path, ["text"]):
-                found.append(batch.column("text"))
-                if sum(map(len, found)) >= limit:
-                    break
-    return pa.concat_arrays(found).slice(0, limit)
+class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was fitted. documents: language -> measured; languages: language -> its limits, signal by signal."""
+
+    reference_language: str
+    documents: dict[str, int]
+    languages: dict[str, list[FittedThreshold]]
 
 
-def main() -> None:
-    """Fit and print; exit codes as everywhere (2 where the request was wrong)."""
-    parser = argparse.ArgumentParser(prog="python -m autoclave.pipelines.fit_thresholds", description=__doc__)
-    parser.add_argument("reference", help="folder of documents in the language whose limits are known")
-    parser.add_argument("target", help="folder of documents in the other language")
-    parser.add_argument("--language", required=True, help="code of the target's language")
-    parser.add_argument("--reference-language", default="en")
-    parser.add_argument("--dialect", default=DEFAULT_DIALECT)
-    parser.add_argument("--documents", type=int, default=20_000, help="most documents of each")
-    given = parser.parse_args()
-    try:
-        settings = CleanSettings(language=None, transforms=[], dialect=given.dialect)
-        fitted = fit_thresholds(
-            build_filters(settings),
-            read_texts(given.reference, given.documents),
-            read_texts(given.target, given.documents),
-            language=given.language,
-            reference_language=given.reference_language,
+def fit_threshold_file(
+    reference: Sequence[str],
+    target: Sequence[str],
+    out: str,
+    languages: Sequence[str],
+    *,
+    reference_language: str = "en",
+    settings: CleanSettings | None = None,
+    limit: int = 20_000,
+    progress: Progress | None = None,
+) -> ThresholdReport:
+    """Fit the chain's limits for some languages and write them for `clean.thresholds_by_language`.
+
+    reference, target: stage directories or files of documents of comparable good quality, in the language whose limits
+    are known and in the others (empty: the same as reference); languages of documents are told as the clean stage does;
+    settings: the chain; limit: the first so many documents of each language are measured. Raises InputError for
+    unreadable inputs and for languages with too few documents.
+    """
+    chosen = settings or CleanSettings()
+    if reference_language in languages or not languages:
+        raise RecipeError(f"name languages other than the reference's ({reference_language}), as in --language fr")
+    measuring = _Measuring(chosen, limit, progress or Silent())
+    wanted = [reference_language, *languages]
+    if target:
+        known = measuring.run(reference, [reference_language])
+        others = measuring.run(target, languages)
+    else:
+        known = others = measuring.run(reference, wanted)
+    fitted = {
+        language: fit_thresholds(
+            measuring.chain.filters, known[reference_language], others[language], language=language,
+            reference_language=reference_language,
         )
-    except AutoclaveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    yaml.safe_dump({"thresholds": fitted}, sys.stdout, sort_keys=False)
+        for language in languages
+    }  # fmt: skip
+    save_thresholds(fitted, out)
+    return ThresholdReport(
+        reference_language=reference_language,
+        documents={language: measuring.counts[language] for language in wanted},
+        languages=fitted,
+    )
 
 
-if __name__ == "__main__":
-    main()
+class _Measuring:
+    """Runs the chain of the clean stage over documents of some languages and keeps nothing but the signals."""
+
+    def __init__(self, settings: CleanSettings, limit: int, progress: Progress) -> None:
+        self.chain = Chain(msgspec.structs.replace(settings, language=None))
+        model = settings.language.model if settings.language else None
+        self._identifier = LanguageIdentifier(model) if settings.language else None
+        self._limit, self._progress = limit, progress
+        self.counts: Counter[str] = Counter()
+
+    def run(self, arguments: Sequence[str], languages: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+        """Return language -> signal -> values; InputError where a language has too few documents."""
+        found: Counter[str] = Counter()
+        pieces: dict[str, dict[str, list[np.ndarray]]] = {code: defaultdict(list) for code in languages}
+        name, total, done, note = f"measure {', '.join(languages)}", self._limit * len(languages), 0, ""
+        for batch in itertools.chain.from_iterable(map(read_batches, arguments)):
+            text, labels = self._labelled(batch)
+            rows = self._rows(labels, languages, found)
+            if len(rows):
+                self._measure(text.take(rows), labels.take(rows), pieces)
+            done = sum(found[code] for code in languages)
+            note = ", ".join(f"{found[code]:,} {code}" for code in languages)
+            self._progress.update(name, done, total, note)
+            if done == total:
+                break
+        self._progress.update(name, done, done, note)
+        require_documents(found, languages, ", ".join(arguments))
+        self.counts |= Counter({code: found[code] for code in languages})
+        return {
+            code: {name: np.concatenate(values) for name, values in table.items()} for code, table in pieces.items()
+        }
+
+    def _labelled(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.StringArray]:
+        text, labels = batch.column("text"), batch.column("language")
+        present = pc.greater(pc.binary_length(text), 0).fill_null(False)
+        text, labels = text.filter(present), labels.filter(present)
+        return text, labels if self._identifier is None else self._identifier.predict(text)[0]
+
+    def _rows(self, labels: pa.StringArray, languages: Sequence[str], found: Counter[str]) -> pa.Array:
+        """Return the rows to measure and count all languages; those asked for no further than the limit."""
+        rows: list[int] = []
+        for row, code in enumerate(labels.to_pylist()):
+            if code in languages:
+                if found[code] == self._limit:
+                    continue
+                rows.append(row)
+            found[code or "unknown"] += 1
+        return pa.array(rows, pa.int64())
+
+    def _measure(
+        self, text: pa.StringArray, labels: pa.StringArray, pieces: Mapping[str, dict[str, list[np.ndarray]]]
+    ) -> None:
+        _, signals = self.chain.measure(text, labels)
+        for code, table in pieces.items():
+            chosen = pc.equal(labels, code)
+            for name, column in signals.items():
+                table[name].append(column.filter(chosen).drop_null().to_numpy(zero_copy_only=False))

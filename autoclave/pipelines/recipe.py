@@ -84,6 +84,12 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     return check_recipe(document, path)
 
 
+def load_settings(path: str | None, kind: str) -> Any:
+    """Return the settings of a recipe's first stage of a kind; the defaults where there is no recipe or stage."""
+    planned = load_recipe(path).stages if path is not None else []
+    return next((one.settings for one in planned if one.stage.name == kind), load_stage(kind).settings())
+
+
 def check_recipe(document: Mapping[str, Any], place: str) -> Recipe:
     """Check a recipe given as plain values; `place` names it in messages."""
     top = convert(document, RecipeFile, place)

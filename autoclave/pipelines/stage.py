@@ -253,6 +253,13 @@ def document_shards(folder: Folder) -> list[DocumentShard]:
     return shards
 
 
+def refuse_run_directory(folder: Folder) -> None:
+    """Raise InputError, naming its stages, where the folder of one stage is wanted and this is a whole run's."""
+    stages = folder.files("[0-9][0-9]-*")
+    if stages and not folder.files("commits/*.json"):
+        raise InputError(f"{folder.url} is a run directory; name one of its stages, such as {folder.path(stages[-1])}")
+
+
 def parquet_shards(paths: Sequence[str]) -> Iterator[DocumentShard]:
     """Yield shards for bare Parquet files of the document schema, named by their place in the list."""
     for index, path in enumerate(paths):

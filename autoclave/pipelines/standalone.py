@@ -8,12 +8,11 @@ from typing import Any
 from autoclave.corpus.commits import read_commits
 from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError
 from autoclave.pipelines.engine import Engine
 from autoclave.pipelines.funnel import Summary, find_alarms, fold, write_summary
 from autoclave.pipelines.recipe import apply_override, convert
 from autoclave.pipelines.run import locked
-from autoclave.pipelines.stage import DocumentShard, Progress, StageContext, document_shards
+from autoclave.pipelines.stage import DocumentShard, Progress, StageContext, document_shards, refuse_run_directory
 from autoclave.pipelines.stages import load_stage
 
 IMPORT_PHASE = "phases/import"
@@ -67,9 +66,7 @@ def open_documents_folder(argument: str, out: Folder, engine: Engine, progress: 
     folder = Folder(argument)
     if folder.files("commits/*.json"):
         return document_shards(folder)
-    stages = folder.files("[0-9][0-9]-*")
-    if stages:
-        raise InputError(f"{argument} is a run directory; name one of its stages, such as {folder.path(stages[-1])}")
+    refuse_run_directory(folder)
     resolve_inputs([argument])
     extract = load_stage("extract")
     imported = StageContext(

@@ -11,7 +11,7 @@ from autoclave.corpus.schema import read_documents
 from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
-from autoclave.pipelines.stage import document_shards
+from autoclave.pipelines.stage import document_shards, refuse_run_directory
 
 
 def read_texts(arguments: Sequence[str], language: str | None = None, limit: int | None = None) -> Iterator[str]:
@@ -22,7 +22,7 @@ def read_texts(arguments: Sequence[str], language: str | None = None, limit: int
     """
     count = 0
     for argument in arguments:
-        for batch in _batches(argument):
+        for batch in read_batches(argument):
             texts, labels = batch.column("text").to_pylist(), batch.column("language").to_pylist()
             for text, label in zip(texts, labels, strict=True):
                 if text and (language is None or label == language):
@@ -32,8 +32,10 @@ def read_texts(arguments: Sequence[str], language: str | None = None, limit: int
                     yield text
 
 
-def _batches(argument: str) -> Iterator[pa.RecordBatch]:
+def read_batches(argument: str) -> Iterator[pa.RecordBatch]:
+    """Yield batches with columns `text` (null in pages) and `language`, of what `read_texts` takes as an argument."""
     folder = Folder(argument)
+    refuse_run_directory(folder)
     if folder.files("commits/*.json"):
         for shard in document_shards(folder):
             yield from read_documents(shard.path, ["text", "language"])

@@ -105,6 +105,16 @@ class Filter:
         }
         return replace(self, bounds=tuple(bounds), by_language=by_language)
 
+    def with_language_bounds(self, tables: Mapping[str, Mapping[str, Range | None]]) -> Filter:
+        """Return the filter with bounds of single languages replaced: language -> signal -> limits, None for off."""
+        known = {bound.signal for bound in self.bounds}
+        changed = dict(self.by_language)
+        for language, table in tables.items():
+            own = {signal: limits for signal, limits in table.items() if signal in known}
+            if own:
+                changed[language] = {**changed.get(language, {}), **own}
+        return replace(self, by_language=changed)
+
     def renamed(self, label: str, suffix: str) -> Filter:
         """Return the filter under another label, its signals with a suffix (a second dialect beside the first)."""
         if not suffix:
