@@ -51,7 +51,7 @@ def _tables(as_written: bool) -> tuple[np.ndarray, ...]:
         [word if as_written else word.lower() for word in words if word not in ALLOWED]
         for words in word_lists().values()
     ]
-    return (*listed_words.list_table(lists), listed_words.pair_table(lists))
+    return (*listed_words.list_table(lists), *listed_words.beginning_tables(lists))
 
 
 def _measure(scan: Scan, measurement: Measurement, as_written: bool) -> Columns:

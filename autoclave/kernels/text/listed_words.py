@@ -10,12 +10,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, character_width, decode
+from autoclave.kernels.text.characters import ALNUM, character_width, decode, step_back
 from autoclave.kernels.text.ideographs import find_slot, mix_point, mix_points
-from autoclave.kernels.text.memory import inlined, kernel, load
+from autoclave.kernels.text.memory import ascii_letters, bytes_below, inlined, kernel, load, load64, trailing_zeros
 
 _DOTTED_I, _I, _DOT_ABOVE, _UNDERSCORE = 0x130, 0x69, 0x307, 0x5F
 PREFIX, ENTRY = 1, 2
+
+_LOWEST_BEGINNING = 0x30
+"""The lowest character that may begin an entry: 0."""
+
+_LOW_FIVE, _ALL_HIGH = np.uint64(0x1F1F1F1F), np.uint64(0x80808080)
+_FOUR_MULTIPLIER, _FOUR_SHIFT, _16_BITS = np.uint64(0x9E3779B97F4A7C15), np.uint64(40), np.uint64(0xFFFF)
+_TOPS, _TOP_BITS_TOGETHER = np.uint64(0x8080808080808080), np.uint64(0x0102040810204080)
+_1, _7, _8, _56 = np.uint64(1), np.uint64(7), np.uint64(8), np.uint64(56)
 
 
 @functools.cache
@@ -49,18 +57,26 @@ def list_table(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
     return keys, found
 
 
-def pair_table(lists: Sequence[Sequence[str]]) -> np.ndarray:
-    """Return for each list which two ASCII characters some entry begins with, in any case; uint8 [lists * 16384]."""
-    table = np.zeros((len(lists), 128, 128), dtype=np.uint8)
+def beginning_tables(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (fours, firsts) uint8 [lists * 8192], bit sets of 2**16 bits a list that tell how no entry begins.
+
+    fours: a hash of the low five bits (any case) of the first four characters, all ASCII, or of a shorter entry and
+    whatever may follow it; firsts: the low 16 bits of the first character. No entry may begin below `0`.
+    """
+    fours, firsts = (np.zeros((len(lists), 1 << 16), dtype=np.uint8) for _ in range(2))
+    anything = np.arange(32, dtype=np.uint64)
     for number, words in enumerate(lists):
         for word in words:
-            firsts, seconds = ({mark, mark.upper()} for mark in (word[0], word[1:2]))
-            for first in firsts:
-                if len(word) == 1 and first.isascii():
-                    table[number, ord(first)] = 1
-                elif first.isascii() and word[1].isascii():
-                    table[number, ord(first), [ord(second) for second in seconds if second.isascii()]] = 1
-    return table.reshape(-1)
+            assert ord(word[0]) >= _LOWEST_BEGINNING
+            firsts[number, ord(word[0]) & 0xFFFF] = 1
+            if word[:4].isascii():
+                four = np.zeros(1, dtype=np.uint64)
+                for place in range(4):
+                    low = np.array([ord(word[place]) & 31], dtype=np.uint64) if place < len(word) else anything
+                    four = (four[:, None] | low << np.uint64(8 * place)).reshape(-1)
+                fours[number, (four * _FOUR_MULTIPLIER >> _FOUR_SHIFT & _16_BITS).astype(np.int64)] = 1
+    packed = [np.packbits(table, axis=1, bitorder="little").reshape(-1) for table in (fours, firsts)]
+    return packed[0], packed[1]
 
 
 def _root(number: int) -> int:
@@ -78,8 +94,42 @@ def _in_word(point: int, classes: np.ndarray) -> bool:
 
 
 @inlined
-def _ascii_in_word(byte: int, classes: np.ndarray) -> bool:
-    return byte < 0x80 and _in_word(byte, classes)
+def _has_bit(bits: np.ndarray, number: int, bit: int) -> bool:
+    return np.int64(load(bits, number << 13 | bit >> 3)) >> (bit & 7) & 1 != 0
+
+
+@inlined
+def _beginnings(data: np.ndarray, block: int, before: np.uint64, inside: bool) -> tuple[np.uint64, np.uint64]:
+    """Return where among the 64 bytes from `block` on an entry may begin, a bit each, and `before` of the next 64.
+
+    Nowhere within a character or below 0; unless entries stand inside words, not after an ASCII letter either, which
+    `before` (0x80 or 0) says of the byte before. After a digit, an underscore or a letter beyond ASCII is too many.
+    """
+    found, size = np.uint64(0), len(data)
+    whole = block + 64 <= size
+    for offset in range(0, 64, 8):
+        if whole:
+            eight = load64(data, block + offset)
+        else:
+            eight = np.uint64(0)
+            for byte in range(block + offset, min(block + offset + 8, size)):
+                eight |= np.uint64(load(data, byte)) << np.uint64(8 * (byte - block - offset))
+        letters = ascii_letters(eight)
+        places = ~(eight & ~(eight << _1) | bytes_below(eight, _LOWEST_BEGINNING))
+        if not inside:
+            places &= ~(letters << _8 | before)
+        before = letters >> _56
+        found |= (((places & _TOPS) >> _7) * _TOP_BITS_TOGETHER >> _56) << np.uint64(offset)
+    return found, before
+
+
+@inlined
+def _is_free(data: np.ndarray, start: int, at: int, lower: np.ndarray, classes: np.ndarray) -> bool:
+    """Say whether what stands before byte `at` is no part of a word."""
+    if at == start:
+        return True
+    point = decode(data, step_back(data, at))
+    return point == _DOTTED_I or not _in_word(np.int64(load(lower, point)), classes)
 
 
 @inlined
@@ -119,6 +169,20 @@ def _longest(
     return best
 
 
+@inlined
+def _may_begin(
+    data: np.ndarray, at: int, stop: int, number: int, lower: np.ndarray, fours: np.ndarray, firsts: np.ndarray
+) -> bool:
+    """Say whether an entry of the list may begin at byte `at`, as far as its first four letters, or its first, tell."""
+    if at + 8 <= stop:
+        eight = load64(data, at)
+        if eight & _ALL_HIGH == 0:
+            four = (eight & _LOW_FIVE) * _FOUR_MULTIPLIER >> _FOUR_SHIFT & _16_BITS
+            return _has_bit(fours, number, np.int64(four))
+    point = decode(data, at)
+    return point == _DOTTED_I or _has_bit(firsts, number, np.int64(load(lower, point)) & 0xFFFF)
+
+
 @kernel
 def count_listed(
     data: np.ndarray,
@@ -130,42 +194,35 @@ def count_listed(
     classes: np.ndarray,
     keys: np.ndarray,
     kinds: np.ndarray,
-    pairs: np.ndarray,
+    fours: np.ndarray,
+    firsts: np.ndarray,
     out: np.ndarray,
 ) -> None:
     """Count the entries in each document, from left to right, the longest first, none over another.
 
     lists: int32, the list of each document, negative for none (counts 0); inside: bool a list, whether an entry may
     stand inside a word; elsewhere no letter, digit or underscore may be next to it; roots, keys, kinds: of `roots` and
-    `list_table`; lower: of `lower_table`; pairs: of `pair_table`; out: int32 [documents].
+    `list_table`; lower: of `lower_table`; fours, firsts: of `beginning_tables`; out: int32 [documents].
     """
     for document in range(len(offsets) - 1):
         number = np.int64(lists[document])
         out[document] = 0
         if number < 0:
             continue
-        at, stop = offsets[document], offsets[document + 1]
-        within, root, free = inside[number], roots[number], True
-        while at < stop:
-            byte, after = np.int64(load(data, at)), np.int64(-1)
-            if (free or within) and (
-                byte >= 0x80
-                or at + 1 == stop
-                or load(data, at + 1) >= 0x80
-                or load(pairs, number << 14 | byte << 7 | np.int64(load(data, at + 1)))
-            ):
+        start, stop = offsets[document], offsets[document + 1]
+        within, root, allowed, before = inside[number], roots[number], start, np.uint64(0)
+        for block in range(start, stop, 64):
+            places, before = _beginnings(data, block, before, within)
+            while places:
+                at = block + trailing_zeros(places)
+                places &= places - _1
+                if at >= stop:
+                    break
+                if at < allowed or not _may_begin(data, at, stop, number, lower, fours, firsts):
+                    continue
+                if not within and not _is_free(data, start, at, lower, classes):
+                    continue
                 after = _longest(data, at, stop, root, within, lower, classes, keys, kinds)
-            if after > at:
-                out[document] += 1
-                at = after
-                free = False  # what follows is the mark that ends the entry
-                continue
-            if byte < 0x80:
-                at += 1
-                free = not _in_word(byte, classes)
-                while not free and not within and at < stop and _ascii_in_word(np.int64(load(data, at)), classes):
-                    at += 1
-                continue
-            point = decode(data, at)
-            at += character_width(byte)
-            free = point == _DOTTED_I or not _in_word(np.int64(load(lower, point)), classes)
+                if after >= 0:
+                    out[document] += 1
+                    allowed = after if within else after + 1  # what follows is the mark that ends the entry

@@ -28,7 +28,7 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.memory import inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.memory import ascii_letters, inlined, kernel, load, load64, trailing_zeros
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
 
@@ -46,8 +46,7 @@ _32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 _F, _3F, _F0, _E0, _16, _24 = (np.uint64(value) for value in (0x0F, 0x3F, 0xF0, 0xE0, 16, 24))
-_CASE, _LOW, _HIGH = (np.uint64(0x0101010101010101 * byte) for byte in (0x20, 0x7F, 0x80))
-_ABOVE_BELOW_A, _ABOVE_Z = (np.uint64(0x0101010101010101 * byte) for byte in (0x80 - 0x61, 0x7F - 0x7A))
+_HIGH = np.uint64(0x8080808080808080)
 _ALPHA, _ALNUM, _PUNCTUATION, _TERMINAL = (bit.bit_length() - 1 for bit in (ALPHA, ALNUM, PUNCTUATION, TERMINAL))
 _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCTUATION, HASH, ELLIPSIS))
 
@@ -135,9 +134,7 @@ def word_flags(some: int, every: int, first: int, length: int) -> int:
 @inlined
 def leading_letters(eight: np.uint64) -> int:
     """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
-    low = (eight | _CASE) & _LOW
-    letters = (low + _ABOVE_BELOW_A) & ~(low + _ABOVE_Z) & ~eight & _HIGH
-    return trailing_zeros(letters ^ _HIGH) >> 3
+    return trailing_zeros(ascii_letters(eight) ^ _HIGH) >> 3
 
 
 @inlined
