@@ -12,7 +12,7 @@ DIALECTS = {
     "paper": "the text of the paper read literally: words between white space (by script where none is written)",
     "datatrove": "datatrove 0.10 (FineWeb): tokens, punctuation marks among them; second and later repeats count",
     "dclm": "DCLM (RefinedWeb reproduction): UAX #29 words; every occurrence of what is repeated counts",
-    "dolma": "Dolma 1.2 gopher_v2: words between white space; median length; no paragraphs",
+    "dolma": "Dolma 1.2 gopher_v2 and c4_v2: words between white space; median length; no paragraphs",
     "curator": "NeMo Curator's English heuristics: words between white space; characters of the whole text below",
 }
 """The dialects and what each is."""

@@ -274,3 +274,46 @@ def c4_datatrove(text: str, terminal: bool = True) -> tuple[str, dict[str, int]]
             continue
         kept.append(line)
     return "\n".join(kept).strip(), {**counts, "c4_lines_dropped": len(lines) - len(kept)}
+
+
+def c4_dolma(text: str, terminal: bool = True, min_words: int = 3) -> tuple[str, dict[str, int]]:
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    kept = [
+        line
+        for line in lines
+        if (not terminal or line.rstrip().endswith((".", "?", "!", '"'))) and len(line.split()) >= min_words
+    ]
+    low = [ascii_lower(line) for line in lines]
+    return "".join(kept), {
+        "curly_bracket_lines": sum("{" in line for line in low),
+        "lorem_ipsum_lines": sum("lorem ipsum" in line for line in low),
+        "javascript_lines": sum("javascript" in line for line in low),
+        "javascript_words": sum(line.split().count("javascript") for line in low),
+        "c4_lines_dropped": len(lines) - len(kept),
+    }
+
+
+CURATOR_POLICIES = (*POLICIES, "privacy overview", "privacy & cookies policy", "privacy and cookies policy")
+
+
+def c4_curator(text: str) -> tuple[str, dict[str, float]]:
+    paragraphs, lines = text.split("\n\n"), [line for line in text.split("\n") if line.strip()]
+    marked = [any(policy in ascii_lower(paragraph) for policy in CURATOR_POLICIES) for paragraph in paragraphs]
+    top = next((i for i, mark in enumerate(marked) if not mark), 0)
+    bottom = next((i for i, mark in enumerate(reversed(marked)) if not mark), 0)
+    kept = paragraphs
+    if sum(marked) == top:
+        kept = paragraphs[top:]
+    elif sum(marked) == bottom:
+        kept = paragraphs[: len(paragraphs) - bottom]
+    return "\n\n".join(kept), {
+        "lorem_ipsum_paragraphs": sum("lorem ipsum" in ascii_lower(paragraph) for paragraph in paragraphs),
+        "c4_boilerplate_paragraph_ratio": share(sum(marked), len(paragraphs)),
+        "c4_unpunctuated_line_ratio": share(
+            sum(not line.strip().endswith((".", "?", "!", '"', "'")) for line in lines), len(lines)
+        ),
+        "c4_longest_word": max(map(len, text.split()), default=0),
+        "c4_ellipsis_line_ratio": quality_curator(text)["ellipsis_line_ratio"],
+        "c4_paragraphs_removed": len(paragraphs) - len(kept),
+    }

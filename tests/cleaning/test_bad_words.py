@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
@@ -39,8 +40,8 @@ def test_there_are_28_lists() -> None:
 
 
 @st.composite
-def mixtures(draw: st.DrawFn) -> tuple[str, str]:
-    language = draw(st.sampled_from(CODES))
+def mixtures(draw: st.DrawFn, codes: Sequence[str] = CODES) -> tuple[str, str]:
+    language = draw(st.sampled_from(codes))
     entries = st.sampled_from(sorted(word_lists()[language]))
     piece = st.one_of(
         entries,
@@ -59,6 +60,18 @@ def test_counts_are_those_of_the_expression(dialect: str, mixture: tuple[str, st
     language, text = mixture
     pattern = expression(language, dialect == "datatrove")
     assert counted(text, language, dialect) == len(pattern.findall(text.lower())), text
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(mixtures(["en"]), min_size=1, max_size=3))
+def test_dolma_counts_whole_words_and_phrases_anywhere(mixed: list[tuple[str, str]]) -> None:
+    text = " ".join(piece for _, piece in mixed)
+    words = {word for word in word_lists()["en"] if " " not in word}
+    phrases = sorted({word for word in word_lists()["en"] if " " in word}, key=len, reverse=True)
+    lowered = text.lower()
+    expected = sum(word in words for word in lowered.split())
+    expected += len(re.findall("|".join(map(re.escape, phrases)), lowered))
+    assert counted(text, "en", "dolma") == expected, text
 
 
 @pytest.mark.parametrize("language", CODES)

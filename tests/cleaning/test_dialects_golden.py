@@ -1,4 +1,4 @@
-"""Every dialect reaches the verdicts of its original, recorded in `golden_dialects.jsonl.zst`."""
+"""Every dialect reaches the verdicts of its original, recorded in `golden_dialects` and `golden_c4.jsonl.zst`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,26 @@ DATATROVE_REASONS = {
 }
 
 
+DOLMA_TAGS = {
+    "has_curly_brace": "curly_bracket_lines",
+    "has_lorem_ipsum": "lorem_ipsum_lines",
+    "has_naughty_word": "bad_words",
+}
+
+
+def read_golden(name: str) -> list[dict[str, Any]]:
+    packed = Path(__file__).with_name(name).read_bytes()
+    return [json.loads(line) for line in zstandard.ZstdDecompressor().decompress(packed).decode().split("\n")]
+
+
 @pytest.fixture(scope="module")
 def golden() -> list[dict[str, Any]]:
-    packed = Path(__file__).with_name("golden_dialects.jsonl.zst").read_bytes()
-    return [json.loads(line) for line in zstandard.ZstdDecompressor().decompress(packed).decode().split("\n")]
+    return read_golden("golden_dialects.jsonl.zst")
+
+
+@pytest.fixture(scope="module")
+def golden_c4() -> list[dict[str, Any]]:
+    return read_golden("golden_c4.jsonl.zst")
 
 
 def decide(golden: list[dict[str, Any]], family: str, dialect: str) -> tuple[pa.StringArray, list[str | None]]:
@@ -97,3 +113,48 @@ def test_dialects_really_differ(golden: list[dict[str, Any]]) -> None:
     for first in kept:
         for second in kept:
             assert first == second or kept[first] != kept[second], (first, second)
+
+
+@pytest.mark.parametrize(("tagger", "signal"), [("c4_v1", "javascript_words"), ("c4_v2", "javascript_lines")])
+def test_c4_tags_verdicts_and_texts_of_dolma(golden_c4: list[dict[str, Any]], tagger: str, signal: str) -> None:
+    limits = {"javascript_lines": None, "javascript_words": [None, 0]} if tagger == "c4_v1" else {}
+    c4, words = load_filter("c4", limits, "dolma", "test"), load_filter("bad_words", {}, "dolma", "test")
+    texts, languages = pa.array([row["text"] for row in golden_c4]), [None] * len(golden_c4)
+    bad = run_filters(texts, [words], languages)[1]
+    edited, signals = run_filters(texts, [c4], languages)
+    signals |= bad
+    kept = [
+        a is None and b is None
+        for a, b in zip(c4.decide(signals, languages), words.decide(signals, languages), strict=True)
+    ]
+    tags = DOLMA_TAGS | {"has_javascript": signal}
+    for tag, name in tags.items():
+        expected = [tag in row["dolma"][tagger] for row in golden_c4]
+        assert (signals[name].to_numpy() > 0).tolist() == expected, tag
+        assert 4 < sum(expected) < len(golden_c4) // 2
+    assert kept == [not row["dolma"][tagger] for row in golden_c4]
+    assert edited.to_pylist() == [row["dolma"]["text"] for row in golden_c4]
+
+
+CURATOR_BOUNDS = {
+    "lorem_ipsum": "BoilerPlateStringFilter",
+    "c4_boilerplate_paragraph_ratio > 0.4": "BoilerPlateStringFilter",
+    "c4_unpunctuated_line_ratio > 0.85": "PunctuationFilter",
+    "c4_longest_word > 1000": "LongWordFilter",
+    "c4_ellipsis_line_ratio > 0.3": "EllipsisFilter",
+}
+
+
+def test_c4_verdicts_and_texts_of_curator(golden_c4: list[dict[str, Any]]) -> None:
+    edited, reasons = decide(golden_c4, "c4", "curator")
+    first = set()
+    for row, text, reason in zip(golden_c4, edited.to_pylist(), reasons, strict=True):
+        dropped = row["curator"]["dropped"]
+        if "undefined" in dropped:  # it divides by the number of lines, which is zero
+            assert not row["text"].strip()
+            continue
+        assert dropped[:1] == ([] if reason is None else [CURATOR_BOUNDS[reason]]), (reason, row)
+        first |= {reason}
+        if reason != "lorem_ipsum":  # Curator's modifier empties the text, here the verdict drops it
+            assert text == row["curator"]["text"]
+    assert first == {None, *CURATOR_BOUNDS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.cleaning.filters import c4, fineweb, gopher_quality, gopher_repetition
-from autoclave.cleaning.filters.base import Measurement
+from autoclave.cleaning.filters.base import Filter, Measurement
 from autoclave.cleaning.words import Scan, scans
 from autoclave.kernels.text.characters import DATATROVE_PUNCTUATION, TERMINAL, character_tables
 
@@ -125,6 +126,45 @@ def test_c4_edits_as_the_oracle(terminal: bool, text: str) -> None:
     assert edited.scan.data.tobytes().decode() == expected
     assert {name: int(column[0]) for name, column in edited.signals.items()} == counts
     assert words_of(edited.scan, "tokens") == words_of(scan_of(expected), "tokens")
+
+
+@pytest.mark.parametrize(("terminal", "min_words"), [(True, 3), (False, 3), (True, 0)])
+@EXAMPLES
+@given(text=REPEATED)
+def test_c4_of_dolma_edits_as_the_oracle(terminal: bool, min_words: int, text: str) -> None:
+    rules: dict[str, object] = {"terminal_punctuation": terminal, "min_words_per_line": min_words}
+    edited = edit(c4.build("dolma", rules, (), "test"), text)
+    assert edited == oracle.c4_dolma(text, terminal, min_words)
+
+
+@EXAMPLES
+@given(paragraphs=st.lists(st.one_of(REPEATED, st.sampled_from(["Privacy Overview", "use cookies. \n", "A line."]))))
+def test_c4_of_curator_edits_as_the_oracle(paragraphs: list[str]) -> None:
+    text = "\n\n".join(paragraphs)
+    expected, signals = oracle.c4_curator(text)
+    as_stored = {name: np.float32(value) for name, value in signals.items()}
+    assert edit(c4.FILTERS["curator"], text) == (expected, as_stored)
+    left = edit(c4.build("curator", {"cut_boilerplate": False}, (), "test"), text)
+    assert left == (text, as_stored | {"c4_paragraphs_removed": 0})
+
+
+def edit(chosen: Filter, text: str) -> tuple[str, dict[str, float]]:
+    assert chosen.edit is not None
+    edited = chosen.edit(scan_of(text), Measurement(["en"]))
+    return edited.scan.data.tobytes().decode(), {name: column[0] for name, column in edited.signals.items()}
+
+
+@EXAMPLES
+@given(texts=st.lists(REPEATED, min_size=1, max_size=6), languages=st.lists(st.sampled_from(["en", "de"]), min_size=6))
+@pytest.mark.parametrize("dialect", ["dolma", "curator"])
+def test_c4_edits_each_document_on_its_own(dialect: str, texts: list[str], languages: list[str]) -> None:
+    """Documents are edited as if alone, those in another language not at all."""
+    chosen, codes = c4.FILTERS[dialect], languages[: len(texts)]
+    assert chosen.edit is not None
+    edited = chosen.edit(next(scans(pa.array(texts))), Measurement(codes, chosen.languages)).scan
+    together = [edited.data[a:b].tobytes().decode() for a, b in itertools.pairwise(edited.offsets.tolist())]
+    expected = [edit(chosen, x)[0] if code == "en" else x for x, code in zip(texts, codes, strict=True)]
+    assert together == expected
 
 
 @EXAMPLES

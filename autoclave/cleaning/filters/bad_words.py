@@ -19,7 +19,7 @@ from autoclave.kernels.text import listed_words
 
 SOURCE = (
     "Raffel et al. 2020, arXiv 1910.10683, section 2.2; c4_utils.py of TensorFlow Datasets; datatrove 0.10 "
-    "C4BadWordsFilter; lists: LDNOOBW at 5faf2ba"
+    "C4BadWordsFilter; Dolma 1.2 taggers/c4.py; lists: LDNOOBW at 5faf2ba"
 )
 
 INSIDE_WORDS = ("ja", "th", "zh")
@@ -67,6 +67,27 @@ def _measure(scan: Scan, measurement: Measurement, as_written: bool) -> Columns:
     return {"bad_words": out}
 
 
+@functools.cache
+def _dolma_tables() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    english = word_lists()["en"]
+    phrases = [[word for word in english if " " in word]]
+    words = [[word for word in english if " " not in word]]
+    return listed_words.list_table(words), (*listed_words.list_table(phrases), *listed_words.beginning_tables(phrases))
+
+
+def _measure_dolma(scan: Scan, measurement: Measurement) -> Columns:
+    words, found = scan.words("whitespace"), np.empty(len(scan), dtype=np.int32)
+    whole, phrases = _dolma_tables()
+    (root,), lower = listed_words.roots(1), listed_words.lower_table()
+    listed_words.count_equal(scan.data, words.start, words.end, words.offsets, root, lower, *whole, found)
+    inside = np.empty(len(scan), dtype=np.int32)
+    listed_words.count_listed(
+        scan.data, scan.offsets, np.zeros(len(scan), dtype=np.int32), np.ones(1, dtype=np.bool_),
+        listed_words.roots(1), lower, scan.classes, *phrases, inside,
+    )  # fmt: skip
+    return {"bad_words": found + inside}
+
+
 _PAPER = Filter(
     "bad_words",
     SOURCE,
@@ -79,6 +100,8 @@ _PAPER = Filter(
 FILTERS = {
     "paper": _PAPER,
     "datatrove": replace(_PAPER, dialect="datatrove", measure=functools.partial(_measure, as_written=True)),
+    "dolma": replace(_PAPER, dialect="dolma", measure=_measure_dolma, languages=("en",)),
 }
 """The text is lower-cased. The code (C4's and datatrove's) leaves the lists as they are, so that an entry with a
-capital (nearly all of the Spanish list) never matches; in the paper's reading the lists are lower-cased too."""
+capital (nearly all of the Spanish list) never matches; in the paper's reading the lists are lower-cased too. Dolma has
+the English list alone: an entry of one word counts where it stands between white space, one of several anywhere."""

@@ -6,11 +6,12 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
 from autoclave.cleaning.filters.text_statistics import character_columns
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.words import Scan, Segments
 from autoclave.kernels.text import charstats, counts, segments
 from autoclave.kernels.text.search import phrase_tables, phrases_in_spans
 
-SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml; Su et al. 2024, arXiv 2412.02595"
+CURATOR_SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml"
+SOURCE = f"{CURATOR_SOURCE}; Su et al. 2024, arXiv 2412.02595"
 
 LOREM_IPSUM = b"lorem ipsum"
 BOILERPLATE = (
@@ -39,27 +40,50 @@ _BOILERPLATE, _LOREM = 1, 2
 _PHRASES = phrase_tables([(LOREM_IPSUM, _LOREM), *((phrase, _BOILERPLATE) for phrase in BOILERPLATE)])
 
 
+def marked_paragraphs(scan: Scan) -> tuple[Segments, np.ndarray, np.ndarray]:
+    """Return (paragraphs, which of them have a policy string, which have 'lorem ipsum'), bool a paragraph."""
+
+    def compute() -> tuple[Segments, np.ndarray, np.ndarray]:
+        paragraphs = scan.segments(segments.PARAGRAPHS)
+        phrases = scan.empty(len(paragraphs.start), np.int32)
+        phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
+        return paragraphs, (phrases & _BOILERPLATE) != 0, (phrases & _LOREM) != 0
+
+    return scan.once("marked_paragraphs", compute)
+
+
+def unpunctuated_line_ratio(scan: Scan) -> np.ndarray:
+    """Return the share of lines that do not end in one of .?!"', float32."""
+    lines = scan.segments(segments.LINES, drop_blank=True)
+    count = np.diff(lines.offsets)
+    return ratio(count - lines.flagged(segments.MARK_END), count)
+
+
+def longest_words(scan: Scan) -> np.ndarray:
+    """Return the characters of the longest word between white space, int32."""
+
+    def compute() -> np.ndarray:
+        longest = np.empty(len(scan), dtype=np.int64)
+        counts.longest_words(scan.data, scan.offsets, scan.classes, longest)
+        return longest.astype(np.int32)
+
+    return scan.once("longest_words", compute)
+
+
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
     found = character_columns(scan)[0]
     chars = found[:, charstats.CHARS]
-    lines = scan.segments(segments.LINES, drop_blank=True)
-    paragraphs = scan.segments(segments.PARAGRAPHS)
-    phrases = scan.empty(len(paragraphs.start), np.int32)
-    phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
-    lorem = paragraphs.sums((phrases & _LOREM) != 0) > 0
-    unmarked = np.diff(lines.offsets) - lines.flagged(segments.MARK_END)
-    longest = np.empty(len(scan), dtype=np.int64)
-    counts.longest_words(scan.data, scan.offsets, scan.classes, longest)
-    share = ratio(paragraphs.sums((phrases & _BOILERPLATE) != 0), np.diff(paragraphs.offsets))
+    paragraphs, boilerplate, lorem = marked_paragraphs(scan)
+    share = ratio(paragraphs.sums(boilerplate), np.diff(paragraphs.offsets))
     return {
         "non_alphanumeric_ratio": ratio(chars - found[:, charstats.CURATOR_ALNUM], chars, empty=1.0),
         "numbers_ratio": ratio(found[:, charstats.DIGITS], chars, empty=1.0),
         "url_ratio": ratio(found[:, charstats.URL_CHARS], chars, empty=1.0),
         "white_space_ratio": ratio(found[:, charstats.CURATOR_SPACE], chars, empty=1.0),
         "bracket_ratio": ratio(found[:, charstats.BRACKETS], chars, empty=1.0),
-        "boilerplate_paragraph_ratio": np.where(lorem, np.float32(1), share),
-        "unpunctuated_line_ratio": ratio(unmarked, np.diff(lines.offsets)),
-        "longest_word": longest.astype(np.int32),
+        "boilerplate_paragraph_ratio": np.where(paragraphs.sums(lorem) > 0, np.float32(1), share),
+        "unpunctuated_line_ratio": unpunctuated_line_ratio(scan),
+        "longest_word": longest_words(scan),
     }
 
 

@@ -77,7 +77,7 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
 
 
 @inlined
-def _has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> bool:
+def has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> bool:
     """Say whether data[start:stop] has at least so many words between white space; ASCII eight bytes at a time."""
     words, at, before = 0, start, _TOP_BIT
     while words < enough and at + 8 <= stop:
@@ -186,9 +186,9 @@ def edit_lines(
                     counts[document, UNPUNCTUATED] += 1
                 else:
                     if removed and keep_empty:
-                        keep = _has_words(out, text, size, classes, min_words)
+                        keep = has_words(out, text, size, classes, min_words)
                     else:
-                        keep = _has_words(data, first, last, classes, min_words)
+                        keep = has_words(data, first, last, classes, min_words)
                     if not keep:
                         counts[document, FEW_WORDS] += 1
             if keep and found & HAS_LOREM:

@@ -226,3 +226,31 @@ def count_listed(
                 if after >= 0:
                     out[document] += 1
                     allowed = after if within else after + 1  # what follows is the mark that ends the entry
+
+
+@kernel
+def count_equal(
+    data: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    word_offsets: np.ndarray,
+    root: np.uint64,
+    lower: np.ndarray,
+    keys: np.ndarray,
+    kinds: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Count the words of each document, given by their spans, that are an entry of the list with this root.
+
+    keys, kinds: of `list_table`; lower: of `lower_table`; out: int32 [documents].
+    """
+    for document in range(len(word_offsets) - 1):
+        out[document] = 0
+        for word in range(word_offsets[document], word_offsets[document + 1]):
+            at, stop, value, kind = np.int64(load(start, word)), np.int64(load(end, word)), root, np.int64(PREFIX)
+            while kind and at < stop:
+                value = mix_point(value, np.int64(load(lower, decode(data, at))))
+                slot = find_slot(keys, value)
+                kind = np.int64(load(kinds, slot)) if load(keys, slot) else np.int64(0)
+                at += character_width(np.int64(load(data, at)))
+            out[document] += kind & ENTRY != 0
