@@ -206,6 +206,14 @@ def _types() -> list[tuple[str, pa.DataType]]:
     return [(field.name, field.type) for field in DOCUMENT_SCHEMA]
 
 
+def files_of(settings: CleanSettings) -> list[str]:
+    """Return the paths of the files that a run with these settings reads besides documents: models, indexes."""
+    found = {path for chosen in build_filters(settings) for path in chosen.files}
+    if settings.language is not None and settings.language.model is not None:
+        found.add(settings.language.model)
+    return sorted(found)
+
+
 def check_refilter(old: CleanSettings, new: CleanSettings) -> None:
     """Raise RecipeError unless `new` can be decided from the signals that a run with `old` measured.
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import io
-import posixpath
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from autoclave.cleaning.evaluation_sets import read_items, set_names
 from autoclave.cleaning.words import text_buffer
-from autoclave.corpus.readers.streams import ByteStream
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError, RecipeError
 from autoclave.kernels.text import ngram_hashes as kernel
@@ -26,11 +24,11 @@ _BATCH = 4096
 class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How evaluation sets are indexed."""
 
-    size: int = 13
-    """Words of an n-gram (GPT-3: 13)."""
+    sizes: list[int] = msgspec.field(default_factory=lambda: [13])
+    """Words of an n-gram (GPT-3: 13); of several sizes each is looked for, and the largest that was found is told."""
     least: int = 8
     """Words that a shorter text needs to be looked for as a whole; shorter ones are left out (GPT-3: 8)."""
-    unspaced_size: int = 20
+    unspaced_sizes: list[int] = msgspec.field(default_factory=lambda: [20])
     """Units of an n-gram of a text in a script without spaces, whose characters are the units: 13 characters are but
     eight words, and Chinese statutes then share a phrase with law exams two times in three."""
     unspaced_least: int = 13
@@ -38,16 +36,17 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_items: int = 10
     """An n-gram of more items than this is a phrase of the set, not a trace of it (GPT-3: 10)."""
     fields: list[str] | None = None
-    """Fields of the records that hold text, wherever they are nested; null for all strings."""
+    """Fields of JSON records, or columns, that hold text, wherever they are nested; null for all strings."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.size <= 255:
-            raise RecipeError(f"ngram: least {self.least} and size {self.size} must be 1 <= least <= size <= 255")
-        if not self.least <= self.unspaced_least <= self.unspaced_size <= 255:
-            raise RecipeError(
-                f"ngram: unspaced_least {self.unspaced_least} and unspaced_size {self.unspaced_size} must be "
-                f"{self.least} (least) <= unspaced_least <= unspaced_size <= 255"
-            )
+        for least, sizes, name in (
+            (self.least, self.sizes, "sizes"),
+            (max(self.least, self.unspaced_least), self.unspaced_sizes, "unspaced_sizes"),
+        ):
+            if not sizes or not 1 <= least <= min(sizes) <= max(sizes) <= 255:
+                raise RecipeError(f"ngram: {name} {sizes} must each be from {least} (the least) to 255")
+        if self.unspaced_least < self.least:
+            raise RecipeError(f"ngram: unspaced_least {self.unspaced_least} must not be below least {self.least}")
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,10 @@ class Found:
 class ContaminationIndex:
     """Known n-grams of evaluation sets.
 
-    keys: uint64[U]; heads: uint64, of their first `least` units; sizes: int64, the lengths that occur; item_offsets
-    int64[U + 1], items int32: the items of each n-gram; sets: names; item_sets, item_lines: int64 of each item, its set
-    and its line, from 1; skipped: items too short to be looked for.
+    keys: uint64[U]; heads: uint64, of their first `least` units; sizes: int64, the lengths that occur; key_sizes:
+    uint8[U], the largest size that each stands for (more than its length where a short text is one n-gram);
+    item_offsets int64[U + 1], items int32: the items of each n-gram; sets: names; item_sets, item_lines: int64 of each
+    item, its set and its line or row there, from 1; skipped: items too short to be looked for.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class ContaminationIndex:
         heads: np.ndarray,
         least: int,
         sizes: np.ndarray,
+        key_sizes: np.ndarray,
         item_offsets: np.ndarray,
         items: np.ndarray,
         sets: Sequence[str],
@@ -128,7 +129,8 @@ class ContaminationIndex:
         item_lines: np.ndarray,
         skipped: int,
     ) -> None:
-        self.keys, self.heads, self.least, self.sizes = keys, heads, least, sizes
+        self.keys, self.heads, self.least = keys, heads, least
+        self.sizes, self.key_sizes = sizes, key_sizes
         self.item_offsets, self.items = item_offsets, items
         self.sets, self.item_sets, self.item_lines, self.skipped = list(sets), item_sets, item_lines, skipped
 
@@ -165,16 +167,20 @@ class ContaminationIndex:
                 return Found(start, end, unit_offsets, places[:count], lengths[:count], entries[:count], found_offsets)
             room = count
 
-    def items_hit(self, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (document, item, n-grams found of it), int64, sorted by document and item."""
+    def items_hit(self, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return (document, item, n-grams found of it, largest of their sizes), int64, sorted by document and item."""
         first, last = self.item_offsets[found.entries], self.item_offsets[found.entries + 1]
         counts = last - first
         document = np.repeat(found.documents(), counts)
         place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         item = self.items[np.repeat(first, counts) + place].astype(np.int64)
-        pairs, number = np.unique(document * (len(self.item_sets) + 1) + item, return_counts=True)
+        pairs, pair, number = np.unique(
+            document * (len(self.item_sets) + 1) + item, return_inverse=True, return_counts=True
+        )
+        size = np.zeros(len(pairs), dtype=np.int64)
+        np.maximum.at(size, pair, np.repeat(self.key_sizes[found.entries], counts).astype(np.int64))
         document, item = np.divmod(pairs, len(self.item_sets) + 1)
-        return document, item, number
+        return document, item, number, size
 
     def names(self, items: np.ndarray) -> list[str | None]:
         """Return "<set>:<line>" of item numbers as the ledger has them, None for -1."""
@@ -188,7 +194,7 @@ class ContaminationIndex:
         buffer = io.BytesIO()
         np.savez(
             buffer, keys=self.keys, heads=self.heads, least=np.array(self.least), sizes=self.sizes,
-             item_offsets=self.item_offsets, items=self.items,
+            key_sizes=self.key_sizes, item_offsets=self.item_offsets, items=self.items,
             sets=np.array(self.sets, dtype=np.str_), item_sets=self.item_sets, item_lines=self.item_lines,
             skipped=np.array(self.skipped),
         )  # fmt: skip
@@ -211,7 +217,9 @@ def load_index(path: str) -> ContaminationIndex:
                 }
             )
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not an index of evaluation sets ({error}); make one from JSONL files") from error
+            raise InputError(
+                f"{path}: not an index of evaluation sets ({error}); make one with `autoclave decontaminate index`"
+            ) from error
 
 
 def _units(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -222,107 +230,98 @@ def _units(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return start[:count], end[:count], hashes[:count], unit_offsets
 
 
-def build_index(sets: Sequence[str], settings: IndexSettings | None = None) -> ContaminationIndex:
-    """Index evaluation sets: JSONL files, plain, gzip or zstd; a set is named as its file without endings.
+def build_index(
+    sets: Sequence[str], settings: IndexSettings | None = None, progress: Callable[[int], None] | None = None
+) -> ContaminationIndex:
+    """Index evaluation sets: files as `read_items` reads them; a set is named as its file without endings.
 
-    Raises InputError for unreadable files, lines that are no JSON, and sets without the fields.
+    progress: told how many sets are read. Raises InputError for unreadable files, lines that are no JSON, and sets
+    without text in the fields.
     """
     chosen = settings or IndexSettings()
-    names = [posixpath.basename(path).split(".jsonl")[0] for path in sets]
     item_sets: list[int] = []
     item_lines: list[int] = []
-    keys: list[np.ndarray] = []
-    heads: list[np.ndarray] = []
-    items: list[np.ndarray] = []
-    lengths: set[int] = set()
-    pending: tuple[list[str], list[int]] = ([], [])
-
-    def flush() -> None:
-        found, head, owner, sizes = _item_ngrams(pending, chosen)
-        keys.append(found)
-        heads.append(head)
-        items.append(owner)
-        lengths.update(sizes)
-        pending[0].clear()
-        pending[1].clear()
-
+    found = _Ngrams(chosen)
     for number, path in enumerate(sets):
-        before = len(pending[0]) + sum(map(len, keys))
-        for line, texts in _records(path, chosen.fields):
-            pending[0].extend(texts)
-            pending[1].extend([len(item_sets)] * len(texts))
+        before = found.texts
+        for line, texts in read_items(path, chosen.fields):
+            found.add(texts, len(item_sets))
             item_sets.append(number)
             item_lines.append(line)
-            if len(pending[0]) >= _BATCH:
-                flush()
-        if len(pending[0]) + sum(map(len, keys)) == before:
+        if found.texts == before:
             raise InputError(f"{path}: no text{f' in the fields {chosen.fields}' if chosen.fields else ''}")
-    flush()
-    gathered = np.concatenate(keys), np.concatenate(items)
-    skipped = len(item_sets) - len(np.unique(gathered[1]))
-    known, offsets, owners = _by_ngram(*gathered, chosen.max_items)
+        if progress is not None:
+            progress(number + 1)
+    keys, items, key_sizes = found.gathered()
+    skipped = len(item_sets) - len(np.unique(items))
+    known, offsets, owners, sizes = _by_ngram(keys, items, key_sizes, chosen.max_items)
     return ContaminationIndex(
-        known, np.unique(np.concatenate(heads)), chosen.least,
-        np.array(sorted(lengths), dtype=np.int64), offsets, owners, names,
+        known, np.unique(np.concatenate(found.heads)), chosen.least,
+        np.array(sorted(found.lengths), dtype=np.int64), sizes, offsets, owners, set_names(sets),
         np.array(item_sets, dtype=np.int64), np.array(item_lines, dtype=np.int64), skipped,
     )  # fmt: skip
 
 
-def _item_ngrams(
-    pending: tuple[list[str], list[int]], settings: IndexSettings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
-    """Return (keys, heads, items, different lengths) of the n-grams of some texts."""
-    data, offsets = text_buffer(pa.array(pending[0], pa.large_string()))
-    start, _, hashes, unit_offsets = _units(data, offsets)
-    keys, heads = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.uint64)
-    texts, sizes = np.empty(len(hashes), dtype=np.int64), np.empty(len(hashes), dtype=np.uint8)
-    count = kernel.hash_items(
-        data, kernel.unit_tables()[0], start, hashes, unit_offsets, settings.size, settings.least,
-        settings.unspaced_size, settings.unspaced_least, keys, heads, texts, sizes,
-    )  # fmt: skip
-    owners = np.array(pending[1], dtype=np.int32)[texts[:count]]
-    return keys[:count], heads[:count], owners, np.unique(sizes[:count]).tolist()
+class _Ngrams:
+    """Gathers the n-grams of texts, hashed some thousand texts at a time."""
+
+    def __init__(self, settings: IndexSettings) -> None:
+        self._settings = settings
+        self._texts: list[str] = []
+        self._owners: list[int] = []
+        self._pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.heads: list[np.ndarray] = []
+        self.lengths: set[int] = set()
+        self.texts = 0
+
+    def add(self, texts: Sequence[str], item: int) -> None:
+        """Take the texts of one item."""
+        self._texts.extend(texts)
+        self._owners.extend([item] * len(texts))
+        self.texts += len(texts)
+        if len(self._texts) >= _BATCH:
+            self._flush()
+
+    def gathered(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (keys uint64, items int32, sizes uint8) of all n-grams, in the order of the texts."""
+        self._flush()
+        keys, items, sizes = (np.concatenate(parts) for parts in zip(*self._pieces, strict=True))
+        return keys, items, sizes
+
+    def _flush(self) -> None:
+        data, offsets = text_buffer(pa.array(self._texts, pa.large_string()))
+        start, _, hashes, unit_offsets = _units(data, offsets)
+        spaced, unspaced = sorted(set(self._settings.sizes)), sorted(set(self._settings.unspaced_sizes))
+        for place in range(max(len(spaced), len(unspaced))):  # where one list is shorter its last size comes again
+            size, unspaced_size = spaced[min(place, len(spaced) - 1)], unspaced[min(place, len(unspaced) - 1)]
+            keys, heads = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.uint64)
+            texts = np.empty(len(hashes), dtype=np.int64)
+            lengths, sizes = np.empty(len(hashes), dtype=np.uint8), np.empty(len(hashes), dtype=np.uint8)
+            count = kernel.hash_items(
+                data, kernel.unit_tables()[0], start, hashes, unit_offsets, size, self._settings.least,
+                unspaced_size, self._settings.unspaced_least, keys, heads, texts, lengths, sizes,
+            )  # fmt: skip
+            owners = np.array(self._owners, dtype=np.int32)[texts[:count]]
+            self._pieces.append((keys[:count], owners, sizes[:count]))
+            self.heads.append(heads[:count])
+            self.lengths.update(np.unique(lengths[:count]).tolist())
+        self._texts.clear()
+        self._owners.clear()
 
 
-def _by_ngram(keys: np.ndarray, items: np.ndarray, max_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (different keys, offsets, items) with each item once a key, keys of too many items left out."""
+def _by_ngram(
+    keys: np.ndarray, items: np.ndarray, sizes: np.ndarray, max_items: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return (different keys, offsets, items, largest size of each key) with each item once a key, keys of too many
+    items left out."""
     order = np.lexsort((items, keys))
-    keys, items = keys[order], items[order]
+    keys, items, sizes = keys[order], items[order], sizes[order]
+    opens = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
+    largest = np.maximum.reduceat(sizes, opens) if len(opens) else sizes
     new = np.ones(len(keys), dtype=np.bool_)
     new[1:] = (keys[1:] != keys[:-1]) | (items[1:] != items[:-1])
     keys, items = keys[new], items[new]
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    rows = (counts <= max_items)[inverse]
-    counts = counts[counts <= max_items]
-    return np.unique(keys[rows]), np.concatenate([[0], np.cumsum(counts)]), items[rows]
-
-
-def _records(path: str, fields: Sequence[str] | None) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number from 1, its texts) of a JSONL file."""
-    with open_read(path) as file:
-        stream = ByteStream(file)
-        number = 0
-        while line := stream.readline(1 << 28):
-            number += 1
-            if not line.strip():
-                continue
-            try:
-                record = msgspec.json.decode(line)
-            except msgspec.DecodeError as error:
-                raise InputError(f"{path}:{number}: not JSON ({error})") from error
-            yield number, list(_strings(record, None if fields is None else set(fields)))
-        if stream.damage is not None:
-            raise InputError(f"{path}: {stream.damage}")
-
-
-def _strings(value: Any, fields: set[str] | None, wanted: bool = False) -> Iterator[str]:
-    """Yield the strings of a record, all of them or those below the named fields."""
-    if isinstance(value, str):
-        if wanted or fields is None:
-            yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _strings(inner, fields, wanted or (fields is not None and name in fields))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, fields, wanted)
+    few = counts <= max_items
+    rows = few[inverse]
+    return np.unique(keys[rows]), np.concatenate([[0], np.cumsum(counts[few])]), items[rows], largest[few]

@@ -18,7 +18,8 @@ import pyarrow as pa
 from autoclave.cleaning.contamination_index import ContaminationIndex, Found, IndexSettings, build_index, load_index
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.words import Scan, text_buffer
+from autoclave.corpus.storage import local_versions
 from autoclave.errors import RecipeError
 
 SOURCE = "Brown et al. 2020, arXiv 2005.14165, appendix C (GPT-3): 13-gram overlap"
@@ -33,7 +34,7 @@ class DecontaminationRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     index: str | None = None
     """An index that `autoclave decontaminate index` wrote; or name `sets`."""
     sets: list[str] = []
-    """JSONL files of evaluation sets (plain, gzip, zstd), indexed when the filter is first used."""
+    """Files of evaluation sets (JSONL, Parquet, text), indexed when the filter is first used."""
     action: Literal["document", "spans"] = "document"
     """document: drop what holds any known n-gram; spans: cut those out and keep the rest."""
     margin: int = 0
@@ -41,9 +42,19 @@ class DecontaminationRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     ngram: IndexSettings = IndexSettings()
     """How `sets` are indexed."""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read: the index, or the sets."""
+        return (self.index,) if self.index else tuple(self.sets)
+
+
+def index_of(rules: DecontaminationRules) -> ContaminationIndex:
+    """Return the index that the rules name, or that of their sets, loaded once a process and version of the files."""
+    return _index(msgspec.json.encode(rules), local_versions(*rules.files))
+
 
 @functools.lru_cache(maxsize=4)
-def _index(rules: bytes) -> ContaminationIndex:
+def _index(rules: bytes, versions: object) -> ContaminationIndex:
     chosen = msgspec.json.decode(rules, type=DecontaminationRules)
     return load_index(chosen.index) if chosen.index else build_index(chosen.sets, chosen.ngram)
 
@@ -52,20 +63,24 @@ def contamination_signals(index: ContaminationIndex, found: Found, margin: int =
     """Return the signals of a slice, one value a document.
 
     contaminated_ngrams: int32, known n-grams; contaminated_share: float32, share of the units that they cover;
-    contaminated_spans: int32, places they form; contaminated_items: int32, items that were hit; contaminated_item:
-    int64, the one hit by most n-grams (the first of equals), -1 for none: `ContaminationIndex.names` says which it is.
+    contaminated_size: int32, the largest indexed size of which it holds an n-gram, 0 for none; contaminated_spans:
+    int32, places they form; contaminated_items: int32, items that were hit; contaminated_item: int64, the one hit by
+    most n-grams (the first of equals), -1 for none: `ContaminationIndex.names` says which it is.
     """
     documents = len(found.unit_offsets) - 1
     spans = found.spans(margin)
     units = np.diff(found.unit_offsets)
     bare = found.spans(0)
     covered = np.bincount(bare.documents, weights=bare.last - bare.first, minlength=documents)
-    document, item, count = index.items_hit(found)
+    document, item, count, size = index.items_hit(found)
+    largest = np.zeros(documents, dtype=np.int32)
+    np.maximum.at(largest, document, size.astype(np.int32))
     order = np.lexsort((item, -count, document))
     best = np.full(documents, -1, dtype=np.int64)
     best[document[order][::-1]] = item[order][::-1]
     return {
         "contaminated_ngrams": np.diff(found.offsets).astype(np.int32),
+        "contaminated_size": largest,
         "contaminated_share": ratio(covered, units),
         "contaminated_spans": np.bincount(spans.documents, minlength=documents).astype(np.int32),
         "contaminated_items": np.bincount(document, minlength=documents).astype(np.int32),
@@ -97,12 +112,11 @@ def remove_spans(scan: Scan, found: Found, margin: int = 0) -> Scan:
 
 def decontamination_filter(rules: DecontaminationRules, languages: tuple[str, ...] | None = None) -> Filter:
     """Return the filter; what its signals are says `contamination_signals`."""
-    encoded = msgspec.json.encode(rules)
 
     def look(scan: Scan) -> tuple[ContaminationIndex, Found]:
         if rules.index is None and not rules.sets:
             raise RecipeError("filter 'decontamination': name an index, or sets: [evaluation.jsonl, ...]")
-        index = _index(encoded)
+        index = index_of(rules)
         return index, index.find(scan.data, scan.offsets)
 
     def measure(scan: Scan, measurement: Measurement) -> Columns:
@@ -115,26 +129,28 @@ def decontamination_filter(rules: DecontaminationRules, languages: tuple[str, ..
             found = found.only(np.array(chosen, dtype=np.bool_))
         return Edited(remove_spans(scan, found, rules.margin), contamination_signals(index, found, rules.margin))
 
-    share = Bound("contaminated_share")
+    free = (Bound("contaminated_size"), Bound("contaminated_share"))
     if rules.action == "document":
-        bounds = (Bound("contaminated_ngrams", high=0), Bound("contaminated_spans"), share)
-        return Filter("decontamination", SOURCE, bounds, measure, languages=languages, rules=rules)
-    bounds = (Bound("contaminated_spans", high=MAX_SPANS), Bound("contaminated_ngrams"), share)
-    return Filter("decontamination", SOURCE, bounds, edit=edit, languages=languages, rules=rules)
+        bounds = (Bound("contaminated_ngrams", high=0), Bound("contaminated_spans"), *free)
+        return Filter("decontamination", SOURCE, bounds, measure, languages=languages, rules=rules, files=rules.files)
+    bounds = (Bound("contaminated_spans", high=MAX_SPANS), Bound("contaminated_ngrams"), *free)
+    return Filter("decontamination", SOURCE, bounds, edit=edit, languages=languages, rules=rules, files=rules.files)
 
 
 def hits(index: ContaminationIndex, text: pa.StringArray) -> pa.Table:
-    """Return what was hit in a batch: row int64, set string, line int64 (from 1), ngrams int64; one row a pair."""
-    from autoclave.cleaning.words import text_buffer
+    """Return what was hit in a batch, one row a document and item.
 
-    document, item, count = index.items_hit(index.find(*text_buffer(text)))
+    row int64, set string, item int64 (its line or row, from 1), ngrams int64, size int64 (the largest of them).
+    """
+    document, item, count, size = index.items_hit(index.find(*text_buffer(text)))
     sets = pa.array(index.sets, pa.string())
     return pa.table(
         {
             "row": document,
             "set": sets.take(pa.array(index.item_sets[item])),
-            "line": index.item_lines[item],
+            "item": index.item_lines[item],
             "ngrams": count,
+            "size": size,
         }
     )
 

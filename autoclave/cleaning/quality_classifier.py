@@ -25,6 +25,7 @@ from autoclave.cleaning.classification import CalibrationBin, calibration_table,
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.words import Scan
+from autoclave.corpus.storage import local_versions
 from autoclave.errors import InputError, RecipeError
 
 SOURCE = "Li et al. 2024, arXiv 2406.11794 (DCLM-Baseline): fastText, words and bigrams, threshold by quantile"
@@ -224,9 +225,13 @@ class QualityClassifier:
         return scores
 
 
-@functools.lru_cache(maxsize=4)
 def load_classifier(path: str, positive: str = DCLM_POSITIVE) -> QualityClassifier:
-    """Return a classifier, loaded once a process."""
+    """Return a classifier, loaded once a process and version of the file."""
+    return _load_classifier(path, positive, local_versions(path))
+
+
+@functools.lru_cache(maxsize=4)
+def _load_classifier(path: str, positive: str, versions: object) -> QualityClassifier:
     return QualityClassifier(path, positive)
 
 
@@ -252,7 +257,8 @@ def classifier_filter(rules: ClassifierRules, languages: tuple[str, ...] | None 
         return {"quality_score": load_classifier(rules.model, rules.positive).scores(text)}
 
     bounds = (Bound("quality_score", low=rules.threshold),)
-    return Filter("quality_classifier", SOURCE, bounds, measure, languages=languages, rules=rules)
+    files = (rules.model,) if rules.model else ()
+    return Filter("quality_classifier", SOURCE, bounds, measure, languages=languages, rules=rules, files=files)
 
 
 RULES = dict.fromkeys(DIALECTS, ClassifierRules())

@@ -1,7 +1,8 @@
-"""Commands that make what the clean stage needs: thresholds, quality classifiers, n-gram models."""
+"""Commands that make what the clean stage needs: thresholds, evaluation indexes, classifiers, n-gram models."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from autoclave.cli.stages import Json
 
 if TYPE_CHECKING:
+    from autoclave.pipelines.contamination import ContaminationSummary
     from autoclave.pipelines.fit_thresholds import ThresholdReport
 
 Texts = Annotated[list[str], typer.Argument(help="Stage folders, or files of documents (JSONL, Parquet, text).")]
@@ -18,11 +20,17 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so ma
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for name, summary, commands in (
+    groups: list[tuple[str, str, dict[str, Callable[..., None]]]] = [
         ("thresholds", "Fit the limits of filters for other languages.", {"fit": thresholds_fit}),
+        (
+            "decontaminate",
+            "Keep texts of evaluation sets out of the corpus.",
+            {"index": decontaminate_index, "list": decontaminate_list},
+        ),
         ("kenlm", "Train n-gram language models for perplexity filters.", {"train": kenlm_train}),
         ("classifier", "Train fastText quality classifiers.", {"train": classifier_train}),
-    ):
+    ]
+    for name, summary, commands in groups:
         group = typer.Typer(help=summary, no_args_is_help=True, rich_markup_mode=None)
         group.callback()(lambda: None)
         for verb, command in commands.items():
@@ -107,6 +115,116 @@ def format_limits(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f">= {low:.4g}" if low is not None else f"<= {high:.4g}" if high is not None else "none"
     return f"{low:.6g} to {high:.6g}"
+
+
+def decontaminate_index(
+    sets: Annotated[
+        list[str], typer.Argument(metavar="EVALSETS...", help="JSONL, Parquet or text files, folders, globs.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="The index, as in evaluation.npz.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", help="Only the strings of this field or column. Repeatable (default: all)."),
+    ] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--ngram", min=1, max=255, help="Words of an n-gram. Repeatable (default: 13).")
+    ] = None,
+    unspaced_sizes: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--unspaced-ngram", min=1, max=255, help="The same in characters, for Chinese and such (default: 20)."
+        ),
+    ] = None,
+    least: Annotated[int, typer.Option("--least", min=1, help="Shorter items are not looked for.")] = 8,
+    json: Json = False,
+) -> None:
+    """Index evaluation sets, for the filter `decontamination` and for `list --index`.
+
+    Example: autoclave decontaminate index sets/*.jsonl --field question --out runs/evaluation.npz
+    """
+    from autoclave.cleaning.contamination_index import IndexSettings
+    from autoclave.cli.inspection import print_json
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.pipelines.contamination import index_evaluation_sets
+
+    given = {"fields": fields or None, "sizes": sizes, "unspaced_sizes": unspaced_sizes, "least": least}
+    settings = IndexSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    with TerminalProgress() as progress:
+        summary = index_evaluation_sets(sets, out, settings, progress)
+    if json:
+        print_json(summary)
+        return
+    typer.echo(f"index: {out}: {summary.sets:,} sets, {summary.items:,} items, {summary.ngrams:,} n-grams")
+    if summary.skipped:
+        typer.echo(f"{summary.skipped:,} items are too short to be looked for")
+
+
+def decontaminate_list(
+    run: Annotated[
+        str, typer.Argument(help="A run whose clean stage has the filter; with --index a stage folder, or documents.")
+    ],
+    index: Annotated[
+        str | None, typer.Option("--index", help="Look through the texts for what this index has.")
+    ] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Write every hit as a line of JSON.")] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="Hits to show.")] = 20,
+    json: Json = False,
+) -> None:
+    """What was hit: evaluation set, item, document.
+
+    Of a run, what its filter found, from the ledger (the item that a document holds most of); with --index, what
+    documents hold now, item by item.
+
+    Example: autoclave decontaminate list runs/demo/03-dedup --index runs/evaluation.npz --out runs/hits.jsonl
+    """
+    from autoclave.cli.inspection import print_json
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.pipelines.contamination import list_contamination
+
+    with TerminalProgress() as progress:
+        summary = list_contamination(run, index, out=out, most=count, progress=progress)
+    if json:
+        print_json(summary)
+        return
+    print_contamination(summary)
+    if out is not None:
+        typer.echo(f"hits: {out}")
+
+
+def print_contamination(summary: ContaminationSummary) -> None:
+    """Print what was hit by evaluation set, and the first hits."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from autoclave.cli.views import make_console
+
+    console = make_console()
+    share = summary.contaminated / summary.documents if summary.documents else 0.0
+    console.print(
+        f"{summary.contaminated:,} of {summary.documents:,} documents ({share:.2%}) hold text of an evaluation set"
+    )
+    if not summary.contaminated:
+        return
+    from_run = any(row.dropped is not None for row in summary.sets.values())
+    table = Table(title="Evaluation sets", title_justify="left", header_style="bold")
+    table.add_column("set")
+    for heading in ("items", "items hit", "documents", *(["dropped"] if from_run else [])):
+        table.add_column(heading, justify="right")
+    for name, row in summary.sets.items():
+        numbers = [row.items, row.items_hit, row.documents, *([row.dropped or 0] if from_run else [])]
+        table.add_row(Text(name), *(f"{number:,}" for number in numbers), style="" if row.documents else "dim")
+    console.print(table)
+    table = Table(title="Hits", title_justify="left", header_style="bold")
+    for heading in ("set", "item", "document", "address"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("n-grams", "size", *(["share", "verdict"] if from_run else [])):
+        table.add_column(heading, justify="right")
+    for hit in summary.hits:
+        cells = [f"{hit.ngrams:,}", str(hit.size)]
+        if from_run:
+            cells += [f"{hit.share or 0:.0%}", "kept" if hit.kept else "dropped"]
+        table.add_row(Text(hit.set), str(hit.item), hit.doc_id, Text(hit.url or ""), *cells)
+    console.print(table)
 
 
 def kenlm_train(

@@ -75,11 +75,11 @@ class TerminalProgress:
         if name not in self._tasks:
             self._started[name] = time.monotonic()
             self._reused[name] = self._done[name] = 0
-            self._tasks[name] = self._bars.add_task(name, total=total, note=note)
-        self._bars.update(self._tasks[name], completed=completed, total=total, note=note)
+            self._tasks[name] = self._bars.add_task(name, total=total or None, note=note)
+        self._bars.update(self._tasks[name], completed=completed, total=total or None, note=note)
         if not self._live and (time.monotonic() - self._last_line > QUIET_SECONDS or completed == total):
             self._last_line = time.monotonic()
-            self.console.print(f"{name}: {completed}/{total} {note}", highlight=False)
+            self.console.print(f"{name}: {completed}/{total or '?'} {note}", highlight=False)
 
     def message(self, text: str) -> None:
         self.console.print(text, style="yellow" if text.startswith("warning") else None, highlight=False, markup=False)

@@ -192,3 +192,19 @@ def input_fingerprint(url: str) -> str:
         raise InputError(f"{url}: no such file") from error
     version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
     return f"{info['size']}:{version}"
+
+
+def local_versions(*paths: str) -> tuple[tuple[int, int] | None, ...]:
+    """Return (size, modification time) of local files, None for others: a cheap key for what is kept in memory.
+
+    A process that lives on then loads a model or an index again after it was made anew under the same name.
+    """
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from autoclave.cleaning.chain import CleanSettings
+from autoclave.cleaning.chain import CleanSettings, files_of
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents, text_bytes
+from autoclave.corpus.storage import input_fingerprint
 from autoclave.pipelines.stage import ShardTask, Stage, StageContext
 
 if TYPE_CHECKING:
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 
 
 SETTINGS_FILE = "settings.json"
+FILES_FILE = "files.json"
+"""Fingerprints of the models and indexes that the stage read, by path."""
 
 
 @functools.lru_cache(maxsize=4)
-def _chain(settings: bytes) -> Chain:
-    """Return the chain of encoded settings, kept for the next shard of this worker."""
+def _chain(settings: bytes, files: bytes) -> Chain:
+    """Return the chain of encoded settings, kept for the next shard of this worker while its files are the same."""
     from autoclave.cleaning.chain import Chain
 
     return Chain(msgspec.json.decode(settings, type=CleanSettings))
@@ -29,7 +32,7 @@ def _chain(settings: bytes) -> Chain:
 
 def clean_shard(task: ShardTask, output: ShardOutput) -> None:
     """Clean the documents of one shard."""
-    chain = _chain(msgspec.json.encode(task.settings))
+    chain = _chain(msgspec.json.encode(task.settings), msgspec.json.encode(task.arguments.get("files")))
     for path in task.inputs:
         for batch in read_documents(path):
             edited, verdicts = chain.apply(batch)
@@ -40,8 +43,10 @@ def clean_shard(task: ShardTask, output: ShardOutput) -> None:
 
 def run_clean(context: StageContext[CleanSettings]) -> None:
     """Clean every shard of the stage before; the settings stay in the stage's folder, for `refilter`."""
+    files = {path: input_fingerprint(path) for path in files_of(context.settings)}
     context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(context.settings)))
-    context.map_shards(clean_shard, context.document_tasks())
+    context.folder.write_bytes(FILES_FILE, msgspec.json.encode(files))
+    context.map_shards(clean_shard, context.document_tasks(**({"files": files} if files else {})))
 
 
 STAGE = Stage("clean", CleanSettings, run_clean)

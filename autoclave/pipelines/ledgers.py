@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,12 +124,13 @@ def find_stage(stages: Sequence[StageView], label: str) -> StageView:
 
 def read_ledger(stage: StageView, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield (shard, ledger rows) of a stage; columns: those to read (default: all). ShardError for a damaged file."""
-    return _read(stage, "ledger", columns)
+    return read_shards(stage, "ledger", columns)
 
 
-def _read(
-    stage: StageView, kind: str, columns: Sequence[str] | None, shards: Mapping[str, Any] | None = None
+def read_shards(
+    stage: StageView, kind: str, columns: Sequence[str] | None, shards: Container[str] | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield (shard, rows) of a stage's `documents`, `dropped` or `ledger`; shards: those to read (default: all)."""
     for commit in stage.commits:
         name = f"{kind}/{commit.shard}.parquet"
         if name not in commit.outputs or (shards is not None and commit.shard not in shards):
@@ -190,7 +191,7 @@ def fetch_documents(stage: StageView, wanted: Mapping[str, set[bytes]]) -> dict[
     """Return the documents of `wanted` (shard -> ids) that a stage kept or stored among its dropped ones."""
     found: dict[bytes, DocumentRow] = {}
     for kind in ("documents", "dropped"):
-        for shard, batch in _read(stage, kind, None, wanted):
+        for shard, batch in read_shards(stage, kind, None, wanted):
             mask = pc.is_in(batch.column("doc_id"), value_set=pa.array(sorted(wanted[shard]), pa.binary(16)))
             for row in batch.filter(mask).to_pylist():
                 found.setdefault(row["doc_id"], document_row(row))
@@ -227,7 +228,7 @@ def load_events(stage: StageView, places: Sequence[tuple[bytes, str]]) -> list[E
         wanted.setdefault(shard, set()).add(doc_id)
     documents = fetch_documents(stage, wanted)
     verdicts: dict[str, LedgerRow] = {}
-    for shard, batch in _read(stage, "ledger", None, wanted):
+    for shard, batch in read_shards(stage, "ledger", None, wanted):
         mask = pc.is_in(batch.column("doc_id"), value_set=pa.array(sorted(wanted[shard]), pa.binary(16)))
         verdicts |= {row.doc_id: row for row in ledger_rows(batch.filter(mask))}
     return [
@@ -316,7 +317,7 @@ def find_ids(stages: Sequence[StageView], key: str) -> list[bytes]:
                 found |= dict.fromkeys(i for i in batch.column("doc_id").to_pylist() if i.hex().startswith(key.lower()))
         else:
             for kind in ("documents", "dropped"):
-                for _, batch in _read(stage, kind, ["doc_id", "url"]):
+                for _, batch in read_shards(stage, kind, ["doc_id", "url"]):
                     ids = batch.column("doc_id").filter(pc.equal(batch.column("url"), key).fill_null(False))
                     found |= dict.fromkeys(ids.to_pylist())
         if found:

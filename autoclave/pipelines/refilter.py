@@ -20,7 +20,7 @@ from autoclave.corpus.output import LEDGER_SCHEMA, ShardOutput, Verdicts
 from autoclave.corpus.schema import BATCH_ROWS, DOCUMENT_SCHEMA, read_documents
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
-from autoclave.pipelines.clean import SETTINGS_FILE
+from autoclave.pipelines.clean import FILES_FILE, SETTINGS_FILE
 from autoclave.pipelines.engine import Engine
 from autoclave.pipelines.recipe import apply_override, convert
 from autoclave.pipelines.stage import Progress, ShardTask, Silent, StageContext
@@ -64,6 +64,7 @@ def refilter(
             raise ValueError("writing needs an engine")
         context = StageContext("clean", Folder(out), new, 0, engine, progress=progress or Silent())
         context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(new)))
+        context.folder.write_bytes(FILES_FILE, folder.read_bytes(FILES_FILE))
         tasks = [
             context.task(
                 commit.shard,

@@ -86,7 +86,7 @@ class Progress(Protocol):
     def message(self, text: str) -> None: ...
 
     def update(self, name: str, completed: int, total: int, note: str) -> None:
-        """Report progress inside one long task (a training run)."""
+        """Report progress inside one long task (a training run); total: 0 where it is not known."""
         ...
 
 

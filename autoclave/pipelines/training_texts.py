@@ -33,12 +33,12 @@ def read_texts(arguments: Sequence[str], language: str | None = None, limit: int
 
 
 def read_batches(argument: str) -> Iterator[pa.RecordBatch]:
-    """Yield batches with columns `text` (null in pages) and `language`, of what `read_texts` takes as an argument."""
+    """Yield batches of what `read_texts` takes as an argument: doc_id, text (null in pages), url, language and more."""
     folder = Folder(argument)
     refuse_run_directory(folder)
     if folder.files("commits/*.json"):
         for shard in document_shards(folder):
-            yield from read_documents(shard.path, ["text", "language"])
+            yield from read_documents(shard.path, ["doc_id", "text", "url", "language"])
         return
 
     def refuse(place: str, cause: str) -> None:

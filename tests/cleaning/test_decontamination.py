@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import unicodedata
 from collections import defaultdict
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -18,15 +20,12 @@ from hypothesis import strategies as st
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.contamination_index import ContaminationIndex, IndexSettings, build_index, load_index
 from autoclave.cleaning.decontamination import FILTERS, build, hits
+from autoclave.cleaning.evaluation_sets import set_names
 from autoclave.cleaning.filters.base import Measurement
 from autoclave.cleaning.signals import run_filters
 from autoclave.cleaning.words import scans, text_buffer
-from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
-from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
 from autoclave.kernels.text.characters import UNSPACED, character_tables
-from autoclave.pipelines.contamination import index_evaluation_sets, list_contamination
 
 ENGLISH = ("arc_challenge", "arc_easy", "boolq", "gsm8k", "hellaswag_olmo_subset", "lambada_openai", "piqa", "siqa")
 CHINESE = ("agieval_gaokao-history", "agieval_logiqa-zh", "agieval_jec-qa-kd")
@@ -68,18 +67,17 @@ def plain_hits(texts: list[str], items: list[list[str]], limits: IndexSettings) 
         for string in strings:
             units = plain_units(string)
             unspaced = sum(bool(classes[ord(unit[0])] & UNSPACED) for unit in units) * 2 > len(units)
-            size, least = limits.size, limits.least
+            sizes, least = limits.sizes, limits.least
             if unspaced:
-                size, least = limits.unspaced_size, limits.unspaced_least
-            if len(units) >= least:
-                length = min(size, len(units))
+                sizes, least = limits.unspaced_sizes, limits.unspaced_least
+            for length in {min(size, len(units)) for size in sizes} if len(units) >= least else ():
                 for at in range(len(units) - length + 1):
                     owners[tuple(units[at : at + length])].add(number)
     known = {gram: numbers for gram, numbers in owners.items() if len(numbers) <= limits.max_items}
     found: dict[tuple[int, int], int] = defaultdict(int)
     for document, text in enumerate(texts):
         units = plain_units(text)
-        for length in range(limits.least, max(limits.size, limits.unspaced_size) + 1):
+        for length in range(limits.least, max(limits.sizes + limits.unspaced_sizes) + 1):
             for at in range(len(units) - length + 1):
                 for number in known.get(tuple(units[at : at + length]), ()):
                     found[document, number] += 1
@@ -93,7 +91,7 @@ def write_set(path: Path, items: list[list[str]]) -> str:
 
 def indexed_hits(index: ContaminationIndex, texts: list[str]) -> dict[tuple[int, int], int]:
     table = hits(index, pa.array(texts, pa.string()))
-    rows, lines, counts = (table.column(name).to_pylist() for name in ("row", "line", "ngrams"))
+    rows, lines, counts = (table.column(name).to_pylist() for name in ("row", "item", "ngrams"))
     return {(row, line - 1): count for row, line, count in zip(rows, lines, counts, strict=True)}
 
 
@@ -101,14 +99,18 @@ strings = st.text(st.sampled_from("aAbé é e\u0301 ,。我们Ａ1 ก็0"), ma
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(st.lists(strings, max_size=3), min_size=1, max_size=8), st.lists(strings, max_size=6))
+@given(
+    st.lists(st.lists(strings, max_size=3), min_size=1, max_size=8),
+    st.lists(strings, max_size=6),
+    st.sampled_from([[4], [5, 2], [3, 4, 8]]),
+)
 def test_equal_to_brute_force(
-    tmp_path_factory: pytest.TempPathFactory, items: list[list[str]], texts: list[str]
+    tmp_path_factory: pytest.TempPathFactory, items: list[list[str]], texts: list[str], sizes: list[int]
 ) -> None:
     if not any(any(one) for one in items):
         return
     path = write_set(tmp_path_factory.mktemp("set") / "set.jsonl", items)
-    limits = IndexSettings(size=4, least=2, unspaced_size=6, unspaced_least=3, max_items=3)
+    limits = IndexSettings(sizes=sizes, least=2, unspaced_sizes=[6], unspaced_least=3, max_items=3)
     index = build_index([path], limits)
     texts = [*texts, *(" x ".join(one) for one in items[:2])]
     assert indexed_hits(index, texts) == plain_hits(texts, items, limits)
@@ -185,7 +187,7 @@ def indexed_hits_by_name(index: ContaminationIndex, texts: list[str]) -> dict[in
     table = hits(index, pa.array(texts, pa.string()))
     named: dict[int, set[str]] = defaultdict(set)
     for row in table.to_pylist():
-        named[row["row"]].add(f"{row['set']}:{row['line']}")
+        named[row["row"]].add(f"{row['set']}:{row['item']}")
     return dict(named)
 
 
@@ -283,38 +285,56 @@ def test_faults_are_named(tmp_path: Path, one_item: str) -> None:
     with pytest.raises(RecipeError, match="either an index, or sets"):
         build("datatrove", {"action": "spans"}, (), "here")
     with pytest.raises(RecipeError, match="least"):
-        IndexSettings(size=5)
+        IndexSettings(sizes=[13, 5])
     measure = FILTERS["datatrove"].measure
     assert measure is not None
     with pytest.raises(RecipeError, match="name an index"):
         measure(next(scans(pa.array(["text"]))), Measurement([None]))
 
 
-def test_a_list_of_what_was_hit(tmp_path: Path, one_item: str) -> None:
-    summary = index_evaluation_sets([one_item], str(tmp_path / "index.npz"))
-    assert (summary.sets, summary.items, summary.skipped) == (1, 3, 1)
-    folder = Folder(str(tmp_path / "01-documents"))
-    texts = ["Nothing.", f"{ITEM} 我们把蛋白质放在水里面加热一段时间以后观察", f"x {ITEM}"]
-    values = {
-        "doc_id": pa.array([make_doc_id("s", row) for row in range(3)], pa.binary(16)),
-        "text": pa.array(texts),
-        "url": pa.array(["https://a", "https://b", None]),
-        "source": pa.array(["s"] * 3),
-        "offset": pa.array(range(3), pa.int64()),
-    }
-    columns = [values.get(field.name, pa.nulls(3, field.type)) for field in DOCUMENT_SCHEMA]
-    with ShardOutput(folder, "documents", "000000") as output:
-        output.write(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(3))
-        output.commit("test", [])
-    found = list_contamination(folder.url, str(tmp_path / "index.npz"), str(tmp_path / "hits.jsonl"))
-    assert (found.documents, found.contaminated, found.items) == (3, 2, {"quiz": 2})
-    rows = [json.loads(line) for line in (tmp_path / "hits.jsonl").read_text().splitlines()]
-    assert [(row["url"], row["set"], row["line"], row["ngrams"]) for row in rows] == [
-        ("https://b", "quiz", 2, 6),
-        ("https://b", "quiz", 3, 2),
-        (None, "quiz", 2, 6),
-    ]
-    assert rows[2]["doc_id"] == make_doc_id("s", 2).hex()
+def test_of_several_sizes_each_decides_as_an_index_of_its_own(tmp_path: Path) -> None:
+    """The largest size found is the largest of those whose own index finds something."""
+    sentences = [f"{ITEM} {' '.join(word * 2 for word in ITEM.split()[::-1])} {number}" for number in range(3)]
+    path = write_set(tmp_path / "long.jsonl", [[sentence] for sentence in [*sentences, ITEM[:50]]])
+    words = sentences[1].split()
+    texts = [" ".join(["x", *words[:count], "y"]) for count in (7, 8, 12, 13, 19, 20, 30)] + [ITEM[:50], ""]
+    sizes = [8, 13, 20]
+    alone = [{row for row, _ in indexed_hits(build_index([path], IndexSettings(sizes=[n])), texts)} for n in sizes]
+    expected = [max([n for n, rows in zip(sizes, alone, strict=True) if row in rows], default=0) for row in range(9)]
+    assert set(expected) == {0, 8, 13, 20}
+    rules = {"sets": [path], "ngram": {"sizes": sizes}}
+    _, signals = run_filters(pa.array(texts), [build("paper", rules, (), "here")], [None] * 9)
+    assert signals["contaminated_size"].to_pylist() == expected
+    again = load_after_saving(build_index([path], IndexSettings(sizes=sizes)), tmp_path)
+    table = hits(again, pa.array(texts)).to_pylist()
+    assert [max([row["size"] for row in table if row["row"] == place], default=0) for place in range(9)] == expected
+
+
+def load_after_saving(index: ContaminationIndex, folder: Path) -> ContaminationIndex:
+    index.save(str(folder / "index.npz"))
+    return load_index(str(folder / "index.npz"))
+
+
+def test_a_set_is_the_same_in_every_format(tmp_path: Path) -> None:
+    questions = [ITEM, "Name the longest of the rivers that flow into the northern sea today", "我们" * 12]
+    write_set(tmp_path / "quiz.jsonl", [[text] for text in questions])
+    records = [{"asked": {"text": text}, "answers": ["no", "yes"]} for text in questions]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "quiz.parquet")
+    (tmp_path / "quiz.txt.gz").write_bytes(gzip.compress("\n".join(questions).encode()))
+    texts = [f"a {text} b" for text in questions]
+    for name in ("quiz.jsonl", "quiz.parquet", "quiz.txt.gz"):
+        index = build_index([str(tmp_path / name)])
+        assert indexed_hits_by_name(index, texts) == {row: {f"quiz:{row + 1}"} for row in range(3)}, name
+    named = build_index([str(tmp_path / "quiz.parquet")], IndexSettings(fields=["asked"]))
+    assert indexed_hits_by_name(named, texts)[1] == {"quiz:2"}
+    with pytest.raises(InputError, match="no text in the fields"):
+        build_index([str(tmp_path / "quiz.parquet")], IndexSettings(fields=["question"]))
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "quiz.parquet").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"cut\.parquet: not a readable Parquet file"):
+        build_index([str(tmp_path / "cut.parquet")])
+    assert set_names(["a/quiz.jsonl.zst", "b/quiz.parquet", "b/other.txt", "c/x.jsonl", "c/x.parquet"]) == [
+        "a/quiz", "b/quiz", "other", "x.jsonl", "x.parquet",
+    ]  # fmt: skip
 
 
 def test_a_recipe_names_the_filter(one_item: str) -> None:

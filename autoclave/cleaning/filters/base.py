@@ -66,7 +66,8 @@ class Filter:
     which the first failure gives the reason; measure: slice -> signals (None where earlier filters measure them);
     edit: slice -> edited slice, in place of measure, for a filter that rewrites text; dialect: whose reading;
     languages: measured and applied only there (None: everywhere); by_language: bounds of one language in place of the
-    general ones, None to switch a bound off; rules: settings of measure and edit besides bounds.
+    general ones, None to switch a bound off; rules: settings of measure and edit besides bounds; files: paths whose
+    contents the signals depend on (a model, an index).
     """
 
     name: str
@@ -78,6 +79,7 @@ class Filter:
     languages: tuple[str, ...] | None = None
     by_language: Mapping[str, Mapping[str, Range | None]] = field(default_factory=dict)
     rules: object = None
+    files: tuple[str, ...] = ()
 
     def with_bounds(self, overrides: Mapping[str, Any], where: str) -> Filter:
         """Return the filter with some bounds replaced: signal -> [low, high], or None to switch it off.

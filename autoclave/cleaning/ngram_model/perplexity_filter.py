@@ -54,7 +54,10 @@ def perplexity_filter(rules: PerplexityRules, languages: tuple[str, ...] | None 
         }
 
     bounds = (Bound("perplexity"), Bound("perplexity_bucket"), Bound("ngram_bits_per_byte"))
-    return Filter("perplexity", SOURCE, bounds, measure, languages=languages, rules=rules)
+    files = (*rules.models.values(), *rules.tokenizers.values())
+    if isinstance(rules.cutoffs, str):
+        files += (rules.cutoffs,)
+    return Filter("perplexity", SOURCE, bounds, measure, languages=languages, rules=rules, files=files)
 
 
 def _score(scan: Scan, measurement: Measurement, rules: PerplexityRules) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from autoclave.cleaning.ngram_model.arpa import ArpaModel, read_arpa
 from autoclave.cleaning.ngram_model.keys import fill_table, hash_words, new_table, ngram_keys, score_texts
 from autoclave.cleaning.ngram_model.normalisation import Normalisation, normalise
 from autoclave.cleaning.ngram_model.units import load_cut
+from autoclave.corpus.storage import local_versions
 from autoclave.errors import InputError, MissingDependencyError
 
 Backend = Literal["auto", "kenlm", "own"]
@@ -114,13 +115,17 @@ def _kenlm() -> Any:
         return None
 
 
-@functools.lru_cache(maxsize=16)
 def load_scorer(path: str, backend: Backend = "auto") -> Scorer:
-    """Return a scorer, loaded once a process.
+    """Return a scorer, loaded once a process and version of the file.
 
     auto: `kenlm` where it is installed, otherwise our own for ARPA files. Raises InputError for unreadable models and
     MissingDependencyError for binary ones without `kenlm`.
     """
+    return _load_scorer(path, backend, local_versions(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _load_scorer(path: str, backend: Backend, versions: object) -> Scorer:
     arpa = path.endswith(ARPA_ENDINGS)
     if backend == "own" and not arpa:
         raise InputError(f"{path}: our own scorer reads {', '.join(ARPA_ENDINGS)}; use scorer: kenlm for binary models")

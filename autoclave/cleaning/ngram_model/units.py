@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 
+from autoclave.corpus.storage import local_versions
 from autoclave.errors import InputError, MissingDependencyError
 
 Cut = Callable[[list[str]], list[str]]
@@ -22,7 +23,6 @@ def cut_words(texts: list[str]) -> list[str]:
     return [" ".join(_UNSPACED.sub(r" \1 ", text).split()) for text in texts]
 
 
-@functools.lru_cache(maxsize=8)
 def load_cut(tokenizer: str | None) -> Cut:
     """Return how to cut text: None for `cut_words`, a tokenizer.json (tokenizers) or a .model (sentencepiece).
 
@@ -30,6 +30,11 @@ def load_cut(tokenizer: str | None) -> Cut:
     """
     if tokenizer is None:
         return cut_words
+    return _load_cut(tokenizer, local_versions(tokenizer))
+
+
+@functools.lru_cache(maxsize=8)
+def _load_cut(tokenizer: str, versions: object) -> Cut:
     return _load_sentencepiece(tokenizer) if tokenizer.endswith(".model") else _load_tokenizer(tokenizer)
 
 

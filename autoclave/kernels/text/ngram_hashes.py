@@ -141,13 +141,14 @@ def hash_items(
     keys: np.ndarray,
     heads: np.ndarray,
     texts: np.ndarray,
+    lengths: np.ndarray,
     sizes: np.ndarray,
 ) -> int:
     """Fill the n-grams to know: those of `size` units of each text; of a shorter one with `least` units all as one.
 
     The unspaced limits hold for a text most of whose units stand alone. keys uint64; heads uint64, hash of the first
-    `least` units; texts int64 (which text); sizes uint8 (units of the n-gram); returns how many there are. Room for one
-    n-gram a unit is enough.
+    `least` units; texts int64 (which text); lengths uint8 (units of the n-gram); sizes uint8 (the size asked for, more
+    than the length where a short text is one n-gram); returns how many there are. Room for one n-gram a unit is enough.
     """
     count = 0
     head_power = _power(least)
@@ -169,7 +170,8 @@ def hash_items(
             keys[count] = _key(prefixes, at, length, power)
             heads[count] = _key(prefixes, at, least, head_power)
             texts[count] = text
-            sizes[count] = length
+            lengths[count] = length
+            sizes[count] = wanted
             count += 1
     return count
 
