@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
+from autoclave.kernels.text.counts import longest_word
 from autoclave.kernels.text.memory import bytes_below, copy_bytes, count_bits, inlined, kernel, load, load64
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
@@ -60,20 +61,15 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
 
 
 @inlined
-def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> tuple[int, int]:
-    """Return (words between white space, characters of the longest); stops once there are `enough` words."""
-    words, longest, length = 0, 0, 0
-    at = start
+def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> int:
+    """Return the words between white space; stops once there are `enough`."""
+    words, inside, at = 0, False, start
     while at < stop and words < enough:
-        if load(classes, decode(data, at)) & SPACE:
-            length = 0
-        else:
-            if length == 0:
-                words += 1
-            length += 1
-            longest = max(longest, length)
+        space = load(classes, decode(data, at)) & SPACE != 0
+        words += not space and not inside
+        inside = not space
         at += character_width(np.int64(load(data, at)))
-    return words, longest
+    return words
 
 
 @inlined
@@ -88,7 +84,7 @@ def has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enou
         words += count_bits(~spaces & (spaces << _8 | before) & _TOPS)
         before = spaces >> _56
         at += 8
-    return words >= enough or _count_words(data, start, stop, classes, enough)[0] >= enough
+    return words >= enough or _count_words(data, start, stop, classes, enough) >= enough
 
 
 @inlined
@@ -151,11 +147,9 @@ def edit_lines(
             first, last = np.int64(start[line]), np.int64(end[line])
             line_places[line] = -1
             counts[document, LINES_IN] += 1
-            if last - first > max_word >= 0:
-                longest = _count_words(data, first, last, classes, last - first)[1]
-                if longest > max_word:
-                    counts[document, LONG_WORD] += 1
-                    continue
+            if last - first > max_word >= 0 and longest_word(data, first, last, classes, max_word) > max_word:
+                counts[document, LONG_WORD] += 1
+                continue
             found = find_phrases(data, first, last, _PAIRS, _TABLE, _LETTERS)
             kept_from = size
             if counts[document, LINES_KEPT]:

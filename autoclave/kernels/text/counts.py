@@ -60,34 +60,40 @@ def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarra
         out[document] = words
 
 
-@kernel
-def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the characters of the longest word between white space.
+@inlined
+def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, least: int) -> int:
+    """Return the characters of the longest word between white space in data[at:stop]; `least` if none is longer.
 
-    Where ASCII white space lies within the next `longest` bytes no word there is longer, so that most bytes are never
+    Where ASCII white space lies within the next `least` bytes no word there is longer, so that most bytes are never
     looked at; what is between is measured character by character.
     """
+    longest = least
+    while at + longest < stop:
+        back = at + longest
+        while back >= at and not load(_SPACED, np.int64(load(data, back))) >> 3:
+            back -= 1
+        if back >= at:
+            at = back + 1
+            continue
+        length = 0
+        while at < stop:
+            byte = np.int64(load(data, at))
+            if load(classes, byte if byte < 0x80 else decode(data, at)) & SPACE:
+                length = 0
+                if byte < 0x80:
+                    break
+            else:
+                length += 1
+                longest = max(longest, length)
+            at += character_width(byte)
+    return longest
+
+
+@kernel
+def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with the characters of the longest word between white space."""
     for document in range(len(offsets) - 1):
-        at, stop, longest = offsets[document], offsets[document + 1], 0
-        while at + longest < stop:
-            back = at + longest
-            while back >= at and not load(_SPACED, np.int64(load(data, back))) >> 3:
-                back -= 1
-            if back >= at:
-                at = back + 1
-                continue
-            length = 0
-            while at < stop:
-                byte = np.int64(load(data, at))
-                if load(classes, byte if byte < 0x80 else decode(data, at)) & SPACE:
-                    length = 0
-                    if byte < 0x80:
-                        break
-                else:
-                    length += 1
-                    longest = max(longest, length)
-                at += character_width(byte)
-        out[document] = longest
+        out[document] = longest_word(data, offsets[document], offsets[document + 1], classes, 0)
 
 
 @inlined
