@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
 from autoclave.cleaning.filters.base import Bound, Filter, failures, given, parse_range
-from autoclave.cleaning.filters.registry import load_filter
+from autoclave.cleaning.filters.registry import dialects_of, load_filter, resolve_dialect
 from autoclave.cleaning.signals import run_filters, signal_names
 from autoclave.cleaning.thresholds import load_thresholds
 from autoclave.corpus.output import Verdicts
@@ -47,7 +47,9 @@ class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     transforms: list[str] | None = None
     """Edits before the filters, by name, in order; null for the default list, [] for none."""
     dialect: str = DEFAULT_DIALECT
-    """Whose reading of the published rules the filters follow, where they do not name their own."""
+    """Whose reading of the published rules the filters follow, where they do not name their own. A family that does not
+    have it is read in the default dialect (or the only one it has): the resolved recipe says so, and the ledger, where
+    it has several (`fineweb@paper`)."""
     filters: list[str | dict[str, Any]] | dict[str, Any] = msgspec.field(default_factory=lambda: list(DEFAULT_FILTERS))
     """Filters in order: names, or name: {dialect: ..., <signal>: [low, high], ...}; 'module:object' for your own."""
     thresholds: dict[str, Any] = {}
@@ -65,6 +67,7 @@ class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             tables = load_thresholds(self.thresholds_by_language)
             msgspec.structs.force_setattr(self, "thresholds_by_language", tables)
         build_filters(self)
+        msgspec.structs.force_setattr(self, "filters", _with_dialects(self))
 
 
 def build_filters(settings: CleanSettings) -> list[Filter]:
@@ -75,7 +78,7 @@ def build_filters(settings: CleanSettings) -> list[Filter]:
         if options is not None and not isinstance(options, dict):
             raise RecipeError(f"clean.filters.{name}: give options as a mapping, not {options!r}")
         chosen = load_filter(name, options, settings.dialect, "clean.filters")
-        filters.append(_apart(chosen, filters, settings.dialect))
+        filters.append(_apart(chosen, filters, settings.dialect, _label(name, chosen, settings.dialect)))
     if settings.language is not None:
         filters.insert(0, language_filter(settings.language))
     return _with_thresholds(filters, settings)
@@ -97,10 +100,32 @@ def _named(filters: list[str | dict[str, Any]] | dict[str, Any]) -> list[tuple[s
     return named
 
 
-def _apart(chosen: Filter, filters: Sequence[Filter], dialect: str) -> Filter:
+def _with_dialects(settings: CleanSettings) -> list[str | dict[str, Any]] | dict[str, Any]:
+    """Return the filters as given, and the dialect of those that are not read in the chain's spelled out."""
+    spelled: list[tuple[str, Any]] = []
+    for name, options in _named(settings.filters):
+        wanted = (options or {}).get("dialect")
+        used = resolve_dialect(name, wanted, settings.dialect, "clean.filters")
+        if used is not None and wanted is None and used != settings.dialect:
+            options = {"dialect": used, **(options or {})}
+        spelled.append((name, options))
+    if isinstance(settings.filters, dict):
+        return dict(spelled)
+    return [name if options is None else {name: options} for name, options in spelled]
+
+
+def _label(name: str, chosen: Filter, dialect: str) -> str:
+    """Return what the ledger calls a filter: family@dialect where the family does not have the chain's dialect."""
+    if ":" in name or chosen.dialect is None:
+        return chosen.name
+    known = dialects_of(name)
+    return chosen.name if dialect in known or len(known) == 1 else f"{chosen.name}@{chosen.dialect}"
+
+
+def _apart(chosen: Filter, filters: Sequence[Filter], dialect: str, label: str) -> Filter:
     """Return the filter with a label and signals of its own where another of the same name is there already."""
-    if all(other.name != chosen.name for other in filters):
-        return chosen
+    if all(other.family != chosen.family for other in filters):
+        return chosen.renamed(label, "")
     suffix = f"_{chosen.dialect}" if chosen.dialect and chosen.dialect != dialect else ""
     number = 2
     while not suffix or any(other.name == chosen.name + suffix for other in filters):

@@ -96,13 +96,14 @@ def print_rules(rules: list[RuleResult], console: Console) -> None:
 
 
 def print_dialects(results: list[DialectResult], console: Console) -> None:
-    """Print what each dialect of each filter says."""
+    """Print what each dialect of each filter says, and which of them the chain follows."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title="Dialects", title_justify="left", header_style="bold")
-    for heading in ("filter", "dialect", "verdict"):
+    for heading in ("filter", "dialect", "used", "verdict"):
         table.add_column(heading, overflow="fold")
     for result in results:
-        table.add_row(result.filter, result.dialect, Text("kept" if result.kept else f"dropped: {result.reason}"))
+        verdict = Text("kept" if result.kept else f"dropped: {result.reason}")
+        table.add_row(result.filter, result.dialect, "yes" if result.used else "", verdict)
     console.print(table)

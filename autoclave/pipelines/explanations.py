@@ -67,6 +67,8 @@ class DialectResult(msgspec.Struct, kw_only=True):
 
     filter: str
     dialect: str
+    used: bool
+    """Whether the chain reads the filter so."""
     kept: bool
     reason: str | None
 
@@ -168,7 +170,7 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     result.text = edited.column("text")[0].as_py()
     if dialects:
         columns = [text if name == "text" else edited.column(name) for name in DOCUMENT_SCHEMA.names]
-        result.dialects = compare_dialects(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA))
+        result.dialects = compare_dialects(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA), chain)
 
 
 def _transform_step(name: str, source: str, before: str, after: str, changes: int) -> Step:
@@ -201,13 +203,22 @@ def _filter_step(chosen: Filter, signals: Mapping[str, pa.Array], language: str 
     return step
 
 
-def compare_dialects(batch: pa.RecordBatch) -> list[DialectResult]:
-    """Return what every dialect of every built-in filter says of a document (one row, after the transforms)."""
+def compare_dialects(batch: pa.RecordBatch, used: Chain) -> list[DialectResult]:
+    """Return what every dialect of every built-in filter says of a document (one row, after the transforms).
+
+    used: the chain that explains the document; limits and rules that it sets are not taken over.
+    """
     results: list[DialectResult] = []
+    readings = {(chosen.family, chosen.dialect) for chosen in used.filters}
     for name in MODULES:
         for dialect in dialects_of(name):
             chain = Chain(CleanSettings(language=None, transforms=[], filters=[{name: {"dialect": dialect}}]))
             _, verdicts = chain.apply(batch)
             reason = pa.array(verdicts.reason)[0].as_py()
-            results.append(DialectResult(filter=name, dialect=dialect, kept=bool(verdicts.kept[0]), reason=reason))
+            results.append(
+                DialectResult(
+                    filter=name, dialect=dialect, used=(name, dialect) in readings, kept=bool(verdicts.kept[0]),
+                    reason=reason,
+                )
+            )  # fmt: skip
     return results

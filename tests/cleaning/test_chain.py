@@ -113,6 +113,7 @@ def test_limits_can_be_set_in_every_form() -> None:
         ({"filters": [{"gopher_quality": {"word_cont": [1, 2]}}]}, "no bound on 'word_cont'"),
         ({"filters": [{"gopher_quality": {"dialect": "klingon"}}]}, "no dialect 'klingon'"),
         ({"dialect": "klingon"}, "no dialect 'klingon'"),
+        ({"filters": [{"fineweb": {"dialect": "dolma"}}]}, "fineweb.dialect: no dialect 'dolma'; choose one of datatr"),
         ({"thresholds": {"colour": [0, 1]}}, "no filter of the chain bounds 'colour'"),
         ({"thresholds": {"word_count": 5}}, r"give \[low, high\]"),
         ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected `int`"),
@@ -129,6 +130,39 @@ def test_two_dialects_of_one_family_stand_side_by_side() -> None:
     verdicts = verdicts_of([GOOD], filters=["gopher_quality", {"gopher_quality": {"dialect": "dolma"}}])
     assert {"mean_word_length", "median_word_length_dolma", "word_count", "word_count_dolma"} <= set(verdicts.signals)
     assert verdicts.signals["word_count"] != verdicts.signals["word_count_dolma"]
+
+
+def test_a_family_without_the_dialect_of_the_chain_says_which_it_follows() -> None:
+    """FineWeb's rules exist as the paper and as datatrove have them: a chain of Dolma's dialect takes the paper's."""
+    filters = ["gopher_quality", "fineweb", {"bad_words": {"bad_words": [None, 2]}}, "nemotron", "text_statistics"]
+    chosen = settings(dialect="dolma", filters=filters)
+    assert chosen.filters == [
+        "gopher_quality",
+        {"fineweb": {"dialect": "paper"}},
+        {"bad_words": {"bad_words": [None, 2]}},
+        {"nemotron": {"dialect": "curator"}},
+        {"text_statistics": {"dialect": "paper"}},
+    ]
+    labels = [(one.name, one.dialect) for one in build_filters(chosen)]
+    assert labels == [
+        ("gopher_quality", "dolma"), ("fineweb@paper", "paper"), ("bad_words", "dolma"), ("nemotron", "curator"),
+        ("text_statistics", "paper"),
+    ]  # fmt: skip
+    again = msgspec.convert(msgspec.to_builtins(chosen), CleanSettings)
+    assert again == chosen
+    assert [(one.name, one.dialect) for one in build_filters(again)] == labels
+    verdicts = verdicts_of(["- a line\n" * 9], dialect="dolma", filters=["fineweb"])
+    assert pa.array(verdicts.filter).to_pylist() == ["fineweb@paper"]
+    as_mapping = settings(dialect="dolma", filters={"gopher_quality": None, "fineweb": {"line_count": [2, None]}})
+    assert as_mapping.filters == {"gopher_quality": None, "fineweb": {"dialect": "paper", "line_count": [2, None]}}
+    assert settings(dialect="paper", filters=["gopher_quality", "fineweb"]).filters == ["gopher_quality", "fineweb"]
+
+
+def test_both_readings_of_a_family_stand_beside_another_dialect() -> None:
+    chosen = settings(dialect="curator", filters=["fineweb", {"fineweb": {"dialect": "datatrove"}}])
+    first, second = build_filters(chosen)
+    assert (first.name, second.name) == ("fineweb@paper", "fineweb_datatrove")
+    assert not {bound.signal for bound in first.bounds} & {bound.signal for bound in second.bounds}
 
 
 def test_chinese_has_limits_of_its_own() -> None:

@@ -157,7 +157,21 @@ def test_dialects(short: Path) -> None:
     expected = [(name, dialect) for name in MODULES for dialect in dialects_of(name)]
     assert [(one["filter"], one["dialect"]) for one in found["dialects"]] == expected
     assert not any(one["kept"] for one in found["dialects"] if one["filter"] == "gopher_quality")
+    used = [(one["filter"], one["dialect"]) for one in found["dialects"] if one["used"]]
+    assert used == [
+        ("gopher_quality", "paper"), ("gopher_repetition", "paper"), ("c4", "datatrove"), ("fineweb", "paper")
+    ]  # fmt: skip
     assert "Dialects" in call(short, "--dialects")
+
+
+def test_dialects_of_a_chain_whose_dialect_a_family_does_not_have(short: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nstages: {clean: {dialect: dclm, filters: [gopher_quality, fineweb, c4]}}\n")
+    found = answer(short, "--dialects", "--recipe", recipe)
+    used = [(one["filter"], one["dialect"]) for one in found["dialects"] if one["used"]]
+    assert used == [("gopher_quality", "dclm"), ("c4", "dclm"), ("fineweb", "paper")]
+    steps = {step["name"]: step["details"].get("dialect") for step in found["steps"] if step["kind"] == "filter"}
+    assert steps == {"gopher_quality": "dclm", "fineweb@paper": "paper", "c4": "dclm"}
 
 
 def test_a_page_that_extraction_drops(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def test_the_resolved_recipe_is_a_recipe_with_every_setting(tmp_path: Path) -> N
     assert "group_files: 3" in recipe.resolved()
 
 
+def test_the_resolved_recipe_names_the_dialect_that_a_family_is_read_in(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, {"name": "x", "stages": {"clean": {"dialect": "dolma"}}}))
+    assert "- gopher_quality\n" in recipe.resolved()
+    assert "- fineweb:\n        dialect: paper\n" in recipe.resolved()
+    assert load_recipe(write(tmp_path, recipe.resolved())).resolved() == recipe.resolved()
+    with pytest.raises(RecipeError, match="no dialect 'dolma'; choose one of datatrove, paper"):
+        load_recipe(write(tmp_path, {"name": "x", "stages": {"clean": {"filters": {"fineweb": {"dialect": "dolma"}}}}}))
+
+
 def test_overrides_reach_nested_settings(tmp_path: Path) -> None:
     recipe = load_recipe(
         write(tmp_path, {"name": "x", "stages": {"clean": None}}),

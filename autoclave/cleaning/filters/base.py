@@ -67,7 +67,7 @@ class Filter:
     edit: slice -> edited slice, in place of measure, for a filter that rewrites text; dialect: whose reading;
     languages: measured and applied only there (None: everywhere); by_language: bounds of one language in place of the
     general ones, None to switch a bound off; rules: settings of measure and edit besides bounds; files: paths whose
-    contents the signals depend on (a model, an index).
+    contents the signals depend on (a model, an index); family: the name it had before a chain labelled it otherwise.
     """
 
     name: str
@@ -80,6 +80,11 @@ class Filter:
     by_language: Mapping[str, Mapping[str, Range | None]] = field(default_factory=dict)
     rules: object = None
     files: tuple[str, ...] = ()
+    family: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.family:
+            object.__setattr__(self, "family", self.name)
 
     def with_bounds(self, overrides: Mapping[str, Any], where: str) -> Filter:
         """Return the filter with some bounds replaced: signal -> [low, high], or None to switch it off.

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from autoclave.cleaning.dialects import check_dialect
+from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
 from autoclave.cleaning.filters.base import Filter
 from autoclave.errors import RecipeError
 
@@ -41,6 +41,21 @@ def dialects_of(name: str) -> list[str]:
     return list(_module(name, name).FILTERS)
 
 
+def resolve_dialect(name: str, wanted: str | None, chain: str, where: str) -> str | None:
+    """Return the dialect that a filter is read in; None for 'module:object', which has none.
+
+    name: the filter; wanted: what the recipe says for it, None for nothing; chain: the dialect of the chain. A family
+    that has not been published in the chain's dialect is read in the default one, or in the only one that it has.
+    Raises RecipeError where there is no such family, or it does not have the wanted dialect.
+    """
+    if ":" in name:
+        return None
+    known = _module(name, where).FILTERS
+    if wanted is not None:
+        return check_dialect(wanted, known, f"{where}.{name}.dialect")
+    return next((dialect for dialect in (chain, DEFAULT_DIALECT) if dialect in known), next(iter(known)))
+
+
 def _module(name: str, where: str) -> Any:
     if name not in _BUILT_IN:
         raise RecipeError(
@@ -53,7 +68,7 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
     """Return a filter as a recipe names it.
 
     name: a family, or 'module:object' naming a `Filter`; options: `dialect`, `languages`, rules of the family, and
-    bounds as signal: [low, high]; dialect: the chain's, used where the family knows it and nothing else is said.
+    bounds as signal: [low, high]; dialect: the chain's (`resolve_dialect`).
     Raises RecipeError for names and options that do not exist.
     """
     given = dict(options or {})
@@ -62,10 +77,7 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
         chosen = _load_object(name, where)
     else:
         module = _module(name, where)
-        wanted = given.pop("dialect", None)
-        if wanted is None:
-            wanted = dialect if dialect in module.FILTERS else next(iter(module.FILTERS))
-        wanted = check_dialect(wanted, module.FILTERS, f"{where}.{name}.dialect")
+        wanted = resolve_dialect(name, given.pop("dialect", None), dialect, where)
         chosen = module.FILTERS[wanted]
         if hasattr(module, "build"):
             names = {field.name for field in msgspec.structs.fields(module.RULES[wanted])}

@@ -82,8 +82,6 @@ _SIGNALS = (
 )
 
 FILTERS = {
-    "datatrove": Filter(
-        "text_statistics", SOURCE, tuple(Bound(name) for name in _SIGNALS), _measure, dialect="datatrove"
-    )
+    "paper": Filter("text_statistics", SOURCE, tuple(Bound(name) for name in _SIGNALS), _measure, dialect="paper")
 }
-"""One reading only, under the name of the default dialect."""
+"""One reading only."""
