@@ -257,8 +257,9 @@ def classifier_filter(rules: ClassifierRules, languages: tuple[str, ...] | None 
         return {"quality_score": load_classifier(rules.model, rules.positive).scores(text)}
 
     bounds = (Bound("quality_score", low=rules.threshold),)
+    measured = msgspec.structs.replace(rules, threshold=None)  # the score does not depend on it
     files = (rules.model,) if rules.model else ()
-    return Filter("quality_classifier", SOURCE, bounds, measure, languages=languages, rules=rules, files=files)
+    return Filter("quality_classifier", SOURCE, bounds, measure, languages=languages, rules=measured, files=files)
 
 
 RULES = dict.fromkeys(DIALECTS, ClassifierRules())

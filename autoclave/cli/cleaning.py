@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoclave.cli.stages import Json
+from autoclave.cli.stages import Json, Overrides
 
 if TYPE_CHECKING:
     from autoclave.pipelines.contamination import ContaminationSummary
@@ -27,7 +27,11 @@ def register(app: typer.Typer) -> None:
             "Keep texts of evaluation sets out of the corpus.",
             {"index": decontaminate_index, "list": decontaminate_list},
         ),
-        ("kenlm", "Train n-gram language models for perplexity filters.", {"train": kenlm_train}),
+        (
+            "kenlm",
+            "Train n-gram language models for perplexity filters.",
+            {"train": kenlm_train, "cutoffs": kenlm_cutoffs},
+        ),
         ("classifier", "Train fastText quality classifiers.", {"train": classifier_train}),
     ]
     for name, summary, commands in groups:
@@ -140,7 +144,7 @@ def decontaminate_index(
 ) -> None:
     """Index evaluation sets, for the filter `decontamination` and for `list --index`.
 
-    Example: autoclave decontaminate index sets/*.jsonl --field question --out runs/evaluation.npz
+    Example: autoclave decontaminate index examples/crawl/english.jsonl.zst --field text --out runs/evaluation.npz
     """
     from autoclave.cleaning.contamination_index import IndexSettings
     from autoclave.cli.inspection import print_json
@@ -236,35 +240,105 @@ def kenlm_train(
     ] = None,
     language: Language = None,
     limit: Limit = None,
+    overrides: Overrides = None,
+    json: Json = False,
 ) -> None:
     """Estimate a modified Kneser-Ney model: with lmplz where it is found, else with our own estimator.
 
     Example: autoclave kenlm train runs/demo/03-dedup --order 3 --out runs/en.arpa --language en
     """
+    from autoclave.cli.inspection import print_json
     from autoclave.pipelines.ngram_training import NgramTrainingSettings, train_ngram_model
+    from autoclave.pipelines.recipe import convert_overrides
 
-    settings = NgramTrainingSettings(order=order, tokenizer=tokenizer, discount_fallback=True)
+    given = {"order": order, "tokenizer": tokenizer, "discount_fallback": True}
+    settings = convert_overrides(given, overrides or [], NgramTrainingSettings)
     estimator = train_ngram_model(documents, out, settings, language=language, limit=limit)
+    if json:
+        print_json({"model": out, "estimator": estimator})
+        return
     typer.echo(f"model: {out} (estimated by {'lmplz' if estimator == 'lmplz' else 'our own estimator'})")
+
+
+def kenlm_cutoffs(
+    documents: Texts,
+    models: Annotated[
+        list[str], typer.Option("--model", "-m", metavar="LANGUAGE=FILE", help="A language's model. Repeatable.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="JSON file for the filter's `cutoffs`.")],
+    tokenizers: Annotated[
+        list[str] | None,
+        typer.Option("--tokenizer", metavar="LANGUAGE=FILE", help="The model's tokenizer, if it has one. Repeatable."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=100, help="Documents of each language to sample.")] = 10_000,
+    json: Json = False,
+) -> None:
+    """Fit where CCNet's head, middle and tail begin: the 30th and 60th percentile of each language's perplexity.
+
+    Example: autoclave kenlm cutoffs runs/demo/02-clean --model en=runs/en.arpa --out runs/cutoffs.json
+    """
+    from autoclave.cli.inspection import print_json
+    from autoclave.pipelines.ngram_training import fit_cutoff_file
+
+    cutoffs = fit_cutoff_file(
+        by_language(models), documents, out, tokenizers=by_language(tokenizers or []), limit=limit
+    )
+    if json:
+        print_json({"cutoffs": cutoffs})
+        return
+    for code, (head, middle) in cutoffs.items():
+        typer.echo(f"{code}: head below {head:.1f}, middle below {middle:.1f}, tail from there")
+    typer.echo(f"cut-offs: {out}")
+
+
+def by_language(pairs: list[str]) -> dict[str, str]:
+    """Return language -> file of `en=en.arpa` and the like; RecipeError for another form."""
+    from autoclave.errors import RecipeError
+
+    found: dict[str, str] = {}
+    for pair in pairs:
+        language, separator, path = pair.partition("=")
+        if not separator or not language or not path:
+            raise RecipeError(f"{pair}: write it as language=file, as in en=runs/en.arpa")
+        found[language] = path
+    return found
 
 
 def classifier_train(
     positives: Annotated[list[str], typer.Option("--positive", help="Documents to keep more of. Repeatable.")],
     negatives: Annotated[list[str], typer.Option("--negative", help="Documents to keep less of. Repeatable.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The model, as in quality.bin; its report goes beside it.")],
+    keep: Annotated[
+        float, typer.Option("--keep", min=0, max=1, help="Share of the held-out negatives that the threshold keeps.")
+    ] = 0.1,
     plot: Annotated[str | None, typer.Option("--plot", help="Draw the calibration to this PNG or SVG.")] = None,
     language: Language = None,
     limit: Limit = None,
+    overrides: Overrides = None,
+    json: Json = False,
 ) -> None:
     """Train a quality classifier as DCLM does, and measure it on held-out texts.
 
-    Example: autoclave classifier train --positive good.jsonl --negative web.jsonl --out quality.bin
+    Example: autoclave classifier train --positive examples/crawl/english.jsonl.zst --negative runs/demo/03-dedup
+    --out runs/quality.bin --set buckets=100000
     """
+    from autoclave.cleaning.quality_classifier import ClassifierSettings
+    from autoclave.cli.inspection import print_json
     from autoclave.pipelines.classifier_training import plot_calibration, train_classifier_file
+    from autoclave.pipelines.recipe import convert_overrides
 
-    report = train_classifier_file(positives, negatives, out, language=language, limit=limit)
+    settings = convert_overrides({"keep": keep}, overrides or [], ClassifierSettings)
+    report = train_classifier_file(positives, negatives, out, settings, language=language, limit=limit)
     if plot is not None:
         plot_calibration(report, plot)
+    if json:
+        print_json(report)
+        return
     held_out = report.held_out_positives + report.held_out_negatives
-    typer.echo(f"model: {out}; AUC {report.auc:.3f} on {held_out:,} held-out texts")
-    typer.echo(f"threshold {report.threshold:.6f} keeps {report.kept_positives:.0%} of the held-out positives")
+    typer.echo(f"model: {out}, trained on {report.positives:,} positives and {report.negatives:,} negatives")
+    typer.echo(f"AUC {report.auc:.3f} on {held_out:,} held-out texts")
+    kept = f"{settings.keep:.0%} of the held-out negatives and {report.kept_positives:.0%} of the held-out positives"
+    typer.echo(f"threshold {report.threshold:.6f} keeps {kept}")
+    typer.echo(f"in a recipe: filters: [{{quality_classifier: {{model: {out}, threshold: {report.threshold:.6f}}}}}]")
+    if plot is not None:
+        typer.echo(f"calibration: {plot}")

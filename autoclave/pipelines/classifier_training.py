@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -39,18 +39,12 @@ def train_classifier_file(
 
 
 def plot_calibration(report: ClassifierReport, out: str) -> None:
-    """Draw scores against shares of positives, with their intervals, to a PNG or SVG; needs matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "report", "drawing a calibration plot") from error
-    figure: Any = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="mean score", ylabel="share of positives", xlim=(0, 1), ylim=(0, 1))
-    bins = report.calibration
-    shares = [one.positives for one in bins]
-    below = [max(0.0, one.positives - one.interval[0]) for one in bins]
-    above = [max(0.0, one.interval[1] - one.positives) for one in bins]
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    axes.errorbar([one.mean_score for one in bins], shares, yerr=[below, above], fmt="o", capsize=3)
-    axes.set_title(f"AUC {report.auc:.3f}, {report.held_out_positives + report.held_out_negatives} held-out texts")
-    figure.savefig(out)
+    """Draw what the scores of the held-out texts say to a PNG or SVG (by its name); needs matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingDependencyError("matplotlib", "report", "drawing a calibration plot")
+    if not out.endswith((".png", ".svg")):
+        raise RecipeError(f"{out}: give a name that ends in .png or .svg")
+    from autoclave.pipelines.report_plots import draw_calibration
+
+    parent, _, name = out.rpartition("/")
+    Folder(parent or ("/" if out.startswith("/") else ".")).write_bytes(name, draw_calibration(report, out[-3:]))

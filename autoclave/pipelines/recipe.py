@@ -146,6 +146,14 @@ def _suggest(name: str, known: list[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
 
 
+def convert_overrides(values: Mapping[str, Any], overrides: Sequence[str], kind: type[Any]) -> Any:
+    """Return settings outside of a recipe: `values` changed by `--set KEY=VALUE`; RecipeError as `convert` has it."""
+    document: dict[str, Any] = {"stages": {"settings": dict(values)}}
+    for override in overrides:
+        apply_override(document, f"settings.{override}")
+    return convert(document["stages"]["settings"], kind, "--set")
+
+
 def apply_override(document: dict[str, Any], override: str) -> None:
     """Set one value of a recipe: `clean.min_words=30` means stages.clean.min_words; `seed=3`, `inputs=[a, b]`.
 

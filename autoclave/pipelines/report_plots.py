@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -14,6 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from autoclave.pipelines.funnel import StageRow
 from autoclave.pipelines.histograms import Histogram
+
+if TYPE_CHECKING:
+    from autoclave.cleaning.quality_classifier import ClassifierReport
 
 KEPT, DROPPED, ERRORS, LIMIT = "#2a9d8f", "#e76f51", "#8d99ae", "#264653"
 CURVES = ("#264653", "#e76f51", "#2a9d8f", "#e9c46a", "#6a4c93", "#8d99ae")
@@ -96,3 +99,50 @@ def plot_losses(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
         axes.set_ylabel("loss, nats a token")
         axes.legend(frameon=False)
         return _svg(figure)
+
+
+def draw_calibration(report: ClassifierReport, form: str) -> bytes:
+    """Return a picture (form: png or svg) of a classifier's held-out scores.
+
+    Above the share of positives at each score with its 95 % interval, which should lie on the diagonal; below how many
+    texts have that score, and the threshold.
+    """
+    bins = report.calibration
+    middles = [(one.low + one.high) / 2 for one in bins]
+    positives = [round(one.positives * one.documents) for one in bins]
+    negatives = [one.documents - number for one, number in zip(bins, positives, strict=True)]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        shares = [one.positives for one in bins]
+        reach = [
+            [max(0.0, one.positives - one.interval[0]) for one in bins],
+            [max(0.0, one.interval[1] - one.positives) for one in bins],
+        ]
+        upper.plot([0, 1], [0, 1], color=ERRORS, linewidth=1, label="well calibrated")
+        points = {
+            "fmt": "o",
+            "markersize": 5,
+            "capsize": 3,
+            "color": LIMIT,
+            "clip_on": False,
+            "label": "held-out texts",
+        }
+        upper.errorbar([one.mean_score for one in bins], shares, yerr=reach, **points)
+        upper.set(ylabel="share of positives", xlim=(0, 1), ylim=(0, 1))
+        upper.legend(frameon=False, loc="upper left")
+        held_out = report.held_out_positives + report.held_out_negatives
+        upper.set_title(f"AUC {report.auc:.3f} on {held_out:,} held-out texts", pad=10)
+        width = 0.045
+        lower.bar([at - width / 2 for at in middles], negatives, width, color=DROPPED, label="negatives")
+        lower.bar([at + width / 2 for at in middles], positives, width, color=KEPT, label="positives")
+        lower.axvline(
+            report.threshold, color=LIMIT, linewidth=1, linestyle="--", label=f"threshold {report.threshold:.3g}"
+        )
+        lower.set(xlabel="score", ylabel="texts", ylim=(0, 1.05 * max([1, *positives, *negatives])))
+        lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        figure.legend(loc="outside lower left", frameon=False, ncols=3, handles=lower.get_legend_handles_labels()[0])
+        buffer = io.BytesIO()
+        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+        figure.savefig(buffer, format=form, metadata=metadata, dpi=150)
+        return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SHARDS, ROWS = 2, 30
 

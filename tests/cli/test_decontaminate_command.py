@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 import zstandard
-from typer.testing import CliRunner
+from commands import call, rows
 
-from autoclave.cli.main import app
 from autoclave.errors import AutoclaveError, InputError
 
 QUESTIONS = [
@@ -27,14 +26,6 @@ PASSAGES = [
 ]
 PLANTED = {3: QUESTIONS[0], 8: QUESTIONS[1].upper(), 12: f"{PASSAGES[0]}\n\n{QUESTIONS[0]}", 17: PASSAGES[1]}
 """Document -> what was put in its middle."""
-
-
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [*map(str, arguments)])
-    if isinstance(result.exception, AutoclaveError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +78,7 @@ def number(url: str) -> int:
 
 def documents(run: Path, stage: str, kind: str = "documents") -> dict[int, str]:
     """Document -> text."""
-    rows = [row for path in sorted((run / stage / kind).iterdir()) for row in pq.read_table(path).to_pylist()]
-    return {number(row["url"]): row["text"] for row in rows}
+    return {number(row["url"]): row["text"] for row in rows(run / stage, kind)}
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -144,8 +134,8 @@ def test_texts_are_looked_through_item_by_item(place: Path, tmp_path: Path) -> N
     out = tmp_path / "hits.jsonl"
     said = call("decontaminate", "list", place / "crawl", "--index", place / "index.npz", "--out", out, "-n", 2)
     assert "4 of 20 documents" in said
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    found = sorted((number(row["url"]), row["set"], row["item"]) for row in rows)
+    hits = [json.loads(line) for line in out.read_text().splitlines()]
+    found = sorted((number(hit["url"]), hit["set"], hit["item"]) for hit in hits)
     expected = [(3, "quiz", 1), (8, "quiz", 2), (12, "passages", 1), (12, "quiz", 1), (17, "passages", 2)]
     assert found == expected
 

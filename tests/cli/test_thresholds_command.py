@@ -12,24 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 import zstandard
-from typer.testing import CliRunner
+from commands import call
 
-from autoclave.cli.main import app
-from autoclave.errors import AutoclaveError, InputError, RecipeError
+from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.engine import InProcessEngine
 from autoclave.pipelines.recipe import load_recipe
 from autoclave.pipelines.refilter import refilter
 from autoclave.pipelines.run import run_recipe
 
+
+def fit(*arguments: object) -> str:
+    return call("thresholds", "fit", *arguments)
+
+
 CLEAN = {"language": {"keep": None}, "filters": ["gopher_repetition", "gopher_quality"]}
-
-
-def call(*arguments: object) -> str:
-    result = CliRunner().invoke(app, ["thresholds", "fit", *map(str, arguments)])
-    if isinstance(result.exception, AutoclaveError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def pieces(texts: list[str], characters: int) -> Iterator[str]:
@@ -74,7 +70,7 @@ def test_fitted_limits_go_into_a_recipe_and_decide(documents: Path, tmp_path: Pa
     (tmp_path / "base.yaml").write_text(yaml.safe_dump({"name": "t", "stages": {"clean": CLEAN}}))
     limits = tmp_path / "zh.yaml"
     report = json.loads(
-        call(documents, "--language", "zh", "--out", limits, "--recipe", tmp_path / "base.yaml", "--json")
+        fit(documents, "--language", "zh", "--out", limits, "--recipe", tmp_path / "base.yaml", "--json")
     )
     fitted = {row["signal"]: row for row in report["languages"]["zh"]}
     tables = yaml.safe_load(limits.read_text())
@@ -108,7 +104,7 @@ def test_fitted_limits_go_into_a_recipe_and_decide(documents: Path, tmp_path: Pa
 
 
 def test_the_table_says_what_limits_drop(documents: Path, tmp_path: Path) -> None:
-    said = call(documents, documents, "-l", "zh", "--out", tmp_path / "zh.yaml", "--documents", 300)
+    said = fit(documents, documents, "-l", "zh", "--out", tmp_path / "zh.yaml", "--documents", 300)
     assert "Limits for zh (300 documents in en, 300 in zh)" in said
     assert "mean_word_length" in said
     assert f"clean: {{thresholds_by_language: {tmp_path / 'zh.yaml'}}}" in said
@@ -117,10 +113,10 @@ def test_the_table_says_what_limits_drop(documents: Path, tmp_path: Path) -> Non
 def test_clear_errors(documents: Path, tmp_path: Path) -> None:
     out = tmp_path / "fr.yaml"
     with pytest.raises(InputError, match=r"documents\.jsonl: \d+ documents in fr, at least 200 .*there are \d+ en"):
-        call(documents, "--language", "fr", "--out", out)
+        fit(documents, "--language", "fr", "--out", out)
     with pytest.raises(RecipeError, match="languages other than the reference's"):
-        call(documents, "--language", "en", "--out", out)
+        fit(documents, "--language", "en", "--out", out)
     (tmp_path / "run" / "01-extract").mkdir(parents=True)
     with pytest.raises(InputError, match="01-extract"):
-        call(tmp_path / "run", "--language", "fr", "--out", out)
+        fit(tmp_path / "run", "--language", "fr", "--out", out)
     assert not out.exists()
