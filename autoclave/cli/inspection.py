@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,37 +94,62 @@ def sample(
         str | None,
         typer.Option("--near", metavar="SIGNAL[=VALUE]", help="Those nearest to a threshold, on both sides of it."),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="As in word_count<60 or perplexity_bucket=tail. Repeatable."),
+    ] = None,
     count: Count = 5,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other documents.")] = 0,
     characters: Characters = 500,
     json: Json = False,
 ) -> None:
-    """Texts to look at, by reason or threshold.
+    """Texts to look at, by reason, threshold or signal.
 
-    Dropped ones unless --kept; with --near those nearest to a threshold, on both sides of it.
+    Dropped ones unless --kept; with --near those nearest to a threshold, on both sides of it; with --where those whose
+    signals are so, kept and dropped ones alike unless --kept or --reason is given.
 
     Example: autoclave inspect runs/demo sample --stage clean --near word_count
     """
     from autoclave.errors import RecipeError
+    from autoclave.pipelines.conditions import parse_conditions
     from autoclave.pipelines.ledgers import sample as draw
 
-    stages = open_run(context, stage)
+    if near is not None and where:
+        raise RecipeError("give --near or --where, not both")
+    signals, _ = parse_conditions(where or [])
+    stages = with_signals(open_run(context, stage), signals)
     if near is not None:
         events = [
             event for view, signal, value in near_places(stages, near) for event in _near(view, signal, value, count)
         ]
     else:
-        chosen = stages if stage else [view for view in stages if _has(view, kept, reason)]
+        chosen = stages if stage or signals else [view for view in stages if _has(view, kept, reason)]
         if not chosen and reason is not None:
             names = sorted({name for view in stages for name in view.row.dropped_by})
             raise RecipeError(f"nothing was dropped for '{reason}'; filters that dropped: {', '.join(names) or 'none'}")
-        events = [e for view in chosen for e in draw(view, kept=kept, reason=reason, count=count, seed=seed)]
+        wanted = None if where and not kept and reason is None else kept
+        events = [
+            event
+            for view in chosen
+            for event in draw(view, kept=wanted, reason=reason, conditions=where or [], count=count, seed=seed)
+        ]
     if json:
         print_json(events)
         return
     from autoclave.cli.views import make_console, print_events
 
-    print_events(events, characters, make_console(), near.partition("=")[0] if near else None)
+    print_events(events, characters, make_console(), [near.partition("=")[0]] if near else signals)
+
+
+def with_signals(stages: list[StageView], signals: Sequence[str]) -> list[StageView]:
+    """Return the stages whose ledgers have all the signals; RecipeError, naming those there are, where none has."""
+    from autoclave.pipelines.ledgers import check_signal
+
+    chosen = [view for view in stages if set(signals) <= set(view.signals)]
+    if not chosen:
+        for signal in signals:
+            check_signal(max(stages, key=lambda view: len(view.signals)), signal)
+    return chosen
 
 
 def _near(view: StageView, signal: str, value: float | None, count: int) -> list[Any]:

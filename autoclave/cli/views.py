@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autoclave.cleaning.ngram_model.buckets import BUCKET_NAMES
 from autoclave.pipelines.funnel import StageRow
 from autoclave.pipelines.histograms import Histogram
 from autoclave.pipelines.ledgers import BAND, Cluster, DocumentRow, Event, LedgerRow, Story
@@ -38,12 +40,12 @@ def print_reasons(rows: list[StageRow], console: Console) -> None:
         console.print(table)
 
 
-def print_events(events: list[Event], characters: int, console: Console, signal: str | None = None) -> None:
-    """Print documents with their verdict, the signal that it rests on (or the one given), and how their text begins."""
+def print_events(events: list[Event], characters: int, console: Console, signals: Sequence[str] = ()) -> None:
+    """Print documents with their verdict, the signal that it rests on (and those given), and how their text begins."""
     for event in events:
         _print_head(event.verdict.doc_id, event.document, console)
         console.print(_verdict(event.stage, event.verdict))
-        decisive = {signal, (event.verdict.reason or "").partition(" ")[0], *BAND}
+        decisive = {*signals, (event.verdict.reason or "").partition(" ")[0], *BAND}
         _print_signals({name: v for name, v in event.verdict.signals.items() if name in decisive}, console)
         _print_text(event.document, characters, console)
         console.print()
@@ -89,9 +91,15 @@ def _verdict(stage: str, verdict: LedgerRow) -> Text:
 
 def _print_signals(signals: dict[str, Any], console: Console) -> None:
     """Print signals that are there and not zero: most documents have none of most things."""
-    shown = [f"{name} {_number(value)}" for name, value in signals.items() if value]
+    named = {name: _named(name, value) for name, value in signals.items()}
+    shown = [f"{name} {_number(value)}" for name, value in named.items() if value]
     if shown:
         console.print(Text("  " + " · ".join(shown), style="dim"))
+
+
+def _named(signal: str, value: Any) -> Any:
+    """Return the name of a bucket of perplexity, other values as they are."""
+    return BUCKET_NAMES.get(value, value) if signal.startswith("perplexity_bucket") else value
 
 
 def _number(value: Any) -> str:

@@ -23,6 +23,7 @@ from autoclave.corpus.commits import Commit, read_commits
 from autoclave.corpus.output import LEDGER_SCHEMA
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, ShardError
+from autoclave.pipelines.conditions import parse_conditions
 from autoclave.pipelines.funnel import StageRow, fold, stage_folders
 
 
@@ -238,13 +239,23 @@ def load_events(stage: StageView, places: Sequence[tuple[bytes, str]]) -> list[E
 
 
 def sample(
-    stage: StageView, *, kept: bool | None = False, reason: str | None = None, count: int = 10, seed: int = 0
+    stage: StageView,
+    *,
+    kept: bool | None = False,
+    reason: str | None = None,
+    conditions: Sequence[str] = (),
+    count: int = 10,
+    seed: int = 0,
 ) -> list[Event]:
     """Draw documents of a stage at random, the same ones each time for a seed.
 
     kept: only kept ones, only dropped ones, or (None) both; reason: only those dropped by the filter of that name, for
-    that reason, or for a limit of that signal. Raises RecipeError where the stage dropped nothing of that name.
+    that reason, or for a limit of that signal; conditions: only those whose signals meet them (`parse_conditions`).
+    Raises RecipeError where the stage dropped nothing of that name or has no such signal.
     """
+    signals, met = parse_conditions(conditions)
+    for signal in signals:
+        check_signal(stage, signal)
     where = None if kept is None else (pc.field("kept") == kept)
     if reason is not None:
         if not dropped_for(stage, reason):
@@ -252,11 +263,16 @@ def sample(
             raise RecipeError(f"{stage.label} dropped nothing for '{reason}'; filters that dropped: {names}")
         where = (pc.field("filter") == reason) | (pc.field("reason") == reason)
         where |= pc.starts_with(pc.field("reason"), f"{reason} ")
+    if met is not None:
+        where = met if where is None else where & met
 
     def rank(batch: pa.RecordBatch | pa.Table) -> list[float]:
         return [float(xxhash.xxh3_64_intdigest(i, seed)) for i in batch.column("doc_id").to_pylist()]
 
-    return choose(stage, rank, count, [], where)
+    try:
+        return choose(stage, rank, count, signals, where)
+    except pa.ArrowNotImplementedError as error:
+        raise RecipeError(f"--where {', '.join(conditions)}: a number and a text cannot be compared") from error
 
 
 def dropped_for(stage: StageView, reason: str) -> int:

@@ -10,8 +10,8 @@ import numpy as np
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
 
-BUCKETS = ("head", "middle", "tail")
-"""Names by number; a document without a language model is in bucket -1, CCNet's 'all'."""
+BUCKET_NAMES = {0: "head", 1: "middle", 2: "tail", -1: "all"}
+"""Names by number; a document without a language model or cut-offs is in 'all', as in CCNet."""
 
 PERCENTILES = (30.0, 60.0)
 """Where head ends and where middle ends."""
