@@ -251,7 +251,7 @@ def carry_words(
     tokens): then those that are no single token are cut again, and all of the documents that were edited. Returns the
     number of tokens.
     """
-    points, places, pending, costs, steps = scratch()
+    room = scratch()
     words = 0
     for document in range(len(offsets) - 1):
         word_offsets[document] = words
@@ -267,14 +267,14 @@ def carry_words(
                     words += 1
                 else:
                     words = split_range(
-                        out, first, last, TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, points,
-                        places, pending, costs, steps, start, end, chars, hashes, flags, words,
+                        out, first, last, TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, room,
+                        start, end, chars, hashes, flags, words,
                     )  # fmt: skip
             continue
         if whole:
             words = split_range(
                 out, out_offsets[document], out_offsets[document + 1], TOKENS, ascii_classes, classes, scripts,
-                exceptions, dictionary, points, places, pending, costs, steps, start, end, chars, hashes, flags, words,
+                exceptions, dictionary, room, start, end, chars, hashes, flags, words,
             )  # fmt: skip
             continue
         for line in range(line_offsets[document], line_offsets[document + 1]):
@@ -284,8 +284,8 @@ def carry_words(
             if line_sizes[line] != line_end[line] - line_start[line]:
                 words = split_range(
                     out, max(place, out_offsets[document]), min(place + line_sizes[line], out_offsets[document + 1]),
-                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, points,
-                    places, pending, costs, steps, start, end, chars, hashes, flags, words,
+                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, room,
+                    start, end, chars, hashes, flags, words,
                 )  # fmt: skip
                 continue
             while word < last_word and old_start[word] < line_start[line]:

@@ -25,8 +25,9 @@ str.splitlines breaks; category Nd; sentence-final marks; datatrove's punctuatio
 CONTROL, QUOTE, CURRENCY, ATTACHED = 8192, 16384, 32768, 65536
 """Category C without spaces; quotation marks and brackets; currency signs; characters split off the ends of words."""
 
-HASH, ELLIPSIS, UNSPACED = 1 << 17, 1 << 18, 1 << 19
-"""The character #; the character …; letters of scripts that put no spaces between words."""
+HASH, ELLIPSIS, UNSPACED, DOT, ADDRESS, APOSTROPHE = (1 << bit for bit in range(17, 23))
+"""The character #; the character …; letters of scripts that put no spaces between words; a full stop; one of : / @;
+an apostrophe."""
 
 LATIN, HAN, HIRAGANA, KATAKANA, HANGUL, THAI, LAO, KHMER, MYANMAR = 1, 2, 3, 4, 5, 6, 7, 8, 9
 CYRILLIC, ARABIC, DEVANAGARI, GREEK, HEBREW, OTHER_SCRIPT = 10, 11, 12, 13, 14, 15
@@ -130,6 +131,9 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
         (_QUOTES, QUOTE),
         ("#", HASH),
         ("…", ELLIPSIS),
+        (".", DOT),
+        (":/@", ADDRESS),
+        ("'’", APOSTROPHE),
         ("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", LINE_BREAK),
     ):
         classes[[ord(mark) for mark in marks]] |= bit

@@ -13,24 +13,24 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import (
+    ADDRESS,
     ALNUM,
     ALPHA,
+    APOSTROPHE,
     ATTACHED,
     CURRENCY,
     DIGIT,
+    DOT,
     HAN,
     HANGUL,
     KHMER,
     LOWER,
     MYANMAR,
     QUOTE,
-    SPACE,
     SYMBOL,
     THAI,
     UNSPACED,
     UPPER,
-    character_width,
-    decode,
 )
 from autoclave.kernels.text.clusters import joins, segment_clusters
 from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
@@ -38,9 +38,6 @@ from autoclave.kernels.text.memory import inlined, kernel, load
 
 _1 = np.uint64(1)
 EXCEPTION_SLOTS = 1024
-
-DOT, ADDRESS, APOSTROPHE, INNER = 1, 2, 4, 8
-"""What a chunk contains: a full stop; one of : / @; an apostrophe; any mark at all."""
 
 _UNIT_NAMES = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
 
@@ -135,8 +132,11 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
 
 
 @inlined
-def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
-    """Return how many characters spaCy's suffix rules take off the end of points[first:last]; 0 for none."""
+def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray, digits: bool) -> int:
+    """Return how many characters spaCy's suffix rules take off the end of points[first:last]; 0 for none.
+
+    digits: whether there may be any before a unit.
+    """
     point = points[last - 1]
     bits = classes[point]
     length = last - first
@@ -163,7 +163,7 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
         return 2
     if length > 1 and classes[before] & DIGIT and (point == 0x2B or point == 0x25 or bits & CURRENCY):
         return 1
-    if bits & ALPHA and point < 0x80:  # a unit after a number: 10km
+    if digits and bits & ALPHA and point < 0x80:  # a unit after a number: 10km
         letters, packed = 0, 0
         while letters < 5 and letters < length and points[last - 1 - letters] < 0x80:
             if not classes[points[last - 1 - letters]] & ALPHA:
@@ -251,6 +251,9 @@ def _split_spaced(
     places: np.ndarray,
     first: int,
     last: int,
+    marks: np.ndarray,
+    mark: int,
+    mark_count: int,
     classes: np.ndarray,
     exceptions: np.ndarray,
     seen: int,
@@ -261,26 +264,30 @@ def _split_spaced(
 ) -> int:
     """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words.
 
-    seen: what the chunk contains (DOT, ...), so that rules that cannot apply are not tried.
+    seen: class bits that some character has, so that rules that cannot apply are not tried; marks[mark:mark_count]:
+    the characters after `first`, in order, that are neither letters nor digits.
     """
-    suffixes = 0
+    suffixes, exception = 0, False
     special = seen & (DOT | ADDRESS | APOSTROPHE) != 0
-    while first < last and not (special and _is_exception(points, first, last, exceptions)):
-        point, taken = np.int64(points[first]), 0
-        if point == 0x2E and first + 1 < last and points[first + 1] == 0x2E:
+    while first < last:
+        exception = special and _is_exception(points, first, last, exceptions)
+        if exception:
+            break
+        point, taken = np.int64(load(points, first)), 0
+        if point == 0x2E and first + 1 < last and load(points, first + 1) == 0x2E:
             taken = 2
-            while first + taken < last and points[first + taken] == 0x2E:
+            while first + taken < last and load(points, first + taken) == 0x2E:
                 taken += 1
         elif load(classes, point) & ATTACHED or (
-            point == 0x2B and (first + 1 == last or not classes[points[first + 1]] & DIGIT)
+            point == 0x2B and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
         ):
             taken = 1
         if taken:
-            start[words], end[words] = places[first], places[first + taken]
+            start[words], end[words] = load(places, first), load(places, first + taken)
             words += 1
             first += taken
             continue
-        taken = _suffix_length(points, first, last, classes)
+        taken = _suffix_length(points, first, last, classes, seen & DIGIT != 0)
         if taken == 0:
             break
         pending[suffixes] = last - taken
@@ -289,32 +296,35 @@ def _split_spaced(
         last -= taken
     if first < last:
         cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == 6 else 0
-        whole = not seen & INNER or (special and _is_exception(points, first, last, exceptions))
-        if not cut and (whole or (seen & (DOT | ADDRESS) and _is_address(points, first, last, classes))):
-            start[words], end[words] = places[first], places[last]
-            words += 1
-        elif cut:
-            start[words], end[words] = places[first], places[last - cut]
-            start[words + 1], end[words + 1] = places[last - cut], places[last]
+        if cut:
+            start[words], end[words] = load(places, first), load(places, last - cut)
+            start[words + 1], end[words + 1] = load(places, last - cut), load(places, last)
             words += 2
         else:
-            begin, at = first, first + 1
-            while at < last - 1:
+            begin, allowed = first, first + 1
+            if exception or (seen & (DOT | ADDRESS) and _is_address(points, first, last, classes)):
+                mark = mark_count  # it stays whole
+            for index in range(mark, mark_count):
+                at = np.int64(load(marks, index))
+                if at >= last - 1:
+                    break
+                if at < allowed:
+                    continue
                 taken = _inner_mark(points, first, at, last, classes)
                 if taken == 0 or at + taken >= last:
-                    at += 1
                     continue
                 if begin < at:
-                    start[words], end[words] = places[begin], places[at]
+                    start[words], end[words] = load(places, begin), load(places, at)
                     words += 1
-                start[words], end[words] = places[at], places[at + taken]
+                start[words], end[words] = load(places, at), load(places, at + taken)
                 words += 1
                 begin = at + taken
-                at = begin + 1 if taken == 1 and points[at] != 0x2026 else begin
-            start[words], end[words] = places[begin], places[last]
+                allowed = begin + 1 if taken == 1 and load(points, at) != 0x2026 else begin
+            start[words], end[words] = load(places, begin), load(places, last)
             words += 1
     for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
-        start[words], end[words] = places[pending[index]], places[pending[index + 1]]
+        start[words] = load(places, np.int64(load(pending, index)))
+        end[words] = load(places, np.int64(load(pending, index + 1)))
         words += 1
     return words
 
@@ -326,60 +336,31 @@ def _run_kind(script: int) -> int:
 
 
 @inlined
-def decode_chunk(
-    data: np.ndarray, at: int, stop: int, longest: int, classes: np.ndarray, points: np.ndarray, places: np.ndarray
-) -> tuple[int, int, int, bool]:
-    """Fill points and places (and where the last ends) of the characters up to white space, at most `longest` of them.
-
-    Returns (the byte after them, their number, what the chunk contains: DOT, ..., whether it has unspaced letters).
-    """
-    length, mixed, seen = 0, False, 0
-    while at < stop and length < longest:
-        point = decode(data, at)
-        bits = np.int64(load(classes, point))
-        if bits & SPACE:
-            break
-        mixed = mixed or bits & UNSPACED != 0
-        if not bits & ALNUM:
-            seen |= INNER
-            if point == 0x2E:
-                seen |= DOT
-            elif point == 0x3A or point == 0x2F or point == 0x40:
-                seen |= ADDRESS
-            elif point == 0x27 or point == 0x2019:
-                seen |= APOSTROPHE
-        points[length], places[length] = point, at
-        at += character_width(np.int64(load(data, at)))
-        length += 1
-    places[length] = at
-    return at, length, seen, mixed
-
-
-@inlined
 def split_chunk(
     length: int,
+    mark_count: int,
     seen: int,
-    mixed: bool,
     classes: np.ndarray,
     scripts: np.ndarray,
     exceptions: np.ndarray,
     dictionary: tuple[np.ndarray, ...],
-    points: np.ndarray,
-    places: np.ndarray,
-    pending: np.ndarray,
-    costs: np.ndarray,
-    steps: np.ndarray,
+    room: tuple[np.ndarray, ...],
     start: np.ndarray,
     end: np.ndarray,
     words: int,
 ) -> int:
-    """Emit the tokens of the chunk that `decode_chunk` gave; return the new number of words.
+    """Emit the tokens of a chunk; return the new number of words.
 
-    dictionary: of `ideographs.build_table`, four arrays of the Chinese one and (keys, costs) of the Thai, Lao and
-    Khmer one. Kana and Burmese letters stay in runs of one script, because no dictionary of theirs is at hand. A
-    zero-width space (U+200B) between such runs separates words, as white space does.
+    room: points, places (and where the last ends), marks, pending, costs, steps; the first three describe the chunk:
+    its `length` characters, where they are in the text, and which of them, `mark_count`, are neither letters nor
+    digits. seen: class bits that some character has. dictionary: of `ideographs.build_table`, four arrays of the
+    Chinese one and (keys, costs) of the Thai, Lao and Khmer one. Kana and Burmese letters stay in runs of one script,
+    because no dictionary of theirs is at hand. A zero-width space (U+200B) between such runs separates words, as white
+    space does.
     """
-    first = 0
+    points, places, marks, pending, costs, steps = room[0], room[1], room[2], room[3], room[4], room[5]
+    mixed = seen & UNSPACED != 0
+    first, mark = 0, 0
     while first < length:
         kind, last = 0, length
         if mixed:
@@ -402,6 +383,11 @@ def split_chunk(
             start[words], end[words] = places[first], places[last]
             words += 1
         else:
-            words = _split_spaced(points, places, first, last, classes, exceptions, seen, pending, start, end, words)
+            while mark < mark_count and load(marks, mark) <= first:
+                mark += 1
+            words = _split_spaced(
+                points, places, first, last, marks, mark, mark_count, classes, exceptions, seen, pending, start, end,
+                words,
+            )  # fmt: skip
         first = last
     return words

@@ -170,13 +170,14 @@ def describe_words(
         at, stop = np.int64(load(start, word)), np.int64(load(end, word))
         if at < swift and stop - at <= 8:
             eight, count = load64(data, at), stop - at
+            hashes[word] = hash_short(eight, count)
             if leading_letters(eight) < count:
                 count = _ideographs(eight, count)
             if count:
                 chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM | further
-                hashes[word] = hash_short(eight, stop - at)
                 continue
-        hashes[word] = hash_bytes(data, at, stop)
+        else:
+            hashes[word] = hash_bytes(data, at, stop)
         length, some, every, begins = 0, 0, -1, 0
         while at < stop:
             byte = np.int64(load(data, at))
