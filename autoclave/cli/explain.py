@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from autoclave.pipelines.explanations import DialectResult, Explanation, RuleResult, Step
+    from autoclave.pipelines.text_changes import Change
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +23,7 @@ def explain(
     recipe: Annotated[str | None, typer.Option("--recipe", help="Take its extract and clean settings.")] = None,
     record: Annotated[int, typer.Option("--record", min=0, help="Which record of an archive, from 0.")] = 0,
     dialects: Annotated[bool, typer.Option("--dialects", help="What every reading of each filter says.")] = False,
+    changes: Annotated[int, typer.Option("--changes", min=0, help="Places to show of each edit; 0 for all.")] = 3,
     text: Annotated[bool, typer.Option("--text", help="Print the whole text that comes out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
@@ -38,10 +40,10 @@ def explain(
         print_json(explanation)
         return
     console = make_console()
-    print_explanation(explanation, text, console)
+    print_explanation(explanation, changes, text, console)
 
 
-def print_explanation(explanation: Explanation, whole_text: bool, console: Console) -> None:
+def print_explanation(explanation: Explanation, changes: int, whole_text: bool, console: Console) -> None:
     """Print the steps, the rules of each filter, and the verdict."""
     from rich.text import Text
 
@@ -50,7 +52,7 @@ def print_explanation(explanation: Explanation, whole_text: bool, console: Conso
     if explanation.records > 1:
         console.print(f"record {explanation.record} of {explanation.records} (choose with --record)", style="dim")
     for step in explanation.steps:
-        print_step(step, console)
+        print_step(step, changes, console)
     if explanation.dialects:
         print_dialects(explanation.dialects, console)
     if whole_text and explanation.text is not None:
@@ -59,7 +61,7 @@ def print_explanation(explanation: Explanation, whole_text: bool, console: Conso
     console.print(Text(verdict, style="bold green" if explanation.kept else "bold red"))
 
 
-def print_step(step: Step, console: Console) -> None:
+def print_step(step: Step, changes: int, console: Console) -> None:
     """Print one step: a line, then what changed, or the rules with the document's values."""
     from rich.text import Text
 
@@ -73,10 +75,23 @@ def print_step(step: Step, console: Console) -> None:
     details = " · ".join(f"{name} {value}" for name, value in step.details.items())
     if details:
         console.print(Text(f"{'':10}{details}", style="dim"))
-    if step.kind == "transform" and step.before is not None:
-        console.print(Text(f"{'':10}- {step.before!r}\n{'':10}+ {step.after!r}", style="dim"), soft_wrap=True)
+    print_diff(step.diff, changes, console)
     if step.rules:
         print_rules(step.rules, console)
+
+
+def print_diff(diff: list[Change], most: int, console: Console) -> None:
+    """Print the first places of a diff (0: all), as diff programs do: `-` before, `+` after."""
+    from rich.text import Text
+
+    shown = diff[:most] if most else diff
+    for change in shown:
+        console.print(Text(f"{'':10}line {change.line}", style="dim"))
+        for sign, lines, style in (("-", change.before, "red"), ("+", change.after, "green")):
+            for line in lines:
+                console.print(Text(f"{'':10}{sign} {line}", style=style), soft_wrap=True)
+    if len(diff) > len(shown):
+        console.print(Text(f"{'':10}{len(diff) - len(shown):,} more places (--changes 0 shows all)", style="dim"))
 
 
 def print_rules(rules: list[RuleResult], console: Console) -> None:

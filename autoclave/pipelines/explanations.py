@@ -28,9 +28,7 @@ from autoclave.pipelines.extract import ExtractSettings, run_extract
 from autoclave.pipelines.ledgers import DocumentRow, load_events, open_stages, read_errors, read_ledger
 from autoclave.pipelines.recipe import load_settings
 from autoclave.pipelines.stage import StageContext
-
-LEAVES_TEXT = 64
-"""Characters around the first change that a step shows."""
+from autoclave.pipelines.text_changes import Change, line_changes, shortened
 
 
 class RuleResult(msgspec.Struct, kw_only=True):
@@ -55,9 +53,8 @@ class Step(msgspec.Struct, kw_only=True):
     changes: int = 0
     characters: int = 0
     """Length of the text after the step."""
-    before: str | None = None
-    after: str | None = None
-    """The text around the first change, before and after."""
+    diff: list[Change] = []
+    """The places where a transform changed lines, shortened."""
     rules: list[RuleResult] = []
     details: dict[str, Any] = {}
 
@@ -148,7 +145,7 @@ def _extract_step(verdict: Any, document: DocumentRow | None, settings: ExtractS
     text = document.text if document else ""
     return Step(
         name=settings.extractor, kind="extract", kept=verdict.kept, reason=verdict.reason, details=details,
-        characters=len(text), after=text or None,
+        characters=len(text),
     )  # fmt: skip
 
 
@@ -174,14 +171,8 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
 
 
 def _transform_step(name: str, source: str, before: str, after: str, changes: int) -> Step:
-    step = Step(name=name, kind="transform", source=source, changes=changes, characters=len(after))
-    if before != after:
-        same = next(
-            (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-        )
-        span = slice(max(0, same - LEAVES_TEXT // 2), same + LEAVES_TEXT)
-        step.before, step.after = before[span], after[span]
-    return step
+    diff = [shortened(change) for change in line_changes(before, after)] if before != after else []
+    return Step(name=name, kind="transform", source=source, changes=changes, characters=len(after), diff=diff)
 
 
 def _filter_step(chosen: Filter, signals: Mapping[str, pa.Array], language: str | None, said: Any) -> Step:

@@ -140,16 +140,62 @@ def test_a_record_of_an_archive(tmp_path: Path) -> None:
         call(tmp_path / "docs.jsonl", "--record", 5)
 
 
-def test_transforms_show_what_they_changed(tmp_path: Path) -> None:
-    (tmp_path / "t.txt").write_text(
-        "\n".join(SENTENCES) + "\nWhat a river!!!!!!!! See https://rivers.example/a?b=c now.\n"
+FOREIGN = {
+    3: "Der Fluss, der an der alten Stadt vorbeifließt, hat sein Bett mehr als einmal verlegt, und alle wissen es gut.",
+    5: "Les cartes du comté montrent quatre cours différents, ce qui explique pourquoi la frontière ne le suit plus.",
+}
+"""Line number -> a line in another language."""
+
+
+def diffs(found: Any) -> dict[str, list[tuple[int, str, str]]]:
+    return {
+        step["name"]: [
+            (change["line"], "|".join(change["before"]), "|".join(change["after"])) for change in step["diff"]
+        ]
+        for step in found["steps"]
+        if step["kind"] == "transform"
+    }
+
+
+def test_edits_show_what_they_changed_as_a_diff(tmp_path: Path) -> None:
+    lines = [*SENTENCES[:2], FOREIGN[3], *SENTENCES[2:3], FOREIGN[5], *SENTENCES[3:]]
+    lines[1] += " What a river!!!!!!!! And so wide???????"
+    lines[6] += " See https://rivers.example/a?b=c for the maps of it, or ask ranger.smith@rivers.org about them."
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: r\nstages: {clean: {language: {keep: null}, filters: [gopher_quality], transforms: "
+        "[strip_foreign_lines, strip_urls, collapse_punctuation, redact_pii, normalise_unicode]}}\n"
     )
-    found = answer(tmp_path / "t.txt")
-    steps = {step["name"]: step for step in found["steps"]}
-    assert "!!!!!!!!" in steps["collapse_punctuation"]["before"]
-    assert "!!!!!!!!" not in steps["collapse_punctuation"]["after"]
-    assert steps["strip_urls"]["changes"] == 1
-    assert "rivers.example" not in found["text"]
+    found = answer(tmp_path / "t.txt", "--recipe", recipe)
+    shown = diffs(found)
+    assert shown["strip_foreign_lines"] == [(3, FOREIGN[3], ""), (5, FOREIGN[5], "")]
+    [(line, before, after)] = shown["strip_urls"]
+    assert line == 5  # two lines went before
+    assert "See https://rivers.example/a?b=c for the maps of it" in before
+    assert before.replace("https://rivers.example/a?b=c ", "") == after
+    [(line, before, after)] = shown["collapse_punctuation"]
+    assert (line, before.endswith("What a river!!!!!!!! And so wide???????")) == (2, True)
+    assert after.endswith("What a river! And so wide?")
+    [(line, before, after)] = shown["redact_pii"]
+    assert (line, "ranger.smith@rivers.org" in before, "ranger" in after) == (5, True, False)
+    assert shown["normalise_unicode"] == []
+    assert before[: before.index("ranger")] == after[: before.index("ranger")]  # the context is the same
+
+    said = call(tmp_path / "t.txt", "--recipe", recipe).splitlines()
+    first = next(place for place, text in enumerate(said) if text.startswith("transform strip_foreign_lines"))
+    assert [text.strip() for text in said[first + 1 : first + 5]] == [
+        "line 3", f"- {FOREIGN[3]}", "line 5", f"- {FOREIGN[5]}",
+    ]  # fmt: skip
+
+
+def test_a_long_diff_is_cut_and_can_be_had_whole(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("\n".join(f"{line} Oh!!!!!!!{number}" for number, line in enumerate(SENTENCES)))
+    assert len(diffs(answer(tmp_path / "t.txt"))["collapse_punctuation"]) == 1  # neighbouring lines are one place
+    spaced = [text for number, line in enumerate(SENTENCES) for text in (line, f"{line[::-1]} Oh!!!!!!!{number}")]
+    (tmp_path / "t.txt").write_text("\n".join(spaced))
+    assert "2 more places (--changes 0 shows all)" in call(tmp_path / "t.txt")
+    assert call(tmp_path / "t.txt", "--changes", 0).count("Oh!!!!!!!") == 5
 
 
 def test_dialects(short: Path) -> None:
