@@ -2,7 +2,6 @@
 
     python benchmarks/cleaning.py                                   # ours alone, by family, English and Chinese
     python benchmarks/cleaning.py --datatrove /path/to/venv         # verdicts and speed beside datatrove 0.10
-    python benchmarks/cleaning.py --dialects                        # what each dialect keeps of good and bad pages
 
 Throughput is UTF-8 megabytes a CPU second after one warm-up call (numba's cache filled). datatrove runs in an
 environment of its own (`pip install datatrove==0.10.1 spacy`), on the same texts handed over as a file, each of its
@@ -26,9 +25,7 @@ from pathlib import Path
 import pyarrow as pa
 import zstandard
 
-from autoclave.cleaning.chain import CleanSettings, build_filters, decide
-from autoclave.cleaning.dialects import DIALECTS
-from autoclave.cleaning.filters.registry import MODULES, dialects_of, load_filter
+from autoclave.cleaning.filters.registry import MODULES, load_filter
 from autoclave.cleaning.signals import run_filters
 
 FAMILIES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
@@ -153,47 +150,14 @@ def beside_datatrove(data: Path, environment: Path, megabytes: float) -> None:
     print(f"  all four           datatrove {size / total:6.2f} MB/s, ours {rate:6.1f} MB/s: x{rate * total / size:.0f}")
 
 
-def dialects(data: Path) -> None:
-    """Print the share that each dialect keeps of pages that people wrote with care and of pages that are noise."""
-    good = {name: read_texts(data, [name], 4_000_000) for name in ("quality_onestop", "edu_openstax", "tech_peps")}
-    rows = [
-        json.loads(line)
-        for path in sorted((data / "quality_dclm_human").glob("*.jsonl.zst"))
-        for line in zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().decode().splitlines()
-    ]
-    groups = {**good, **{f"dclm_human={label}": [r["text"] for r in rows if r["label"] == label] for label in (1, 0)}}
-    for dialect in ("paper", "datatrove"):
-        settings = CleanSettings(language=None, transforms=[], dialect=dialect)
-        chain, shares = build_filters(settings), []
-        for name, texts in groups.items():
-            codes = ["en"] * len(texts)
-            kept = decide(chain, run_filters(pa.array(texts), chain, codes)[1], codes, settings).kept
-            shares.append(f"{name} {kept.mean():.3f}")
-        print(f"default chain, dialect {dialect:10s} " + "  ".join(shares))
-    for family in ("gopher_quality", "gopher_repetition"):
-        for dialect in DIALECTS:
-            if dialect not in dialects_of(family):
-                continue
-            chosen = load_filter(family, {}, dialect, "benchmark")
-            shares = []
-            for name, texts in groups.items():
-                signals = run_filters(pa.array(texts), [chosen], ["en"] * len(texts))[1]
-                said = chosen.decide(signals, ["en"] * len(texts)).tolist()
-                shares.append(f"{name} {said.count(None) / max(len(said), 1):.3f}")
-            print(f"{family}@{dialect:10s} " + "  ".join(shares))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=default, help="folder of the labelled sets")
     parser.add_argument("--datatrove", type=Path, help="virtual environment with datatrove 0.10 and spaCy")
-    parser.add_argument("--dialects", action="store_true", help="keep rates by dialect on labelled pages")
     parser.add_argument("--megabytes", type=float, default=10.0)
     arguments = parser.parse_args()
-    if arguments.dialects:
-        dialects(arguments.data)
-    elif arguments.datatrove:
+    if arguments.datatrove:
         beside_datatrove(arguments.data, arguments.datatrove, arguments.megabytes)
     else:
         ours(arguments.data, arguments.megabytes)

@@ -71,7 +71,7 @@ def test_the_default_recipe_keeps_prose_of_both_languages_and_drops_the_rest() -
     chain = Chain(CleanSettings())
     batch, verdicts = chain.apply(make_batch([GOOD, CHINESE, SHORT, REPEATED, "Das ist ein kurzer Satz auf Deutsch."]))
     assert verdicts.kept.tolist() == [True, True, False, False, False], pa.array(verdicts.reason)
-    assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_quality", "gopher_repetition", "language"]
+    assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_repetition", "gopher_repetition", "language"]
     assert batch.schema == DOCUMENT_SCHEMA
     assert batch.column("language").to_pylist()[:2] == ["en", "zh"]
 
