@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -45,7 +46,11 @@ tools.register(app)
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 stopped by Ctrl-C."""
+    """Run a command. Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 stopped by Ctrl-C.
+
+    A recipe's 'module:object' is looked for in the current directory as well, after the installed packages.
+    """
+    sys.path.append(os.getcwd())
     try:
         app()
     except AutoclaveError as error:

@@ -10,7 +10,7 @@ import msgspec
 from autoclave.cleaning.chain import CleanSettings, files_of
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents, text_bytes
-from autoclave.corpus.storage import input_fingerprint
+from autoclave.corpus.storage import content_fingerprint
 from autoclave.pipelines.stage import ShardTask, Stage, StageContext
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ def clean_shard(task: ShardTask, output: ShardOutput) -> None:
 
 def run_clean(context: StageContext[CleanSettings]) -> None:
     """Clean every shard of the stage before; the settings stay in the stage's folder, for `refilter`."""
-    files = {path: input_fingerprint(path) for path in files_of(context.settings)}
+    files = {path: content_fingerprint(path) for path in files_of(context.settings)}
     context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(context.settings)))
     context.folder.write_bytes(FILES_FILE, msgspec.json.encode(files))
-    context.map_shards(clean_shard, context.document_tasks(**({"files": files} if files else {})))
+    contents = {"files": sorted(files.values())} if files else {}  # a job's folder may lie elsewhere each time
+    context.map_shards(clean_shard, context.document_tasks(**contents))
 
 
 STAGE = Stage("clean", CleanSettings, run_clean)

@@ -13,7 +13,7 @@ from autoclave.cleaning.contamination_index import ContaminationIndex, IndexSett
 from autoclave.cleaning.decontamination import DecontaminationRules, hits, index_of
 from autoclave.cleaning.filters.base import Filter
 from autoclave.corpus.sources import resolve_inputs
-from autoclave.corpus.storage import Folder, input_fingerprint
+from autoclave.corpus.storage import Folder, content_fingerprint
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.clean import FILES_FILE, SETTINGS_FILE
 from autoclave.pipelines.ledgers import StageView, open_stages, read_ledger, read_shards
@@ -196,7 +196,7 @@ def _index_of(view: StageView, chosen: Filter) -> ContaminationIndex:
     """Return the index that a stage used; InputError where its files are not those any more."""
     read = msgspec.json.decode(view.folder.read_bytes(FILES_FILE), type=dict[str, str])
     for path in chosen.files:
-        if input_fingerprint(path) != read.get(path):
+        if content_fingerprint(path) != read.get(path):
             raise InputError(f"{path}: changed since {view.folder.url} was made; run that stage again")
     assert isinstance(chosen.rules, DecontaminationRules)
     return index_of(chosen.rules)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pages import run_page
 
 
 def write_crawls(folder: Path) -> None:
@@ -30,17 +27,15 @@ def kept(run: Path) -> list[bool]:
 @pytest.mark.slow
 def test_commands_run_as_written(tmp_path: Path, repository: Path) -> None:
     write_crawls(tmp_path)
-    page = (repository / "docs/dedup.md").read_text(encoding="utf-8")
-    lines = "".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL)).splitlines()
-    assert len(lines) >= 9
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        assert words[0] == "autoclave", line
+
+    def with_an_id(words: list[str]) -> list[str]:
         if words[-1].endswith("-of-a-duplicate"):  # stands for the id of a document
             table = pq.read_table(tmp_path / "runs/monday/ledger")
             words[-1] = next(value for value in table["duplicate_of"].to_pylist() if value).hex()
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return words
+
+    outputs = run_page(repository / "docs/dedup.md", tmp_path, change=with_an_id)
+    assert len(outputs) >= 9
     runs = tmp_path / "runs"
     assert [kept(runs / name).count(True) for name in ("monday", "versions", "passages", "lines")] == [20, 20, 20, 20]
     assert kept(runs / "tuesday") == [False, True]

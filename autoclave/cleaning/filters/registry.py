@@ -94,7 +94,8 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
 def _load_object(name: str, where: str) -> Filter:
     module_name, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
+        found = getattr(module, attribute)
     except ModuleNotFoundError as error:
         raise RecipeError(f"{where}: cannot import '{module_name}' of '{name}': {error}") from error
     except AttributeError as error:
@@ -103,4 +104,5 @@ def _load_object(name: str, where: str) -> Filter:
         raise RecipeError(
             f"{where}: '{name}' is a {type(found).__name__}, not an autoclave.cleaning.filters.base.Filter"
         )
-    return found
+    source = getattr(module, "__file__", None)
+    return replace(found, files=(*found.files, source)) if source else found
