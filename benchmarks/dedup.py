@@ -4,6 +4,7 @@
     python benchmarks/dedup.py union
     python benchmarks/dedup.py quality [--data DIR]
     python benchmarks/dedup.py threshold [--data DIR]
+    python benchmarks/dedup.py rules [--data DIR]
     python benchmarks/dedup.py pipeline [--documents 50000] [--words 150] [--datatrove-python P]
     python benchmarks/dedup.py skew [--documents 50000]
     python benchmarks/dedup.py growth [--sizes 10000 100000 1000000] [--words 100]
@@ -288,35 +289,40 @@ def stage_groups(corpus: list[str], **settings: Any) -> list[object]:
     return [target or own for own, target in zip(ids, targets, strict=True)]
 
 
-def quality(arguments: argparse.Namespace) -> None:
-    """Pairs of the labelled sets: the stage with and without verification, beside datasketch on equal shingles."""
-    from datasketch import MinHashLSH
+def datasketch_pairs(corpus: list[str], preset: str) -> set[tuple[int, int]]:
+    """Return the candidate pairs of datasketch's LSH with a preset's bands, on our signatures (equal to its own)."""
+    from datasketch import MinHash, MinHashLSH
 
     from autoclave.cleaning.dedup.minhash import Signer, preset_parameters
 
-    parameters = preset_parameters("fineweb")
-    signer = Signer.of(parameters)
-    print("quality: pairs of the same label; FineWeb's 14 bands x 8 rows, word 5-grams (Chinese: characters)")
+    parameters = preset_parameters(preset)
+    table = Signer.of(parameters).sign(pa.array(corpus))[0]
+    lsh = MinHashLSH(params=(parameters.bands, parameters.rows), num_perm=parameters.num_perm)
+    sketches = [MinHash(hashvalues=values, scheme="affine32") for values in table]
+    for i, sketch in enumerate(sketches):
+        lsh.insert(i, sketch)
+    found = ((i, j) for i, sketch in enumerate(sketches) for j in lsh.query(sketch) if i != j)
+    return {(min(pair), max(pair)) for pair in found}
+
+
+def quality(arguments: argparse.Namespace) -> None:
+    """Pairs of the labelled sets: the stage with and without verification, beside datasketch on equal shingles."""
+    from autoclave.cleaning.dedup.minhash import preset_parameters
+    from autoclave.pipelines.dedup_settings import MinHashSettings
+
+    print("quality: pairs of the same label; word 5-grams (Chinese: characters), datasketch with the same bands")
     print(f"  {'':<62} precision  recall     F1")
     for name, corpus, labels in labelled_sets(Path(arguments.data)):
-        print(f"  {name}")
-        table = signer.sign(pa.array(corpus))[0]
-        lsh = MinHashLSH(params=(parameters.bands, parameters.rows), num_perm=parameters.num_perm)
-        from datasketch import MinHash
-
-        sketches = [MinHash(hashvalues=values, scheme="affine32") for values in table]
-        for i, sketch in enumerate(sketches):
-            lsh.insert(i, sketch)
-        queried = {tuple(sorted((i, j))) for i, sketch in enumerate(sketches) for j in lsh.query(sketch) if i != j}
-        results = {"datasketch MinHashLSH, candidate pairs": queried}
-        for verify in ("off", "jaccard"):
-            groups = stage_groups(corpus, verify=verify, exact=True)
-            results[f"autoclave, verify: {verify}, pairs inside clusters"] = pairs_of_groups(groups)
-        groups = stage_groups(corpus, verify="jaccard", verify_threshold=0.85)
-        results["autoclave, verify: jaccard, verify_threshold: 0.85"] = pairs_of_groups(groups)
-        for method, found in results.items():
-            precision, recall, f1 = pair_scores(found, labels)  # type: ignore[arg-type]
-            print(f"    {method:<60} {precision:9.3f} {recall:7.3f} {f1:6.3f}")
+        for preset in ("fineweb", "olmocr"):
+            parameters = preset_parameters(preset)
+            print(f"  {name}; {preset}, {parameters.bands} bands x {parameters.rows} rows")
+            results = {"datasketch MinHashLSH, candidate pairs": datasketch_pairs(corpus, preset)}
+            for verify in ("off", "jaccard"):
+                groups = stage_groups(corpus, verify=verify, minhash=MinHashSettings(preset=preset))
+                results[f"autoclave, verify: {verify}, pairs inside clusters"] = pairs_of_groups(groups)
+            for method, found in results.items():
+                precision, recall, f1 = pair_scores(found, labels)
+                print(f"    {method:<60} {precision:9.3f} {recall:7.3f} {f1:6.3f}")
 
 
 def write_parquet(folder: Path, corpus: list[str], files: int) -> list[str]:
@@ -357,6 +363,7 @@ def run_stage(out: Path, paths: list[str], workers: int, progress: Any = None, *
 
 def main() -> None:
     import dedup_quality
+    import dedup_rules
     import dedup_scale
 
     commands = {
@@ -364,6 +371,7 @@ def main() -> None:
         "union": union,
         "quality": quality,
         "threshold": dedup_quality.threshold,
+        "rules": dedup_rules.rules,
         "pipeline": dedup_scale.pipeline,
         "skew": dedup_scale.skew,
         "growth": dedup_scale.growth,

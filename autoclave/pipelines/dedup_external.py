@@ -6,7 +6,6 @@ resemble nothing else go through verification like everything else.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from autoclave.cleaning.dedup.slices import write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.pipelines.dedup_edges import COMPONENT_ROWS, EXACT_ROWS, candidate_edges, copy_edges, members_of_a_task
 from autoclave.pipelines.dedup_manifest import ROW_BITS, Manifest
+from autoclave.pipelines.scratch import scratch_folder
 from autoclave.pipelines.stage import ShardTask
 
 DOCUMENT_BYTES = 100
@@ -30,8 +30,8 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
     candidates = task.folder.rsplit("/", 1)[0] + "/candidates"
     names = [f"{p:06d}" for p in range(task.arguments["partitions"])]
     budget = task.settings.memory_budget_mb << 20
-    with tempfile.TemporaryDirectory(prefix="autoclave-dedup-") as scratch:
-        work = _Work(Path(scratch), manifest, candidates, names, budget)
+    with scratch_folder("autoclave-dedup-") as scratch:
+        work = _Work(scratch, manifest, candidates, names, budget)
         leaders = work.leaders()
         labelled, counts, cut = work.label(leaders, task.settings.component_cap)
         parts, tasks, largest, components = work.balance(counts, members_of_a_task(task.settings, manifest))
