@@ -2,10 +2,11 @@
 
     python benchmarks/cleaning.py                                   # ours alone, by family, English and Chinese
     python benchmarks/cleaning.py --datatrove /path/to/venv         # verdicts and speed beside datatrove 0.10
+    python benchmarks/cleaning.py --curator VENV --dolma VENV       # beside NeMo Curator's heuristics, Dolma's taggers
 
-Throughput is UTF-8 megabytes a CPU second after one warm-up call (numba's cache filled). datatrove runs in an
-environment of its own (`pip install datatrove==0.10.1 spacy`), on the same texts handed over as a file, each of its
-filters over every document, and reports its CPU time less start-up.
+Throughput is UTF-8 megabytes a CPU second after one warm-up call (numba's cache filled). A peer runs in an environment
+of its own (`pip install datatrove==0.10.1 spacy`, `nemo-curator==1.4.0`, `dolma==1.2.1`), on the same texts handed over
+as a file, each of its filters over every document, and reports its CPU time less start-up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,27 +34,24 @@ FAMILIES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
 ENGLISH = ("edu_openstax", "quality_onestop", "quality_dclm_human", "tech_peps", "web_en_ewt", "quality_spam_en")
 CHINESE = ("zh_laws", "zh_techdocs", "zh_classical")
 
-PEER = """
-import json, sys, time
-from datatrove.data import Document
-from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter
-from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
-from datatrove.utils.text import split_into_words
-texts = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-split_into_words("start the tokenizer")
-result = {}
-for name, kind in (("gopher_repetition", GopherRepetitionFilter), ("gopher_quality", GopherQualityFilter),
-                   ("c4", C4QualityFilter), ("fineweb", FineWebQualityFilter)):
-    chosen, said, started = kind(), [], time.process_time()
-    for text in texts:
-        try:
-            verdict = chosen.filter(Document(text=text, id=""))
-        except ZeroDivisionError:
-            verdict = (False, "division by zero")
-        said.append(None if verdict is True else verdict[1] if isinstance(verdict, tuple) else "dropped")
-    result[name] = (time.process_time() - started, said)
-json.dump(result, sys.stdout)
-"""
+
+@dataclass(frozen=True)
+class Peer:
+    """A system that runs beside ours. script: in peers/, run by its Python; dialect: ours; pipeline: its families."""
+
+    name: str
+    script: str
+    dialect: str
+    pipeline: tuple[str, ...]
+
+
+PEERS = {
+    "datatrove": Peer("datatrove", "datatrove_filters.py", "datatrove", FAMILIES),
+    "curator": Peer(
+        "NeMo Curator", "curator_filters.py", "curator", ("nemotron", "gopher_quality", "gopher_repetition")
+    ),
+    "dolma": Peer("Dolma", "dolma_taggers.py", "dolma", ("gopher_repetition+gopher_quality", "bad_words+c4")),
+}
 
 
 def read_texts(data: Path, names: Sequence[str], limit: int) -> list[str]:
@@ -121,33 +120,61 @@ def ours(data: Path, megabytes: float) -> None:
             print(f"  {'+'.join(gopher) + '@' + dialect:48s} {speed(texts, gopher, dialect, language):7.1f} MB/s")
 
 
-def beside_datatrove(data: Path, environment: Path, megabytes: float) -> None:
-    texts = read_texts(data, ENGLISH, int(megabytes * 1e6))
-    size = sum(len(text.encode()) for text in texts) / 1e6
+def run_peer(peer: Peer, environment: Path, texts: Sequence[str]) -> dict[str, tuple[float, list[str | None]]]:
+    """Return what the peer prints: families -> (CPU seconds, reasons)."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "texts.jsonl"
         source.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
-        command = [environment / "bin/python", "-c", PEER, str(source)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-    peer = json.loads(done.stdout[done.stdout.index("{") :])
-    print(f"{len(texts)} documents, {size:.1f} MB; datatrove with spaCy's words, ours with our own")
-    total = 0.0
-    for name in FAMILIES:
-        seconds, said = peer[name]
-        total += seconds
-        chosen = load_filter(name, {}, "datatrove", "benchmark")
+        command = [environment / "bin/python", Path(__file__).parent / "peers" / peer.script, str(source)]
+        settings = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
+    result: dict[str, tuple[float, list[str | None]]] = json.loads(done.stdout[done.stdout.index("{") :])
+    return result
+
+
+def our_reasons(texts: Sequence[str], families: Sequence[str], dialect: str) -> list[str | None]:
+    """Return the first reason of several families per document, each judging the text as it came."""
+    said: list[str | None] = [None] * len(texts)
+    for name in families:
+        chosen = load_filter(name, {}, dialect, "benchmark")
         signals = run_filters(pa.array(texts), [chosen], [None] * len(texts))[1]
-        reasons = chosen.decide(signals, [None] * len(texts)).tolist()
+        found = chosen.decide(signals, [None] * len(texts)).tolist()
+        said = [first or second for first, second in zip(said, found, strict=True)]
+    return said
+
+
+def beside(peer: Peer, data: Path, environment: Path, megabytes: float) -> None:
+    """Print verdicts and speed beside a peer: every filter of both over every document, one core each."""
+    texts = read_texts(data, ENGLISH, int(megabytes * 1e6))
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    found = run_peer(peer, environment, texts)
+    tied = found.pop("tied", (0.0, [None] * len(texts)))[1]
+    print(f"{len(texts)} documents, {size:.1f} MB; {peer.name} and ours in the dialect {peer.dialect}")
+    for name, (seconds, said) in found.items():
+        if name == "pipeline":
+            continue
+        families = name.split("+")
+        reasons = our_reasons(texts, families, peer.dialect)
         differing = Counter((a, b) for a, b in zip(said, reasons, strict=True) if (a is None) != (b is None))
-        agreement = 1 - differing.total() / len(texts)
-        rate = speed(texts, (name,), "datatrove", "en")
-        print(f"  {name:18s} datatrove {size / seconds:6.2f} MB/s, ours {rate:6.1f} MB/s, same verdict {agreement:.4%}")
+        rate = speed(texts, families, peer.dialect, "en")
+        print(
+            f"  {name:32s} theirs {size / seconds:6.2f} MB/s, ours {rate:6.1f} MB/s: x{rate * seconds / size:.0f}; "
+            f"same verdict {1 - differing.total() / len(texts):.4%}, dropped {sum(r is not None for r in said)}"
+        )
         for (theirs, mine), count in differing.most_common(4):
-            print(f"      {count} x datatrove: {theirs or 'keep'}; ours: {mine or 'keep'}")
-    rate = speed(texts, FAMILIES, "datatrove", "en")
-    print(f"  all four           datatrove {size / total:6.2f} MB/s, ours {rate:6.1f} MB/s: x{rate * total / size:.0f}")
+            print(f"      {count} x {peer.name}: {theirs or 'keep'}; ours: {mine or 'keep'}")
+        if any(tied) and differing:
+            ties = sum(
+                (a is None) != (b is None) and c is not None for a, b, c in zip(said, reasons, tied, strict=True)
+            )
+            print(f"      {ties} of {differing.total()} are texts with several most frequent n-grams")
+    total = sum(found[name][0] for name in peer.pipeline)
+    rate = speed(texts, [family for name in peer.pipeline for family in name.split("+")], peer.dialect, "en")
+    print(f"  {'all of ' + ', '.join(peer.pipeline)}")
+    print(f"  {'':32s} theirs {size / total:6.2f} MB/s, ours {rate:6.1f} MB/s: x{rate * total / size:.0f}")
+    if "pipeline" in found:
+        total = found["pipeline"][0]
+        print(f"  {'a dropped text spared the rest':32s} theirs {size / total:6.2f} MB/s: x{rate * total / size:.0f}")
 
 
 def main() -> None:
@@ -155,11 +182,14 @@ def main() -> None:
     default = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=default, help="folder of the labelled sets")
     parser.add_argument("--datatrove", type=Path, help="virtual environment with datatrove 0.10 and spaCy")
+    parser.add_argument("--curator", type=Path, help="virtual environment with nemo-curator 1.4")
+    parser.add_argument("--dolma", type=Path, help="virtual environment with dolma 1.2")
     parser.add_argument("--megabytes", type=float, default=10.0)
     arguments = parser.parse_args()
-    if arguments.datatrove:
-        beside_datatrove(arguments.data, arguments.datatrove, arguments.megabytes)
-    else:
+    environments = {name: getattr(arguments, name) for name in PEERS if getattr(arguments, name)}
+    for name, environment in environments.items():
+        beside(PEERS[name], arguments.data, environment, arguments.megabytes)
+    if not environments:
         ours(arguments.data, arguments.megabytes)
 
 
