@@ -47,22 +47,26 @@ def run_page(
     skip: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Run a page in a folder: files are written, commands and other Python are run; return command -> what it printed.
+    """Run a page in a folder: its files are written, then commands and other Python are run; return command -> output.
 
     files: names of YAML blocks that do not name themselves, in order; change: makes of a command's words those to run;
     skip: beginnings of commands that are left out. Output of unnamed Python blocks goes by their text.
     """
     unnamed = iter(files)
-    outputs: dict[str, str] = {}
+    code: list[tuple[str, str]] = []
     for kind, text, name in blocks(page):
         if name is not None or kind == "yaml":
             (folder / (name or next(unnamed))).write_text(text, encoding="utf-8")
-        elif kind == "python":
-            outputs[text] = run(folder, "-c", text, environment=environment)
         else:
-            for line in commands(text):
-                if not line.startswith(skip or ("\0",)):
-                    program, *words = change(shlex.split(line))
-                    outputs[line] = run(folder, *PROGRAMS[program], *words, environment=environment)
+            code.append((kind, text))
     assert next(unnamed, None) is None, "a file's block is not on the page"
+    outputs: dict[str, str] = {}
+    for kind, text in code:
+        if kind == "python":
+            outputs[text] = run(folder, "-c", text, environment=environment)
+            continue
+        for line in commands(text):
+            if not line.startswith(skip or ("\0",)):
+                program, *words = change(shlex.split(line))
+                outputs[line] = run(folder, *PROGRAMS[program], *words, environment=environment)
     return outputs

@@ -92,8 +92,11 @@ class KenlmScorer:
         kenlm = _kenlm()
         if kenlm is None:
             raise MissingDependencyError("kenlm-ex", "kenlm", f"scoring with {path}")
+        quiet = kenlm.Config()  # otherwise every worker draws a progress bar of its own
+        quiet.show_progress = False
+        quiet.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
-            self._model = kenlm.Model(path)
+            self._model = kenlm.Model(path, quiet)
         except OSError as error:
             raise InputError(f"{path}: KenLM cannot read it ({str(error).splitlines()[-1]})") from error
 
