@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from autoclave.cleaning.chain import Chain
+from autoclave.cleaning.dialects import DIALECTS
+from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.pipelines.recipe import check_recipe
 
@@ -61,6 +63,17 @@ def test_the_filter_of_the_contributing_page_works(
     assert verdicts.signals["exclamation_count"].to_pylist() == [10, 11]
     assert "calm" not in str(pa.array(verdicts.filter)[0])
     assert recipe.stages[0].settings.filters == ["gopher_quality", "my_filters:CALM"]
+
+
+def test_the_dialects_of_every_family_are_listed(repository: Path) -> None:
+    text = (repository / "docs" / "cleaning.md").read_text(encoding="utf-8")
+    section = text.split("## Dialects\n")[1].split("\n## ")[0]
+    cells = [
+        [re.findall(r"`(\w+)`", cell) for cell in line.split("|")[1:3]] for line in section.splitlines() if "|" in line
+    ]
+    listed = {first[0]: second for first, second in cells if first and first[0] in MODULES}
+    assert listed == {name: dialects_of(name) for name in MODULES}
+    assert [first[0] for first, _ in cells if first and first[0] in DIALECTS] == list(DIALECTS)
 
 
 @pytest.mark.parametrize("page", PAGES)
