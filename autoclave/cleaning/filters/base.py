@@ -215,12 +215,17 @@ def failures(column: pa.Array, bound: Bound) -> list[tuple[np.ndarray, str]]:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray, empty: float = 0.0) -> np.ndarray:
-    """Return part / whole as float32, `empty` where whole is 0; divided in float64."""
+    """Return part / whole as float32, `empty` where whole is 0; divided in float64.
+
+    part: one value a document, or several [documents, columns] over the same or as many wholes, which saves calls.
+    """
+    if part.ndim > whole.ndim:
+        whole = whole[:, None]
     nothing = whole == 0
     if not nothing.any():
         return (part / whole).astype(np.float32)
     divided = part / np.where(nothing, 1, whole)
-    divided[nothing] = empty
+    divided[np.broadcast_to(nothing, divided.shape)] = empty
     return divided.astype(np.float32)
 
 

@@ -31,7 +31,7 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
     how = {"drop_blank": True}
     lines = scan.segments(segments.LINES, **how)
     repeated = scan.duplicates(segments.LINES, **how)
-    marks = scan.marks()
+    marks = scan.lengths()
     count = np.diff(lines.offsets)
     words = np.diff(scan.words("tokens").offsets)
     chars = marks[:, counts.CHARACTERS] - marks[:, counts.NEWLINES]

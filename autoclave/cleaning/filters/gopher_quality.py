@@ -31,7 +31,9 @@ FINEWEB2: dict[str, dict[str, Range | None]] = {
 """Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang) in place of the English ones."""
 
 
-def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: bool = False) -> np.ndarray:
+def word_columns(
+    scan: Scan, measurement: Measurement, kind: str, lowercase: bool = False, symbols: bool = False
+) -> np.ndarray:
     """Return int64 [documents, STATISTICS], the columns of `kernels.text.counts.word_statistics`."""
 
     def compute() -> np.ndarray:
@@ -40,11 +42,12 @@ def word_columns(scan: Scan, measurement: Measurement, kind: str, lowercase: boo
         tables, rows = stop_tables()[0], stop_rows(measurement.languages)
         counts.word_statistics(
             scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
-            tables, rows, lowercase, np.zeros(counts.STOP_SLOTS, dtype=np.int64), np.empty(64, dtype=np.uint8), out,
+            tables, rows, lowercase, symbols, np.zeros(counts.STOP_SLOTS, dtype=np.int64), np.empty(64, dtype=np.uint8),
+            out,
         )  # fmt: skip
         return out
 
-    return scan.once(("word_columns", kind, lowercase), compute)
+    return scan.once(("word_columns", kind, lowercase, symbols), compute)
 
 
 def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: bool = False) -> np.ndarray:
@@ -118,7 +121,7 @@ def _dolma(scan: Scan, measurement: Measurement) -> Columns:
 
 
 def _curator(scan: Scan, measurement: Measurement) -> Columns:
-    words = word_columns(scan, measurement, "whitespace")
+    words = word_columns(scan, measurement, "whitespace", symbols=True)
     count = words[:, counts.WORDS]
     lines = (segments.LINES, False, True)
     return {

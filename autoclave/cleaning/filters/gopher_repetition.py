@@ -59,10 +59,9 @@ def _ngram_columns(scan: Scan, kind: str, style: int, whole: np.ndarray) -> tupl
     ngrams.ngram_statistics(
         scan.data, words.start, words.end, words.chars, words.hashes, words.offsets, style, top, place, duplicate, every
     )
-    columns = {f"top_{n}gram_ratio": ratio(top[:, n - 2], whole) for n in (2, 3, 4)}
-    for n in range(5, 11):
-        below = every[:, n - 5] if style == ngrams.DOLMA else whole
-        columns[f"duplicate_{n}gram_ratio"] = ratio(duplicate[:, n - 5], below)
+    top_ratios, duplicate_ratios = ratio(top, whole), ratio(duplicate, every if style == ngrams.DOLMA else whole)
+    columns = {f"top_{n}gram_ratio": top_ratios[:, n - 2] for n in (2, 3, 4)}
+    columns |= {f"duplicate_{n}gram_ratio": duplicate_ratios[:, n - 5] for n in range(5, 11)}
     return columns, place
 
 

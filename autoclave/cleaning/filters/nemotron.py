@@ -70,17 +70,25 @@ def longest_words(scan: Scan) -> np.ndarray:
     return scan.once("longest_words", compute)
 
 
+_OF_CHARACTERS = {
+    "non_alphanumeric_ratio": charstats.CURATOR_ALNUM,
+    "numbers_ratio": charstats.DIGITS,
+    "url_ratio": charstats.URL_CHARS,
+    "white_space_ratio": charstats.CURATOR_SPACE,
+    "bracket_ratio": charstats.BRACKETS,
+}
+"""Shares of a text's characters, and what is counted for each; of the first it is the rest."""
+
+
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
     found = character_columns(scan)[0]
-    chars = found[:, charstats.CHARS]
+    parts, chars = found[:, list(_OF_CHARACTERS.values())], found[:, charstats.CHARS]
+    parts[:, 0] = chars - parts[:, 0]
+    shares = ratio(parts, chars, empty=1.0)
     paragraphs, boilerplate, lorem = marked_paragraphs(scan)
     share = ratio(paragraphs.sums(boilerplate), np.diff(paragraphs.offsets))
     return {
-        "non_alphanumeric_ratio": ratio(chars - found[:, charstats.CURATOR_ALNUM], chars, empty=1.0),
-        "numbers_ratio": ratio(found[:, charstats.DIGITS], chars, empty=1.0),
-        "url_ratio": ratio(found[:, charstats.URL_CHARS], chars, empty=1.0),
-        "white_space_ratio": ratio(found[:, charstats.CURATOR_SPACE], chars, empty=1.0),
-        "bracket_ratio": ratio(found[:, charstats.BRACKETS], chars, empty=1.0),
+        **{name: shares[:, column] for column, name in enumerate(_OF_CHARACTERS)},
         "boilerplate_paragraph_ratio": np.where(paragraphs.sums(lorem) > 0, np.float32(1), share),
         "unpunctuated_line_ratio": unpunctuated_line_ratio(scan),
         "longest_word": longest_words(scan),

@@ -56,8 +56,7 @@ def compression_ratio(scan: Scan) -> np.ndarray:
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
     counts, scripts, entropy = character_columns(scan)
     chars = counts[:, charstats.CHARS]
-    letters = scripts[:, 1:].sum(axis=1)
-    shares = {f"{name}_ratio": ratio(scripts[:, SCRIPTS.index(name)], letters) for name in REPORTED_SCRIPTS}
+    shares = ratio(scripts[:, [SCRIPTS.index(name) for name in REPORTED_SCRIPTS]], scripts[:, 1:].sum(axis=1))
     return {
         "byte_entropy": entropy.astype(np.float32),
         "compression_ratio": compression_ratio(scan),
@@ -66,7 +65,7 @@ def _measure(scan: Scan, measurement: Measurement) -> Columns:
         "email_count": counts[:, charstats.EMAILS].astype(np.int32),
         "ip_address_count": counts[:, charstats.ADDRESSES].astype(np.int32),
         "phone_count": counts[:, charstats.PHONES].astype(np.int32),
-        **shares,
+        **{f"{name}_ratio": shares[:, column] for column, name in enumerate(REPORTED_SCRIPTS)},
     }
 
 

@@ -34,6 +34,18 @@ STOP_SLOTS = 256
 LENGTHS = 1024
 _SLOT = np.uint64(STOP_SLOTS - 1)
 
+_MOST_SUMMED = 1 << 15
+_16_BITS, _16, _32, _48 = np.uint64(0xFFFF), np.uint64(16), np.uint64(32), np.uint64(48)
+_SUMMED = np.array(
+    [
+        sum(1 << 16 * place for place, mask in enumerate(masks) if flags & mask)
+        for flags in range(256)
+        for masks in [(HAS_OTHER, HAS_ALPHA, FIRST_ALNUM, HAS_HASH | HAS_ELLIPSIS)]
+    ],
+    dtype=np.uint64,
+)
+"""What the flags of a word add to four sums of 16 bits in one number, for `_MOST_SUMMED` words at most."""
+
 _SYMBOLIC = np.zeros(256, dtype=np.uint8)
 _SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[0xE2] = 1
 
@@ -142,6 +154,21 @@ def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]
 
 
 @kernel
+def count_characters_and_newlines(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] with the columns CHARACTERS and NEWLINES. out: int64 [documents, 2]."""
+    for document in range(len(offsets) - 1):
+        start, stop = offsets[document], offsets[document + 1]
+        newlines, at = 0, start
+        while at + 8 <= stop:
+            newlines += count_bits(bytes_equal(load64(data, at), 10))
+            at += 8
+        while at < stop:
+            newlines += load(data, at) == 10
+            at += 1
+        out[document, CHARACTERS], out[document, NEWLINES] = count_characters(data, start, stop), newlines
+
+
+@kernel
 def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
     for document in range(len(offsets) - 1):
@@ -231,6 +258,7 @@ def word_statistics(
     stop_tables: np.ndarray,
     stop_set: np.ndarray,
     lowercase: bool,
+    symbols: bool,
     seen: np.ndarray,
     scratch: np.ndarray,
     out: np.ndarray,
@@ -238,39 +266,47 @@ def word_statistics(
     """Fill out[d] with the columns WORDS to STOP_DISTINCT. out: int64 [documents, STATISTICS].
 
     stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_set: int32, the set of each document.
-    lowercase compares stop words in lower case (ASCII). seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are
-    working room.
+    lowercase compares stop words in lower case (ASCII); symbols fills CURATOR_SYMBOLS, which is 0 otherwise.
+    seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are working room.
     """
     for document in range(len(offsets) - 1):
         first, last, table = offsets[document], offsets[document + 1], stop_tables[stop_set[document]]
-        length_sum, other, other_sum, alpha, alnum, symbols, curator = 0, 0, 0, 0, 0, 0, 0
-        for word in range(first, last):
-            length, flag = np.int64(load(chars, word)), np.int64(load(flags, word))
-            length_sum += length
-            other += flag // HAS_OTHER & 1
-            other_sum += length if flag & HAS_OTHER else 0
-            alpha += flag // HAS_ALPHA & 1
-            alnum += flag // FIRST_ALNUM & 1
-            symbols += flag & (HAS_HASH | HAS_ELLIPSIS) != 0
+        length_sum, other_sum, other, alpha, alnum, symbol, curator = 0, 0, 0, 0, 0, 0, 0
+        for begin in range(first, last, _MOST_SUMMED):
+            sums = np.uint64(0)
+            for word in range(begin, min(begin + _MOST_SUMMED, last)):
+                length, flag = np.int64(load(chars, word)), np.int64(load(flags, word))
+                length_sum += length
+                other_sum += length & -(flag // HAS_OTHER & 1)
+                sums += load(_SUMMED, flag)
+            other += np.int64(sums & _16_BITS)
+            alpha += np.int64(sums >> _16 & _16_BITS)
+            alnum += np.int64(sums >> _32 & _16_BITS)
+            symbol += np.int64(sums >> _48)
+        if symbols:
+            for word in range(first, last):
+                flag, begin = np.int64(load(flags, word)), np.int64(load(start, word))
+                if (flag & HAS_HASH or not flag & HAS_ALPHA) and load(_SYMBOLIC, np.int64(load(data, begin))):
+                    curator += _is_symbol_word(data, begin, np.int64(load(end, word)), np.int64(load(chars, word)))
         distinct, total = 0, 0
         for word in range(first, last):
-            flag, begin = np.int64(load(flags, word)), np.int64(load(start, word))
-            if (flag & HAS_HASH or not flag & HAS_ALPHA) and load(_SYMBOLIC, np.int64(load(data, begin))):
-                curator += _is_symbol_word(data, begin, np.int64(load(end, word)), np.int64(load(chars, word)))
             value = load(hashes, word)
             if lowercase:
+                begin = np.int64(load(start, word))
                 if np.int64(load(end, word)) - begin > 16:
                     continue
                 value = _lowered_hash(data, begin, np.int64(load(end, word)), scratch)
             slot = np.int64(value & _SLOT)
-            while load(table, slot) != 0 and load(table, slot) != value:
+            found = load(table, slot)
+            while (found != 0) & (found != value):
                 slot = slot + 1 & STOP_SLOTS - 1
-            if load(table, slot) == value:
-                total += 1
-                distinct += seen[slot] != document + 1
-                seen[slot] = document + 1
+                found = load(table, slot)
+            stop, last_seen = found == value, load(seen, slot)  # a quarter of all words, so no branch
+            total += stop
+            distinct += stop & (last_seen != document + 1)
+            seen[slot] = document + 1 if stop else last_seen
         out[document, WORDS], out[document, WORD_CHARS] = last - first, length_sum
         out[document, OTHER_WORDS], out[document, OTHER_CHARS] = other, other_sum
         out[document, ALPHA_WORDS], out[document, ALNUM_WORDS] = alpha, alnum
-        out[document, SYMBOL_WORDS], out[document, CURATOR_SYMBOLS] = symbols, curator
+        out[document, SYMBOL_WORDS], out[document, CURATOR_SYMBOLS] = symbol, curator
         out[document, STOP_TOTAL], out[document, STOP_DISTINCT] = total, distinct

@@ -48,10 +48,8 @@ def _count_repeats(
     for slot in range(size):
         table[slot] = -1
     mask = np.uint64(size - 1)
-    best, place = 1, 0
     for entry in range(entries):
         counts[entry] = 1
-        first[entry] = entry
         gram = load(grams, entry)
         slot = np.int64(gram & mask)
         found = np.int64(load(table, slot))
@@ -59,21 +57,22 @@ def _count_repeats(
             slot = np.int64((np.uint64(slot) + _1) & mask)
             found = np.int64(load(table, slot))
         if found < 0:
-            table[slot] = entry
-            continue
+            table[slot] = found = entry
+        else:
+            counts[found] = np.int64(load(counts, found)) + 1
         first[entry] = found
-        count = np.int64(load(counts, found)) + 1
-        counts[found] = count
-        at = np.int64(load(places, found))
-        if count > best:
-            best, place = count, at
-        elif count == best and at != place:
-            if style == UNION:
-                longer = (sums[at + n] - sums[at]) - (sums[place + n] - sums[place])
-                if longer > 0 or (longer == 0 and at < place):
-                    place = at
-            elif at < place:
-                place = at
+    best, place, longest = 1, 0, 0
+    for entry in range(entries):
+        best = max(best, np.int64(load(counts, entry)))
+    if best > 1:
+        for entry in range(entries):
+            if load(counts, entry) == best:
+                at = np.int64(load(places, entry))
+                length = sums[at + n] - sums[at]
+                if longest == 0 or length > longest:
+                    place, longest = at, length
+                if style != UNION:
+                    break
     return best, place
 
 
