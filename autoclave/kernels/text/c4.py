@@ -14,6 +14,7 @@ from autoclave.kernels.text.memory import bytes_below, copy_bytes, count_bits, i
 from autoclave.kernels.text.search import find, find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
 from autoclave.kernels.text.splitting import scratch, split_range
+from autoclave.kernels.text.vectors import BLOCK, below_mask, equal_mask, within
 from autoclave.kernels.text.words import ALL_PUNCTUATION, SENTENCE_END, TOKENS
 
 LINES_IN, LINES_KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM, JAVASCRIPT, CURLY, POLICY, CITATIONS = range(10)
@@ -24,6 +25,7 @@ COLUMNS = 10
 
 _EDIT = np.frombuffer(b"[edit]", dtype=np.uint8)
 _NEEDED = np.frombuffer(b"[citation needed]", dtype=np.uint8)
+_1, _ALL = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 _TOPS, _TOP_BIT, _8, _56 = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(8), np.uint64(56)
 
 HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
@@ -75,6 +77,12 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
 @inlined
 def has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> bool:
     """Say whether data[start:stop] has at least so many words between white space; ASCII eight bytes at a time."""
+    if start < stop and start + BLOCK <= len(data):  # the first 64 bytes tell of nearly all lines
+        valid, spaces = within(_ALL, start, stop), equal_mask(data, start, 0x20)
+        if valid & (below_mask(data, start, 0x20) | ~below_mask(data, start, 0x80)) == 0:
+            found = count_bits(~spaces & (spaces << _1 | _1) & valid)
+            if found >= enough or stop - start <= BLOCK:
+                return found >= enough
     words, at, before = 0, start, _TOP_BIT
     while words < enough and at + 8 <= stop:
         eight = load64(data, at)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, DECIMAL, UPPER, character_width, decode
-from autoclave.kernels.text.memory import bytes_below, bytes_equal, kernel, load, load64, trailing_zeros
-
-_HIGH = np.uint64(0x8080808080808080)
+from autoclave.kernels.text.memory import kernel, load, trailing_zeros
+from autoclave.kernels.text.vectors import BLOCK, below_mask, equal_mask
 
 CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, EMAILS, ADDRESSES, PHONES, DIGITS = (
     range(11)
@@ -163,14 +162,13 @@ def _count_rest(
     """Add what is beyond ASCII, and URLs, addresses and numbers, which begin at few bytes: digits, colon, + and @."""
     at, url_until, number_until = start, start, start
     while at < stop:
-        if at + 8 <= stop:
-            eight = load64(data, at)
-            look = bytes_below(eight, 0x3B) & ~bytes_below(eight, 0x30) | eight & _HIGH
-            look |= bytes_equal(eight, 0x40) | bytes_equal(eight, 0x2B)
+        if at + BLOCK <= stop:
+            look = below_mask(data, at, 0x3B) & ~below_mask(data, at, 0x30) | ~below_mask(data, at, 0x80)
+            look |= equal_mask(data, at, 0x40) | equal_mask(data, at, 0x2B)
             if look == 0:
-                at += 8
+                at += BLOCK
                 continue
-            at += trailing_zeros(look) >> 3
+            at += trailing_zeros(look)
         byte = np.int64(load(data, at))
         if byte >= 0x80:
             point = decode(data, at)

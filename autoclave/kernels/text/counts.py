@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, SPACE, character_width, count_characters, decode
-from autoclave.kernels.text.memory import bytes_equal, count_bits, inlined, kernel, load, load64
+from autoclave.kernels.text.memory import bytes_equal, count_bits, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.vectors import BLOCK, below_mask, equal_mask, letter_mask
 from autoclave.kernels.text.words import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -33,6 +34,7 @@ STOP_SLOTS = 256
 
 LENGTHS = 1024
 _SLOT = np.uint64(STOP_SLOTS - 1)
+_1, _63 = np.uint64(1), np.uint64(63)
 
 _MOST_SUMMED = 1 << 15
 _16_BITS, _16, _32, _48 = np.uint64(0xFFFF), np.uint64(16), np.uint64(32), np.uint64(48)
@@ -62,12 +64,24 @@ _SPACED[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] |= 8
 def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
     for document in range(len(offsets) - 1):
-        words, apart = 0, 1
-        for at in range(offsets[document], offsets[document + 1]):
-            kind = np.int64(load(_SPACED, np.int64(load(data, at))))
+        words, apart, at, stop = 0, 1, offsets[document], offsets[document + 1]
+        while at + BLOCK <= stop:
+            controls, spaces = below_mask(data, at, 14), equal_mask(data, at, 32)
+            spaces |= controls & ~below_mask(data, at, 9) | equal_mask(data, at, 0)
+            first = ~spaces & (spaces << _1 | np.uint64(apart))
+            digits = below_mask(data, at, 58) & ~below_mask(data, at, 48)
+            words += count_bits(first & (letter_mask(data, at) | digits))
+            first &= ~below_mask(data, at, 0x80)
+            while first:
+                words += load(classes, decode(data, at + trailing_zeros(first))) & ALNUM != 0
+                first &= first - _1
+            apart = np.int64(spaces >> _63)
+            at += BLOCK
+        for place in range(at, stop):
+            kind = np.int64(load(_SPACED, np.int64(load(data, place))))
             words += apart & kind & 1
             if apart & (kind >> 1):
-                words += load(classes, decode(data, at)) & ALNUM != 0
+                words += load(classes, decode(data, place)) & ALNUM != 0
             apart = kind >> 2 & 1
         out[document] = words
 
@@ -108,14 +122,6 @@ def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, ou
         out[document] = longest_word(data, offsets[document], offsets[document + 1], classes, 0)
 
 
-@inlined
-def _dots_begin(data: np.ndarray, at: int) -> np.uint64:
-    """Return which of the eight bytes from `at` on begin '..', '. .' or what looks like '…'; ten must be readable."""
-    eight, second, third = load64(data, at), load64(data, at + 1), load64(data, at + 2)
-    next_dot = bytes_equal(second, 0x2E) | (bytes_equal(second, 32) & bytes_equal(third, 0x2E))
-    return (bytes_equal(eight, 0x2E) & next_dot) | (bytes_equal(eight, 0xE2) & bytes_equal(third, 0xA6))
-
-
 @kernel
 def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]:
     """Return ('...', '…', '. . .') in data[start:stop], the first and the last without overlap.
@@ -124,12 +130,11 @@ def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]
     """
     dots, ellipses, spaced, dots_free, spaced_free, at = 0, 0, 0, start, start, start
     while at < stop:
-        if at + 66 <= stop:
-            signs = np.uint64(0)
-            for block in range(8):
-                signs |= _dots_begin(data, at + 8 * block)
-            if signs == 0:
-                at += 64
+        if at + BLOCK + 2 <= stop:  # '..', '. .' or what looks like '…'
+            next_dot = equal_mask(data, at + 1, 0x2E) | equal_mask(data, at + 1, 32) & equal_mask(data, at + 2, 0x2E)
+            ellipsis = equal_mask(data, at, 0xE2) & equal_mask(data, at + 2, 0xA6)
+            if equal_mask(data, at, 0x2E) & next_dot | ellipsis == 0:
+                at += BLOCK
                 continue
         for place in range(at, min(at + 64, stop)):
             byte = load(data, place)

@@ -20,12 +20,13 @@ from autoclave.kernels.text.memory import (
 )
 from autoclave.kernels.text.search import find_phrases, phrase_tables
 from autoclave.kernels.text.segments import strip_span
+from autoclave.kernels.text.vectors import BLOCK, below_mask, equal_mask, within
 
 KEEP, DROP, LOOK = 0, 1, 2
 
 _PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
 _TOPS, _TOP_BIT, _NOTHING = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(0)
-_8, _56 = np.uint64(8), np.uint64(56)
+_1, _7, _8, _56, _63, _ALL = (np.uint64(value) for value in (1, 7, 8, 56, 63, 0xFFFFFFFFFFFFFFFF))
 _FOLDED = (0x130, 0x131, 0x17F)
 """Letters that a pattern without case takes for an ASCII i or s."""
 
@@ -53,6 +54,18 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
         at = first
         chars, upper, digits, words, decimals, apart, folded = 0, 0, 0, 0, 0, _TOP_BIT, False
         while at < stop:
+            if at + BLOCK <= len(data):
+                valid, spaces = within(_ALL, at, stop), equal_mask(data, at, 0x20)
+                if valid & (below_mask(data, at, 0x20) | ~below_mask(data, at, 0x80)) == 0:
+                    words += count_bits(~spaces & (spaces << _1 | apart >> _7) & valid)
+                    apart = spaces >> _63 << _7
+                    upper += count_bits(below_mask(data, at, 0x5B) & ~below_mask(data, at, 0x41) & valid)
+                    numbers = count_bits(below_mask(data, at, 0x3A) & ~below_mask(data, at, 0x30) & valid)
+                    digits += numbers
+                    decimals += numbers
+                    chars += count_bits(valid)
+                    at += BLOCK
+                    continue
             if at + 8 <= stop:
                 eight = load64(data, at)
                 controls = bytes_below(eight, 0x20)

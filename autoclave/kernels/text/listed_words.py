@@ -12,7 +12,8 @@ import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, character_width, decode, step_back
 from autoclave.kernels.text.ideographs import find_slot, mix_point, mix_points
-from autoclave.kernels.text.memory import ascii_letters, bytes_below, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.memory import inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.vectors import BLOCK, below_mask, letter_mask
 
 _DOTTED_I, _I, _DOT_ABOVE, _UNDERSCORE = 0x130, 0x69, 0x307, 0x5F
 PREFIX, ENTRY = 1, 2
@@ -22,8 +23,7 @@ _LOWEST_BEGINNING = 0x30
 
 _LOW_FIVE, _ALL_HIGH = np.uint64(0x1F1F1F1F), np.uint64(0x80808080)
 _FOUR_MULTIPLIER, _FOUR_SHIFT, _16_BITS = np.uint64(0x9E3779B97F4A7C15), np.uint64(40), np.uint64(0xFFFF)
-_TOPS, _TOP_BITS_TOGETHER = np.uint64(0x8080808080808080), np.uint64(0x0102040810204080)
-_1, _7, _8, _56 = np.uint64(1), np.uint64(7), np.uint64(8), np.uint64(56)
+_1, _63 = np.uint64(1), np.uint64(63)
 
 
 @functools.cache
@@ -103,24 +103,22 @@ def _beginnings(data: np.ndarray, block: int, before: np.uint64, inside: bool) -
     """Return where among the 64 bytes from `block` on an entry may begin, a bit each, and `before` of the next 64.
 
     Nowhere within a character or below 0; unless entries stand inside words, not after an ASCII letter either, which
-    `before` (0x80 or 0) says of the byte before. After a digit, an underscore or a letter beyond ASCII is too many.
+    `before` (1 or 0) says of the byte before. After a digit, an underscore or a letter beyond ASCII is too many.
     """
-    found, size = np.uint64(0), len(data)
-    whole = block + 64 <= size
-    for offset in range(0, 64, 8):
-        if whole:
-            eight = load64(data, block + offset)
-        else:
-            eight = np.uint64(0)
-            for byte in range(block + offset, min(block + offset + 8, size)):
-                eight |= np.uint64(load(data, byte)) << np.uint64(8 * (byte - block - offset))
-        letters = ascii_letters(eight)
-        places = ~(eight & ~(eight << _1) | bytes_below(eight, _LOWEST_BEGINNING))
-        if not inside:
-            places &= ~(letters << _8 | before)
-        before = letters >> _56
-        found |= (((places & _TOPS) >> _7) * _TOP_BITS_TOGETHER >> _56) << np.uint64(offset)
-    return found, before
+    if block + BLOCK <= len(data):
+        letters = letter_mask(data, block)
+        places = ~(
+            below_mask(data, block, _LOWEST_BEGINNING) | below_mask(data, block, 0xC0) & ~below_mask(data, block, 0x80)
+        )
+    else:
+        letters, places = np.uint64(0), np.uint64(0)
+        for at in range(block, len(data)):
+            byte = np.int64(load(data, at))
+            letters |= np.uint64(97 <= byte | 0x20 <= 122) << np.uint64(at - block)
+            places |= np.uint64(byte >= _LOWEST_BEGINNING and not 0x80 <= byte < 0xC0) << np.uint64(at - block)
+    if not inside:
+        places &= ~(letters << _1 | before)
+    return places, letters >> _63
 
 
 @inlined
@@ -211,7 +209,7 @@ def count_listed(
             continue
         start, stop = offsets[document], offsets[document + 1]
         within, root, allowed, before = inside[number], roots[number], start, np.uint64(0)
-        for block in range(start, stop, 64):
+        for block in range(start, stop, BLOCK):
             places, before = _beginnings(data, block, before, within)
             while places:
                 at = block + trailing_zeros(places)

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.vectors import BLOCK, folded_equal_mask, within
 
 
 @kernel
@@ -76,35 +77,28 @@ _LETTERS = b"etaoinshrdlcumwfgypbvkjxqz"
 def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (pairs, table, letters), what `find_phrases` looks lower-case ASCII phrases up in, each with its bit.
 
-    pairs: uint64 [1024], for two bytes (their low five bits) the phrases, a bit each, whose rare pair they are; table:
-    int32 [phrases, 4]: where the pair ends in the phrase, where the phrase begins in `letters`, its bytes, its bit.
+    pairs: int64 [pairs, 2], two neighbours of each phrase that are rare, with the bit 0x20 set, the second 0 for a
+    phrase of one character; table: int32 [phrases, 4]: where the pair begins in the phrase, where the phrase begins
+    in `letters`, its bytes, its bit.
     """
-    assert len(phrases) < 64
-    pairs, table, letters = np.zeros(1024, dtype=np.uint64), [], b""
-    for number, (phrase, bit) in enumerate(phrases):
+    pairs, table, letters = set(), [], b""
+    for phrase, bit in phrases:
         anchor = 0
-        if len(phrase) == 1:
-            pairs[phrase[0] & 31 :: 32] |= np.uint64(1 << number)
-        else:
+        if len(phrase) > 1:
             rank = [_LETTERS.find(byte) for byte in phrase]
-            anchor = max(
-                range(1, len(phrase)), key=lambda at: (min(rank[at - 1 : at + 1]) >= 0, rank[at - 1] + rank[at])
-            )
-            pairs[(phrase[anchor - 1] & 31) << 5 | phrase[anchor] & 31] |= np.uint64(1 << number)
+            anchor = max(range(len(phrase) - 1), key=lambda at: (min(rank[at : at + 2]) >= 0, rank[at] + rank[at + 1]))
+        pair = [byte | 0x20 for byte in phrase[anchor : anchor + 2]]
+        pairs.add((pair[0], pair[1] if len(pair) > 1 else 0))
         table.append((anchor, len(letters), len(phrase), bit))
         letters += phrase
-    return pairs, np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
+    return np.array(sorted(pairs)), np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
 
 
 @inlined
-def _phrases_at(
-    data: np.ndarray, at: int, start: int, stop: int, some: np.uint64, table: np.ndarray, letters: np.ndarray
-) -> int:
-    """Return the bits of those of `some` phrases that lie in data[start:stop] with their pair ending at `at`."""
+def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndarray, letters: np.ndarray) -> int:
+    """Return the bits of the phrases that lie in data[start:stop] with their pair at `at`, in any case."""
     found = 0
-    while some:
-        phrase = trailing_zeros(some)
-        some &= some - np.uint64(1)
+    for phrase in range(len(table)):
         begin, first, size = at - table[phrase, 0], table[phrase, 1], table[phrase, 2]
         if begin < start or begin + size > stop:
             continue
@@ -126,22 +120,19 @@ def find_phrases(
     data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
 ) -> int:
     """Return the bits of all phrases (`phrase_tables`) that data[start:stop] has, in any case."""
-    found, at, before = 0, start, 0
-    while at < stop:
-        if at + 4 <= stop:
-            first, second = np.int64(load(data, at)) & 31, np.int64(load(data, at + 1)) & 31
-            third, fourth = np.int64(load(data, at + 2)) & 31, np.int64(load(data, at + 3)) & 31
-            some = load(pairs, before << 5 | first) | load(pairs, first << 5 | second)
-            some |= load(pairs, second << 5 | third) | load(pairs, third << 5 | fourth)
-            if some == 0:
-                at, before = at + 4, fourth
-                continue
-        for _ in range(min(stop - at, 4)):
-            last = np.int64(load(data, at)) & 31
-            some = load(pairs, before << 5 | last)
-            if some:
-                found |= _phrases_at(data, at, start, stop, some, table, letters)
-            at, before = at + 1, last
+    found, size = 0, len(data)
+    for at in range(start, stop, BLOCK):
+        some = np.uint64(0) if at + BLOCK < size else ~np.uint64(0)
+        if some == 0:
+            for pair in range(len(pairs)):
+                begins = folded_equal_mask(data, at, pairs[pair, 0])
+                if pairs[pair, 1]:
+                    begins &= folded_equal_mask(data, at + 1, pairs[pair, 1])
+                some |= begins
+        some = within(some, at, stop)
+        while some:
+            found |= _phrases_at(data, at + trailing_zeros(some), start, stop, table, letters)
+            some &= some - np.uint64(1)
     return found
 
 

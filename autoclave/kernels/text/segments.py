@@ -16,15 +16,8 @@ from autoclave.kernels.text.characters import (
     decode,
     step_back,
 )
-from autoclave.kernels.text.memory import (
-    bytes_below,
-    bytes_equal,
-    inlined,
-    kernel,
-    load,
-    load64,
-    trailing_zeros,
-)
+from autoclave.kernels.text.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.vectors import BLOCK, below_mask, equal_mask
 from autoclave.kernels.text.words import hash_long
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -63,13 +56,12 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
     """Fill where str.splitlines() breaks and the bytes of each break; return how many, at most len(places)."""
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at < stop and count < most:
-        if at + 8 <= stop:
-            eight = load64(data, at)
-            look = bytes_below(eight, 0x20) | bytes_equal(eight, 0xC2) | bytes_equal(eight, 0xE2)
+        if at + BLOCK <= stop:
+            look = below_mask(data, at, 0x20) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
             if look == 0:
-                at += 8
+                at += BLOCK
                 continue
-            at += trailing_zeros(look) >> 3
+            at += trailing_zeros(look)
         byte = load(data, at)
         width = 0
         if byte < 0x20:
@@ -92,13 +84,13 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
 def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
     """Fill where '\\n' is; return how many there are, at most len(places)."""
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
-    while at + 8 <= stop and count < most:
-        found = bytes_equal(load64(data, at), 10)
+    while at + BLOCK <= stop and count < most:
+        found = equal_mask(data, at, 10)
         while found and count < most:
-            places[count] = at + (trailing_zeros(found) >> 3)
+            places[count] = at + trailing_zeros(found)
             count += 1
             found &= found - np.uint64(1)
-        at += 8
+        at += BLOCK
     while at < stop and count < most:
         if load(data, at) == 10:
             places[count] = at
