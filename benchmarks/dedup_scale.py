@@ -306,14 +306,19 @@ def growth_one(arguments: argparse.Namespace) -> None:
 
 
 def skew(arguments: argparse.Namespace) -> None:
-    """Every document in one bucket (a page that differs in a number), and as many unlike ones."""
+    """Every document in one bucket (a page that differs in a number), as many copies of a page that another one
+    resembles, and as many unlike ones."""
     template = dedup.texts(1, 100, 1)[0]
     shards = max(2, arguments.documents // 10_000)
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("one bucket", "no bucket"):
+        for name in ("one bucket", "copies of one page", "no bucket"):
             for shard in range(shards):
-                corpus = [f"{template} page {shard} {i}" for i in range(10_000)]
-                corpus = corpus if name == "one bucket" else dedup.texts(10_000, 103, shard + 2)
+                if name == "one bucket":
+                    corpus = [f"{template} page {shard} {i}" for i in range(10_000)]
+                elif name == "no bucket":
+                    corpus = dedup.texts(10_000, 103, shard + 2)
+                else:
+                    corpus = [f"{template} page"] + [template] * 9_999
                 part = dedup.write_parquet(Path(folder, name, f"{shard}"), corpus, 1)[0]
                 Path(part).rename(Path(folder, name, f"{shard:06d}.parquet"))
             paths = sorted(str(path) for path in Path(folder, name).glob("*.parquet"))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from autoclave.cleaning.dedup.slices import read_slice
 from autoclave.pipelines.dedup_manifest import Manifest
 from autoclave.pipelines.dedup_merge import read_slices
-from autoclave.pipelines.dedup_verify import EXACT, KEPT
+from autoclave.pipelines.dedup_verify import EXACT, KEPT, copies_of_a_shard
 
 
 @dataclass(frozen=True)
@@ -48,5 +48,7 @@ def read_assignment(stage: str, manifest: Manifest, place: int, parts: int) -> A
             kind[at] = batch.column("kind").to_numpy()
             similarities.append(batch.column("jaccard"))
         before += batch.num_rows
+    copies, stands = copies_of_a_shard(read_slice(f"{stage}/phases/clusters/components.arrow", place), place)
+    kind[copies], size[copies], source[copies] = kind[stands], size[stands], source[stands]
     pick = pa.array(source, mask=source < 0)
     return Assignment(kind, pa.concat_arrays(names).take(pick), pa.concat_arrays(similarities).take(pick), size)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from autoclave.cleaning.dedup.clusters import runs
 from autoclave.cleaning.dedup.external import Spool, external_components, spread
 from autoclave.cleaning.dedup.external_stars import external_stars, range_width
 from autoclave.cleaning.dedup.slices import write_slices
@@ -45,6 +46,17 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
     output.count("largest_component", largest)
     output.count("components_cut", cut)
     output.count("partitions", tasks)
+
+
+def _limited(table: np.ndarray, cap: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (nodes, labels) of stars, rows (centre, node) without the centres themselves, cut into runs of `cap`."""
+    centres = np.unique(table[:, 0])
+    label, node = np.concatenate([table[:, 0], centres]), np.concatenate([table[:, 1], centres])
+    order = np.lexsort((node, label))
+    node = node[order]
+    label = runs(label[order], node, cap)
+    joined = label != node
+    return node[joined], label[joined]
 
 
 class _Work:
@@ -116,8 +128,12 @@ class _Work:
             members = np.concatenate([table[inside, 1], labels[big]])
             large.add((members // np.uint64(width)).astype(np.int64), members)
         if cut:
+            by_centre = self._spool("by_centre", 2)
             for found, centres in external_stars(edges(), nodes, large, self.scratch / "stars", self.budget):
-                by_node.add(self._group(found), found, centres)
+                by_centre.add(spread(centres, self.partitions), centres, found)
+            for p in range(self.partitions):
+                found, labels = _limited(by_centre.read(p), cap)
+                by_node.add(self._group(found), found, labels)
         return *self._with_copies(leaders, by_node), cut
 
     def _with_copies(self, leaders: Spool, by_node: Spool) -> tuple[Spool, Spool]:

@@ -17,6 +17,9 @@ from autoclave.errors import InputError, SchemaError
 ROW_BITS = np.uint64(32)
 ROW_MASK = np.uint64(0xFFFFFFFF)
 
+PHASES_VERSION = 2
+"""Raised whenever phases after the signatures must not go on from files of an older version."""
+
 
 class ManifestShard(msgspec.Struct, frozen=True):
     """One shard: its name, the folder of its signatures, its rows, whether it belongs to an index."""
@@ -50,9 +53,11 @@ class Manifest(msgspec.Struct, frozen=True):
         return self.bases()[(ids >> ROW_BITS).astype(np.int64)] + (ids & ROW_MASK).astype(np.int64)
 
     def digest(self) -> str:
-        """Return what names the order of the shards and the parameters (not where they lie)."""
+        """Return what names the order of the shards and the parameters (not where they lie), and the files' version."""
         shards = [(shard.name, shard.rows, shard.indexed) for shard in self.shards]
-        return xxhash.xxh3_128_hexdigest(msgspec.json.encode([self.partitions, self.parameters, shards]))
+        return xxhash.xxh3_128_hexdigest(
+            msgspec.json.encode([PHASES_VERSION, self.partitions, self.parameters, shards])
+        )
 
 
 class IndexFile(msgspec.Struct, frozen=True):

@@ -103,7 +103,8 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Memory that a reduce task needs beside the program. Many documents ask for more of it: tasks and small reads
     grow with documents squared / task_memory_mb."""
     component_cap: int = 1_000_000
-    """Candidate components of more documents are cut into stars: a document and those that share a bucket with it."""
+    """Candidate components of more texts are cut into stars: a document and those that share a bucket with it. Larger
+    stars fall into parts of so many, and each part keeps one."""
     memory_budget_mb: int = 4096
     """Memory for the components step; beyond it the external method runs."""
 

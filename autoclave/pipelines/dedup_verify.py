@@ -33,6 +33,7 @@ MEMBERS = pa.schema(
         pa.field("component", pa.uint64()),
         pa.field("id", pa.uint64()),
         pa.field("leader", pa.uint64()),
+        pa.field("documents", pa.uint32()),
         pa.field("score", pa.float64()),
         pa.field("fixed", pa.bool_()),
         pa.field("doc_id", pa.binary(16)),
@@ -41,8 +42,9 @@ MEMBERS = pa.schema(
         pa.field("signature", pa.binary()),
     ]
 )
-"""A document of a candidate component. shingles: empty where an earlier row of the shard's slice has the same set
-(set_key), where signatures are compared, and for exact copies (leader is another document)."""
+"""A document of a candidate component. documents: how many it stands for (of a shard's copies of one text only the
+first is here, see `copies_of_a_shard`). shingles: empty where an earlier row of the shard's slice has the
+same set (set_key), where signatures are compared, and for exact copies (leader is another document)."""
 
 ASSIGNMENTS = pa.schema(
     [
@@ -53,8 +55,9 @@ ASSIGNMENTS = pa.schema(
         pa.field("size", pa.int32()),
     ]
 )
-"""The verdict on a document of a verified cluster: kind, the doc_id it yields to (null where it stays), their Jaccard
-similarity (null where nothing was compared), and the documents of the cluster."""
+"""The verdict on a document of a verified cluster, and on the shard's copies that it stands for: kind, the doc_id it
+yields to (null where it stays), their Jaccard similarity (null where nothing was compared), and the documents of the
+cluster."""
 
 
 def _table(shard: ManifestShard) -> pa.RecordBatch:
@@ -105,6 +108,19 @@ def _first_occurrence(part: np.ndarray, keys: np.ndarray) -> np.ndarray:
     return first
 
 
+def copies_of_a_shard(wanted: pa.RecordBatch, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows int64[k], rows int64[k]): a shard's copies of other documents in components, and for each the first
+    copy in the shard of the same document: what is decided of the one holds of the other.
+
+    wanted: COMPONENT_ROWS of the shard. Ten million copies of one page are one row a shard in verification.
+    """
+    rows, leader = column_numpy(wanted, "row").astype(np.int64), column_numpy(wanted, "leader")
+    is_copy = pack(place, rows) != leader
+    rows, leader = rows[is_copy], leader[is_copy]
+    first, inverse = np.unique(leader, return_index=True, return_inverse=True)[1:]
+    return rows, rows[first][inverse]
+
+
 def collect_members(task: ShardTask, output: ShardOutput) -> None:
     """Write what verification needs of one shard's documents, by verification task."""
     manifest = read_manifest(task.arguments["_manifest"])
@@ -113,6 +129,11 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
     clusters = f"{task.folder.rsplit('/', 1)[0]}/clusters/components.arrow"
     wanted = read_slice(clusters, place)
     rows, leader = column_numpy(wanted, "row").astype(np.int64), column_numpy(wanted, "leader")
+    output.count("members", rows.size)
+    copies, stands = copies_of_a_shard(wanted, place)
+    documents = np.bincount(np.searchsorted(rows, stands), minlength=rows.size)  # of the first copies
+    chosen = np.flatnonzero((documents > 0) | ~np.isin(rows, copies))
+    wanted, rows, leader = wanted.take(pa.array(chosen)), rows[chosen], leader[chosen]
     part = column_numpy(wanted, "part").astype(np.int64)
     count = rows.size
     ids = pack(place, rows)
@@ -133,6 +154,7 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
         wanted.column("component"),
         pa.array(ids),
         wanted.column("leader"),
+        pa.array(np.maximum(documents[chosen], 1).astype(np.uint32)),
         pa.array(np.full(count, np.inf)) if shard.indexed else table.column("score").take(pa.array(rows)),
         pa.array(np.full(count, shard.indexed)),
         table.column("doc_id").take(pa.array(rows)),
@@ -144,7 +166,6 @@ def collect_members(task: ShardTask, output: ShardOutput) -> None:
     columns = [column.take(pa.array(order)) for column in columns]
     with output.open(f"members/{task.shard}.arrow") as file:
         write_slices(file, MEMBERS, split_sorted(MEMBERS, columns, part[order], parts))
-    output.count("members", count)
 
 
 @dataclass(frozen=True)
@@ -240,26 +261,38 @@ def verify_part(task: ShardTask, output: ShardOutput) -> None:
     jaccard = similarity[place_of[at]]
     copies = ids != leader
     kind = np.where(representative == np.arange(ids.size), KEPT, np.where(copies & (representative == at), EXACT, NEAR))
-    sizes = np.bincount(representative, minlength=ids.size)[representative]
-    _count(output, table.column("component").to_numpy(), representative, kind, jaccard)
+    documents = table.column("documents").to_numpy().astype(np.int64)
+    sizes = _sums(representative, documents)[representative]
+    _count(output, table.column("component").to_numpy(), representative, kind, jaccard, documents)
     with output.open(f"assignments/{task.shard}.arrow") as file:
         write_slices(file, ASSIGNMENTS, _verdict_slices(manifest, table, ids, representative, kind, jaccard, sizes))
 
 
+def _sums(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """int64[largest group + 1]: the sum of the values of each group."""
+    return np.bincount(group, weights=values, minlength=group.size).astype(np.int64)  # float64: exact below 2^53
+
+
 def _count(
-    output: ShardOutput, component: np.ndarray, representative: np.ndarray, kind: np.ndarray, jaccard: np.ndarray
+    output: ShardOutput,
+    component: np.ndarray,
+    representative: np.ndarray,
+    kind: np.ndarray,
+    jaccard: np.ndarray,
+    documents: np.ndarray,
 ) -> None:
     """Count what verification did: components that fell into parts, how alike removed documents are."""
     bounds = component_bounds(component)
     clusters = np.add.reduceat(kind == KEPT, bounds[:-1]) if component.size else np.zeros(0, np.int64)
-    output.count("clusters", int(np.count_nonzero(np.bincount(representative, minlength=1) > 1)))
+    output.count("clusters", int(np.count_nonzero(_sums(representative, documents) > 1)))
     output.count("components_split", int(np.count_nonzero(clusters > 1)))
     output.count("candidates_kept", int(clusters.sum()))
-    near = jaccard[(kind == NEAR) & ~np.isnan(jaccard)]
+    compared = (kind == NEAR) & ~np.isnan(jaccard)
+    near, times = jaccard[compared], documents[compared]
     if near.size:
         output.count("least_similarity_ppm", int(near.min() * 1e6))
     for low, high in ((0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
-        output.count(f"jaccard_{low:.1f}", int(np.count_nonzero((near >= low) & (near < high))))
+        output.count(f"jaccard_{low:.1f}", int(times[(near >= low) & (near < high)].sum()))
 
 
 def _verdict_slices(

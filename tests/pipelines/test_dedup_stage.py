@@ -295,18 +295,6 @@ def test_a_skewed_bucket_is_one_entry_a_shard(tmp_path: Path) -> None:
     assert edges == 9
 
 
-def test_component_cap_cuts_to_stars(tmp_path: Path) -> None:
-    words = WORDS[:270]
-    chain = [" ".join(words[i : i + 150]) for i in range(0, 120, 8)]
-    inputs = write_source(tmp_path / "source", [chain])
-    context = run(
-        tmp_path / "out", inputs, verify="off", minhash=MinHashSettings(bands=50, rows=4), component_cap=5, keep="first"
-    )
-    assert [r["kept"] for r in ledger(tmp_path / "out")].count(True) >= 2  # one without the cap
-    assert context.results["dedup: components cut at component_cap"] == 1
-    assert context.results["dedup: documents of the largest, after cutting"] < 15
-
-
 @pytest.mark.parametrize("name", ["articles_100", "articles_1000"])
 def test_labelled_articles(shared_data: Path, tmp_path: Path, name: str) -> None:
     """All planted pairs are found and nothing else (the set's authors report the same of their tutorial)."""

@@ -67,20 +67,43 @@ def _join_centres(left: np.ndarray, right: np.ndarray, label: np.ndarray) -> Non
             e += 1
 
 
+def join_stars(label: np.ndarray, left: np.ndarray, right: np.ndarray, large: np.ndarray) -> None:
+    """Cut the components of the nodes `large` (bool[n], all of each) into stars, in place.
+
+    label: int64[n]; left, right: int64[m], all edges, left < right. In order of their numbers, each node joins the
+    smallest neighbour that is a star's centre, or becomes a centre: chains of candidates, by which unrelated documents
+    come together, end there.
+    """
+    inside = large[left]
+    left, right = left[inside], right[inside]
+    label[large] = np.flatnonzero(large)
+    order = np.lexsort((left, right))
+    _join_centres(left[order], right[order], label)
+
+
 def cut_components(label: np.ndarray, left: np.ndarray, right: np.ndarray, cap: int) -> int:
     """Cut components of more than `cap` nodes into stars, in place; returns how many were cut.
 
-    label: int64[n], each node's component, its smallest node; left, right: int64[m], all edges, left < right. In order
-    of their numbers, each node of a large component joins the smallest neighbour that is a star's centre, or becomes a
-    centre: chains of candidates, by which unrelated documents come together, end there.
+    label: int64[n], each node's component, its smallest node; left, right: int64[m], all edges, left < right. Stars
+    that are still larger (one bucket of very many) fall into runs of `cap` nodes, each headed by its first.
     """
     sizes = np.bincount(label, minlength=label.size)
     large = sizes[label] > cap
     cut = int(np.count_nonzero(sizes > cap))
     if cut:
-        inside = large[left]
-        left, right = left[inside], right[inside]
-        label[large] = np.flatnonzero(large)
-        order = np.lexsort((left, right))
-        _join_centres(left[order], right[order], label)
+        join_stars(label, left, right, large)
+        nodes = np.flatnonzero(large)
+        nodes = nodes[np.argsort(label[nodes], kind="stable")]
+        label[nodes] = runs(label[nodes], nodes, cap)
     return cut
+
+
+def runs(label: np.ndarray, nodes: np.ndarray, cap: int) -> np.ndarray:
+    """Return the new label of each node where components fall into runs of at most `cap` nodes: a run's first node.
+
+    label, nodes: integer[n], sorted by (label, node); a component's smallest node is its label and among them.
+    """
+    starts = np.flatnonzero(np.diff(label, prepend=label[:1] + 1)) if label.size else np.zeros(0, np.int64)
+    first = np.repeat(starts, np.diff(starts, append=label.size))
+    rank = np.arange(label.size) - first
+    return nodes[first + rank // cap * cap]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.cleaning.dedup import external, external_stars
-from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components
+from autoclave.cleaning.dedup.clusters import components, cut_components, dense_components, join_stars
 from autoclave.cleaning.dedup.differences import differences, format_differences
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
 from autoclave.cleaning.dedup.external import external_components
@@ -85,15 +85,13 @@ def test_components_are_networkxs(edges: list[tuple[int, int]]) -> None:
 
 @given(EDGES, st.integers(2, 10))
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_cut_components_keeps_small_ones_and_makes_stars_of_large_ones(edges: list[tuple[int, int]], cap: int) -> None:
+def test_stars_are_maximal_and_small_components_stay(edges: list[tuple[int, int]], cap: int) -> None:
     left, right = (np.array(side, np.int64) for side in zip(*edges, strict=True))
     left, right = unique_edges(left, right)
     whole = dense_components(left, right, 41)
     label = whole.copy()
-    cut = cut_components(label, left, right, cap)
-    sizes = np.bincount(whole, minlength=41)
-    assert cut == (sizes > cap).sum()
-    small = sizes[whole] <= cap
+    small = np.bincount(whole, minlength=41)[whole] <= cap
+    join_stars(label, left, right, ~small)
     np.testing.assert_array_equal(label[small], whole[small])
     pairs = set(zip(left.tolist(), right.tolist(), strict=True))
     for node in np.flatnonzero(~small).tolist():
@@ -255,7 +253,7 @@ def test_external_stars_are_those_of_memory(edges: list[tuple[int, int]], cap: i
     members = np.flatnonzero(sizes[expected] > cap)
     found = expected.copy()
     found[members] = members
-    cut_components(expected, left, right, cap)
+    join_stars(expected, left, right, sizes[expected] > cap)
     with tempfile.TemporaryDirectory() as folder:
         large = external.Spool(Path(folder, "large"), -(-41 // width), 1)
         large.add(members // width, members)
@@ -264,6 +262,32 @@ def test_external_stars_are_those_of_memory(edges: list[tuple[int, int]], cap: i
         for nodes, centres in stars:
             found[nodes.astype(np.int64)] = centres
     np.testing.assert_array_equal(found, expected)
+
+
+@given(EDGES, st.integers(1, 12))
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_no_component_is_larger_than_the_cap(edges: list[tuple[int, int]], cap: int) -> None:
+    """Those within it stay as they are; the others fall into stars, or runs of one, headed by their first node."""
+    left, right = unique_edges(*(np.array(side, np.int64) for side in zip(*edges, strict=True)))
+    whole = dense_components(left, right, 41)
+    label = whole.copy()
+    cut = cut_components(label, left, right, cap)
+    assert cut == (np.bincount(whole) > cap).sum()
+    small = np.bincount(whole, minlength=41)[whole] <= cap
+    assert (label[small] == whole[small]).all()
+    assert np.bincount(label).max() <= cap
+    near = {frozenset(edge) for edge in zip(left.tolist(), right.tolist(), strict=True)}
+    for name in set(label[~small].tolist()):
+        nodes = np.flatnonzero(label == name).tolist()
+        assert nodes[0] == name
+        centres = [c for c in range(41) if all(n == c or frozenset((c, n)) in near for n in nodes)]
+        assert centres, f"{nodes} have no neighbour in common"
+
+
+def test_a_bucket_larger_than_the_cap_falls_into_runs() -> None:
+    label = np.zeros(10, np.int64)
+    assert cut_components(label, np.zeros(9, np.int64), np.arange(1, 10), 4) == 1
+    assert label.tolist() == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
 
 
 @pytest.mark.parametrize("kind", ["path", "sparse", "dense", "star"])
