@@ -27,8 +27,8 @@ SPLIT_MICROSECONDS = 8.0
 class ScanConfig:
     """One compiled variant: tokens a chunk, width of the value block, warps, pipeline stages, dot precision for float32.
 
-    `keep_mask` holds the decay mask of a chunk in registers; otherwise each chunk makes it anew. `state_first` updates the
-    state before the scores are made, without LRPE.
+    `wide` is the kernel of triton_wide.py. Of the other one, `keep_mask` holds the decay mask of a chunk in registers
+    (otherwise each chunk makes it anew) and `state_first` updates the state before the scores are made.
     """
 
     chunk: int
@@ -36,6 +36,7 @@ class ScanConfig:
     warps: int
     stages: int
     precision: str
+    wide: bool = False
     keep_mask: bool = False
     state_first: bool = False
 
@@ -51,20 +52,14 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, profile:
     On Hopper a value block narrower than 64 is never used in half precision: Triton 3.6 compiled some of those to kernels
     that fault or give wrong numbers; narrow heads are padded instead.
     """
-    large = block_width(inner) > 128
+    wide = lrpe != 0 or block_width(inner) > 128
     if dtype == torch.float32:
         # Plain products, not three of tf32: those hold every operand twice and spill. float32 is for parity.
-        return ScanConfig(16, 16, 8, 1, "ieee")
+        return ScanConfig(16, 16, 8, 1, "ieee", wide=wide)
+    if wide:
+        return ScanConfig(32, 64, 8, 1, "ieee", wide=True) if profile == "consumer" else ScanConfig(32, 128, 8, 3, "ieee", wide=True)
     if profile == "consumer":
-        if large or lrpe == 1:
-            return ScanConfig(32, 32, 8, 1, "ieee")
-        if lrpe == 2:
-            return ScanConfig(32, 32, 8, 2, "ieee", keep_mask=True)
         return ScanConfig(32, 64, 8, 2, "ieee", keep_mask=True, state_first=True)
-    if lrpe:
-        return ScanConfig(32, 64, 8, 3, "ieee", keep_mask=True)
-    if large:
-        return ScanConfig(64, 64, 8, 2, "ieee")
     if profile == "hopper":
         return ScanConfig(64, 64, 4, 3, "ieee", keep_mask=True, state_first=True)
     return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)

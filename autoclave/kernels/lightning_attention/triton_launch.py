@@ -17,6 +17,7 @@ from autoclave.kernels.lightning_attention.triton_config import (
 )
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.lightning_attention.triton_segments import Segments, dense_segments, packed_segments
+from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 
 PREFIX_BLOCK = 1024
 
@@ -166,59 +167,56 @@ def _launch(
     a, b, c, output, x = tokens
     state, segment_state, final, d_theta = states
     heads, inner, value = a.shape[2], a.shape[3], c.shape[3]
-    strides = [stride for t in tokens for stride in (t.stride(0), t.stride(2))]
     columns = problem.value_width
     state_inner, state_value = (1, columns) if role.state_transposed else (columns, 1)
-    grid = (-(-value // config.block_value) * heads * segments.count,)
-    scan_kernel[grid](
-        a,
-        b,
-        c,
-        output,
-        x,
-        d_theta,
-        state,
-        segment_state,
-        final,
-        problem.decay,
-        problem.theta,
-        problem.offset,
-        segments.table,
-        problem.scale,
-        segments.time,
-        segments.size,
-        max(segments.per_sequence, 1),
-        heads,
-        *strides,
-        problem.state_width * columns,
-        state_inner,
-        state_value,
-        problem.key_width * columns,
-        A_TOKEN=a.stride(1),
-        B_TOKEN=b.stride(1),
-        C_TOKEN=c.stride(1),
-        O_TOKEN=output.stride(1),
-        X_TOKEN=x.stride(1),
-        INNER=inner,
-        VALUE=value,
-        BLOCK_INNER=block_width(inner),
-        BLOCK_VALUE=config.block_value,
-        CHUNK=config.chunk,
-        REVERSE=role.reverse,
-        LRPE=role.lrpe,
-        PACKED=segments.table is not None,
-        HAS_STATE=state is not None,
-        SPLIT=segments.split,
-        WRITE_OUTPUT=write_output,
-        WRITE_FINAL=final is not None,
-        PRECISION=config.precision,
-        FAST_PHASES=c.is_cuda and c.dtype != torch.float32,
-        SCALED=problem.scale != 1.0,
-        KEEP_MASK=config.keep_mask,
-        STATE_FIRST=config.state_first,
-        num_warps=config.warps,
-        num_stages=config.stages,
-    )
+    operands = {"a": a, "b": b, "c": c, "o": output}
+    sizes = {
+        "scale": problem.scale,
+        "time": segments.time,
+        "segment_size": segments.size,
+        "segments_per_sequence": max(segments.per_sequence, 1),
+        "heads": heads,
+        "state_size": problem.state_width * columns,
+        "state_inner": state_inner,
+        "state_value": state_value,
+    }
+    options: dict[str, object] = {
+        "INNER": inner,
+        "VALUE": value,
+        "BLOCK_INNER": min(block_width(inner), 128) if config.wide else block_width(inner),
+        "BLOCK_VALUE": config.block_value,
+        "CHUNK": config.chunk,
+        "REVERSE": role.reverse,
+        "PACKED": segments.table is not None,
+        "HAS_STATE": state is not None,
+        "SPLIT": segments.split,
+        "WRITE_OUTPUT": write_output,
+        "WRITE_FINAL": final is not None,
+        "PRECISION": config.precision,
+        "SCALED": problem.scale != 1.0,
+        "num_warps": config.warps,
+        "num_stages": config.stages,
+    }
+    pointers = {
+        "state_ptr": state,
+        "segment_state_ptr": segment_state,
+        "final_ptr": final,
+        "decay_ptr": problem.decay,
+        "table_ptr": segments.table,
+    }
+    if config.wide:
+        operands["x"] = x
+        sizes["state_half"] = problem.key_width * columns
+        pointers |= {"d_theta_ptr": d_theta, "theta_ptr": problem.theta, "offset_ptr": problem.offset}
+        options |= {"LRPE": role.lrpe, "FAST_PHASES": c.is_cuda and c.dtype != torch.float32}
+    else:
+        options |= {"KEEP_MASK": config.keep_mask, "STATE_FIRST": config.state_first}
+    for name, operand in operands.items():
+        pointers[f"{name}_ptr"] = operand
+        sizes |= {f"{name}_row": operand.stride(0), f"{name}_head": operand.stride(2)}
+        options[f"{name.upper()}_TOKEN"] = operand.stride(1)
+    kernel = wide_scan_kernel if config.wide else scan_kernel
+    kernel[(-(-value // config.block_value) * heads * segments.count,)](**pointers, **sizes, **options)
 
 
 def _launch_prefix(

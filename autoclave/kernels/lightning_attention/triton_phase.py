@@ -6,13 +6,13 @@ import triton.language as tl
 
 
 @triton.jit
-def sine_cosine(phase, low=0.0):
-    """sin and cos of float32 `phase` + `low`: Cody-Waite reduction by pi/2, then the Cephes polynomials (error about 1 ulp to 1e5).
+def sine_cosine(phase):
+    """sin and cos of float32 `phase`: Cody-Waite reduction by pi/2, then the Cephes polynomials (error about 1 ulp to 1e5).
 
     Not tl.sin/tl.cos: those carry the Payne-Hanek slow path, which spills to local memory.
     """
     quarter = tl.floor(phase * 0.6366197723675814 + 0.5)
-    r = ((phase - quarter * 1.5703125) - quarter * 4.837512969970703e-4) - quarter * 7.549789954891882e-8 + low
+    r = ((phase - quarter * 1.5703125) - quarter * 4.837512969970703e-4) - quarter * 7.549789954891882e-8
     square = r * r
     sine = r + r * square * (-1.6666654611e-1 + square * (8.3321608736e-3 - square * 1.9515295891e-4))
     cosine = (
@@ -30,33 +30,38 @@ def sine_cosine(phase, low=0.0):
 
 
 @triton.jit
-def sine_cosine_at(theta, position):
-    """sin and cos of theta * position, the product taken exactly: a phase of 1e5 rounded to float32 is off by 4e-3.
+def turn_fraction(theta, FAST: tl.constexpr):
+    """theta in turns, less its whole turns, as an integer: what `phase_at` multiplies by a position.
 
-    In float64, so for a few numbers a program or a chunk, not for every token.
+    int32 in units of 2^-32 turn where FAST, which is off by at most 7.3e-10 radians a token (1e-4 at position 131,072), far
+    below what half precision keeps; else int64 in units of 2^-62.
     """
-    exact = theta.to(tl.float64) * tl.cast(position, tl.float64)
-    phase = exact.to(tl.float32)
-    return sine_cosine(phase, (exact - phase.to(tl.float64)).to(tl.float32))
+    turns = theta.to(tl.float64) * 0.15915494309189535
+    turns -= tl.floor(turns + 0.5)
+    if FAST:
+        return tl.floor(turns * 4294967296.0 + 0.5).to(tl.int32)
+    else:
+        return tl.floor(turns * 4611686018427387904.0 + 0.5).to(tl.int64)
 
 
 @triton.jit
-def reduce_phase(phase):
-    """`phase` less its whole turns, in about [-pi, pi], for the hardware's sine and cosine.
+def phase_at(fraction, position, FAST: tl.constexpr):
+    """theta * position in [-pi, pi], float32, from theta's `turn_fraction`.
 
-    The nearest integer by adding and taking away 1.5 * 2^23; one term of 2 pi, whose error (1.7e-7 a turn) is below the
-    rounding of the float32 phase itself (3.7e-7 a turn).
+    In integers that wrap around, since a float32 phase of 1e5 is off by 4e-3. `position` is int64, int32 where FAST.
     """
-    turns = (phase * 0.15915494309189535 + 12582912.0) - 12582912.0
-    return phase - turns * 6.283185307179586
+    product = fraction * position
+    if not FAST:
+        product = ((product << 2) >> 32).to(tl.int32)
+    return product.to(tl.float32) * 1.4629180792671596e-09
 
 
 @triton.jit
 def sine(phase, FAST: tl.constexpr):
-    """sin; FAST is the special function unit, absolute error 2^-20, far below what half-precision operands keep."""
+    """sin of a phase in [-pi, pi]; FAST is the special function unit, absolute error 2^-20: less than half precision keeps."""
     if FAST:
         return tl.inline_asm_elementwise(
-            "sin.approx.ftz.f32 $0, $1;", "=f,f", [reduce_phase(phase)], dtype=tl.float32, is_pure=True, pack=1
+            "sin.approx.ftz.f32 $0, $1;", "=f,f", [phase], dtype=tl.float32, is_pure=True, pack=1
         )
     else:
         return sine_cosine(phase)[0]
@@ -67,15 +72,7 @@ def cosine(phase, FAST: tl.constexpr):
     """cos, likewise."""
     if FAST:
         return tl.inline_asm_elementwise(
-            "cos.approx.ftz.f32 $0, $1;", "=f,f", [reduce_phase(phase)], dtype=tl.float32, is_pure=True, pack=1
+            "cos.approx.ftz.f32 $0, $1;", "=f,f", [phase], dtype=tl.float32, is_pure=True, pack=1
         )
     else:
         return sine_cosine(phase)[1]
-
-
-@triton.jit
-def phase_at(theta, position):
-    """theta * position less its whole turns; in float64, likewise for few numbers."""
-    exact = theta.to(tl.float64) * tl.cast(position, tl.float64)
-    turns = tl.floor(exact * 0.15915494309189535 + 0.5)
-    return (exact - turns * 6.283185307179586).to(tl.float32)

@@ -13,12 +13,7 @@ compile-time constants, so one binary serves all lengths.
 import triton
 import triton.language as tl
 
-from autoclave.kernels.lightning_attention.triton_phase import cosine, phase_at, sine, sine_cosine_at
-
 LOG2_E = tl.constexpr(1.4426950408889634)
-LRPE_NONE = tl.constexpr(0)
-LRPE_INNER = tl.constexpr(1)  # queries and keys are encoded
-LRPE_VALUE = tl.constexpr(2)  # values are encoded, and the output is decoded: the gradient of an encoded operand
 
 
 @triton.jit
@@ -42,29 +37,19 @@ def locate_segment(segment, table_ptr, time, segment_size, segments_per_sequence
     return sequence, row, token, relative, length, total
 
 
-@triton.jit
-def turn(x, y, turn_cosine, turn_sine):
-    """The pair (sum u cos, sum u sin) after its phases are lowered by the angle that the two factors stand for."""
-    return x * turn_cosine + y * turn_sine, y * turn_cosine - x * turn_sine
-
-
 @triton.jit(
     do_not_specialize=["time", "segment_size", "segments_per_sequence", "heads", "scale"],
-    do_not_specialize_on_alignment=["table_ptr", "offset_ptr", "decay_ptr", "theta_ptr"],
+    do_not_specialize_on_alignment=["table_ptr", "decay_ptr"],
 )
 def scan_kernel(
     a_ptr,
     b_ptr,
     c_ptr,
     o_ptr,
-    x_ptr,
-    d_theta_ptr,
     state_ptr,
     segment_state_ptr,
     final_ptr,
     decay_ptr,
-    theta_ptr,
-    offset_ptr,
     table_ptr,
     scale,
     time,
@@ -79,31 +64,25 @@ def scan_kernel(
     c_head,
     o_row,
     o_head,
-    x_row,
-    x_head,
     state_size,
     state_inner,
     state_value,
-    state_half,
     A_TOKEN: tl.constexpr,
     B_TOKEN: tl.constexpr,
     C_TOKEN: tl.constexpr,
     O_TOKEN: tl.constexpr,
-    X_TOKEN: tl.constexpr,
     INNER: tl.constexpr,
     VALUE: tl.constexpr,
     BLOCK_INNER: tl.constexpr,
     BLOCK_VALUE: tl.constexpr,
     CHUNK: tl.constexpr,
     REVERSE: tl.constexpr,
-    LRPE: tl.constexpr,
     PACKED: tl.constexpr,
     HAS_STATE: tl.constexpr,
     SPLIT: tl.constexpr,
     WRITE_OUTPUT: tl.constexpr,
     WRITE_FINAL: tl.constexpr,
     PRECISION: tl.constexpr,
-    FAST_PHASES: tl.constexpr,
     SCALED: tl.constexpr,
     KEEP_MASK: tl.constexpr,
     STATE_FIRST: tl.constexpr,
@@ -140,33 +119,11 @@ def scan_kernel(
     b_base = b_ptr + row * b_row + first * B_TOKEN + head.to(tl.int64) * b_head
     c_base = c_ptr + row * c_row + first * C_TOKEN + head.to(tl.int64) * c_head
     o_base = o_ptr + row * o_row + first * O_TOKEN + head.to(tl.int64) * o_head
-    x_base = x_ptr + row * x_row + first * X_TOKEN + head.to(tl.int64) * x_head
 
     # Exponents of two, all of them non-positive.
     log_decay = tl.load(decay_ptr + head) * LOG2_E
     chunks = tl.cdiv(length, CHUNK)
-    if LRPE != LRPE_NONE:
-        position = relative
-        if offset_ptr is not None:
-            position = (relative + tl.load(offset_ptr + sequence)).to(tl.int32)
-        local = tokens.to(tl.float32)
-    if LRPE == LRPE_INNER:
-        # The rotating frame: inside the loop phases count from the chunk's first token, so their sines and cosines are
-        # tables made once, and the states are turned by the angle of a chunk from one frame to the next.
-        theta = tl.load(theta_ptr + head * INNER + inner, mask=inner_fits, other=0.0)
-        phase = local[:, None] * theta[None, :]
-        inner_cosine = cosine(phase, FAST_PHASES).to(element)
-        inner_sine = sine(phase, FAST_PHASES).to(element)
-        chunk_sine, chunk_cosine = sine_cosine_at(theta, CHUNK)
-        if REVERSE:
-            chunk_sine = -chunk_sine
-    if LRPE == LRPE_VALUE:
-        theta = tl.load(theta_ptr + head * VALUE + value, mask=value_fits, other=0.0)
-        d_theta = tl.zeros((BLOCK_VALUE,), dtype=tl.float32)
-
     state = tl.zeros((BLOCK_INNER, BLOCK_VALUE), dtype=tl.float32)
-    if LRPE != LRPE_NONE:
-        state_sine = tl.zeros((BLOCK_INNER, BLOCK_VALUE), dtype=tl.float32)
     place = inner[:, None] * state_inner + value[None, :] * state_value
     state_fits = inner_fits[:, None] & value_fits[None, :]
     slot = (sequence.to(tl.int64) * heads + head) * state_size
@@ -176,26 +133,10 @@ def scan_kernel(
             if enters_first:
                 if HAS_STATE:
                     state = tl.load(state_ptr + slot + place, mask=state_fits, other=0.0)
-                    if LRPE != LRPE_NONE:
-                        state_sine = tl.load(state_ptr + slot + place + state_half, mask=state_fits, other=0.0)
             else:
                 state = tl.load(segment_state_ptr + segment_slot + place, mask=state_fits, other=0.0)
-                if LRPE != LRPE_NONE:
-                    state_sine = tl.load(
-                        segment_state_ptr + segment_slot + place + state_half, mask=state_fits, other=0.0
-                    )
         elif HAS_STATE:
             state = tl.load(state_ptr + slot + place, mask=state_fits, other=0.0)
-            if LRPE != LRPE_NONE:
-                state_sine = tl.load(state_ptr + slot + place + state_half, mask=state_fits, other=0.0)
-
-    if LRPE == LRPE_INNER:
-        # From absolute phases to the frame of the chunk before the first.
-        frame = position - CHUNK
-        if REVERSE:
-            frame = position + chunks * CHUNK
-        frame_sine, frame_cosine = sine_cosine_at(theta, frame)
-        state, state_sine = turn(state, state_sine, frame_cosine[:, None], frame_sine[:, None])
 
     for step in range(chunks):
         chunk = step
@@ -205,20 +146,12 @@ def scan_kernel(
         here = tl.minimum(length - start, CHUNK)
         row_fits = tokens < here
         offset = start.to(tl.int64)
-        if LRPE == LRPE_INNER:
-            # As the queries, so that one pair of tables serves both; transposed on their way to the products.
-            b = tl.load(
-                b_base + offset * B_TOKEN + (tokens[:, None] * B_TOKEN + inner[None, :]),
-                mask=row_fits[:, None] & inner_fits[None, :],
-                other=0.0,
-            )
-        else:
-            # Transposed, [inner, tokens]: the orientation that both products want.
-            b = tl.load(
-                b_base + offset * B_TOKEN + (inner[:, None] + tokens[None, :] * B_TOKEN),
-                mask=inner_fits[:, None] & row_fits[None, :],
-                other=0.0,
-            )
+        # Transposed, [inner, tokens]: the orientation that both products want.
+        b = tl.load(
+            b_base + offset * B_TOKEN + (inner[:, None] + tokens[None, :] * B_TOKEN),
+            mask=inner_fits[:, None] & row_fits[None, :],
+            other=0.0,
+        )
         c = tl.load(
             c_base + offset * C_TOKEN + (tokens[:, None] * C_TOKEN + value[None, :]),
             mask=row_fits[:, None] & value_fits[None, :],
@@ -254,64 +187,16 @@ def scan_kernel(
             o_fits = row_fits[:, None] & value_fits[None, :]
 
         # Queries first, so that they need not live on; where STATE_FIRST, the order that suits wgmma better (docs/kernels.md).
-        if LRPE == LRPE_NONE:
-            if WRITE_OUTPUT:
-                o = tl.dot(a, state.to(element), input_precision=PRECISION)
-                if not STATE_FIRST:
-                    scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                    o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
-            values = c * into_state.to(element)[:, None]
-            state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
-            if WRITE_OUTPUT and STATE_FIRST:
+        if WRITE_OUTPUT:
+            o = tl.dot(a, state.to(element), input_precision=PRECISION)
+            if not STATE_FIRST:
                 scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
                 o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
-
-        if LRPE == LRPE_INNER:
-            state, state_sine = turn(state, state_sine, chunk_cosine[:, None], chunk_sine[:, None])
-            values = c * into_state.to(element)[:, None]
-            b_half = tl.trans(b * inner_cosine)
-            b_other = tl.trans(b * inner_sine)
-            if WRITE_OUTPUT:
-                a_half = a * inner_cosine
-                o = tl.dot(a_half, state.to(element), input_precision=PRECISION)
-                square = tl.dot(a_half, b_half, input_precision=PRECISION)
-                a_other = a * inner_sine
-                o = tl.dot(a_other, state_sine.to(element), o, input_precision=PRECISION)
-                square = tl.dot(a_other, b_other, square, input_precision=PRECISION)
-                scores = (square * mask).to(element)
-                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
-            state = tl.dot(b_half, values, state * chunk_decay, input_precision=PRECISION)
-            state_sine = tl.dot(b_other, values, state_sine * chunk_decay, input_precision=PRECISION)
-
-        if LRPE == LRPE_VALUE:
-            # Absolute phases, made anew three times: cheaper than the registers that would keep them. Queries first, all
-            # of them, so that they need not live on.
-            if WRITE_OUTPUT:
-                scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                o_cosine = tl.dot(a, state.to(element), input_precision=PRECISION) * out_of_state
-                o_sine = tl.dot(a, state_sine.to(element), input_precision=PRECISION) * out_of_state
-            weights = into_state.to(element)[:, None]
-            chunk_phase = phase_at(theta, position + start)[None, :]
-            phase = local[:, None] * theta[None, :] + chunk_phase
-            c_half = c * cosine(phase, FAST_PHASES).to(element)
-            if WRITE_OUTPUT:
-                o_cosine = tl.dot(scores, c_half, o_cosine, input_precision=PRECISION)
-            state = tl.dot(b, c_half * weights, state * chunk_decay, input_precision=PRECISION)
-            local_again = local + hidden_zero.to(tl.float32)
-            phase = local_again[:, None] * theta[None, :] + chunk_phase
-            c_half = c * sine(phase, FAST_PHASES).to(element)
-            if WRITE_OUTPUT:
-                o_sine = tl.dot(scores, c_half, o_sine, input_precision=PRECISION)
-            state_sine = tl.dot(b, c_half * weights, state_sine * chunk_decay, input_precision=PRECISION)
-            if WRITE_OUTPUT:
-                x = tl.load(
-                    x_base + offset * X_TOKEN + (tokens[:, None] * X_TOKEN + value[None, :]), mask=o_fits, other=0.0
-                )
-                local_again += hidden_zero.to(tl.float32)
-                phase = local_again[:, None] * theta[None, :] + chunk_phase
-                o, slope = turn(o_cosine, o_sine, cosine(phase, FAST_PHASES), sine(phase, FAST_PHASES))
-                positions = (position + start + tokens).to(tl.float32)
-                d_theta += tl.sum(x.to(tl.float32) * slope * positions[:, None], axis=0)
+        values = c * into_state.to(element)[:, None]
+        state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
+        if WRITE_OUTPUT and STATE_FIRST:
+            scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
+            o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
 
         if WRITE_OUTPUT:
             if SCALED and not REVERSE:
@@ -325,28 +210,12 @@ def scan_kernel(
     value += hidden_zero
     place = inner[:, None] * state_inner + value[None, :] * state_value
     state_fits = (inner < INNER)[:, None] & (value < VALUE)[None, :]
-    value_fits = value < VALUE
-    if LRPE == LRPE_INNER:
-        # Back to absolute phases, from the frame of the chunk that came last.
-        frame = position
-        if not REVERSE:
-            frame += (chunks - 1) * CHUNK
-        frame_sine, frame_cosine = sine_cosine_at(theta, frame)
-        state, state_sine = turn(state, state_sine, frame_cosine[:, None], -frame_sine[:, None])
     if WRITE_OUTPUT:
         if WRITE_FINAL:  # noqa: SIM102
             if leaves_last:
                 tl.store(final_ptr + slot + place, state, mask=state_fits)
-                if LRPE != LRPE_NONE:
-                    tl.store(final_ptr + slot + place + state_half, state_sine, mask=state_fits)
-        if LRPE == LRPE_VALUE:
-            if SCALED and not REVERSE:
-                d_theta *= scale
-            tl.store(d_theta_ptr + (segment.to(tl.int64) * heads + head) * VALUE + value, d_theta, mask=value_fits)
     else:
         tl.store(segment_state_ptr + segment_slot + place, state, mask=state_fits)
-        if LRPE != LRPE_NONE:
-            tl.store(segment_state_ptr + segment_slot + place + state_half, state_sine, mask=state_fits)
 
 
 @triton.jit(do_not_specialize=["time", "segment_size", "segments_per_sequence", "heads", "state_size"])
