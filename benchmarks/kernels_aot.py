@@ -27,6 +27,7 @@ from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.gated_attention import triton_gated
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, Profile, block_width, scan_config
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
+from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 from autoclave.kernels.linear_cross_entropy.triton_rows import (
     BLOCK,
     WARPS,
@@ -82,32 +83,30 @@ def scan_variant(
         "B_TOKEN": HEADS * inner,
         "C_TOKEN": HEADS * value,
         "O_TOKEN": HEADS * value,
-        "X_TOKEN": HEADS * value,
         "INNER": inner,
         "VALUE": value,
-        "BLOCK_INNER": block_width(inner),
+        "BLOCK_INNER": min(block_width(inner), 128) if config.wide else block_width(inner),
         "BLOCK_VALUE": config.block_value,
         "CHUNK": config.chunk,
         "REVERSE": role in ("dk", "dv"),
-        "LRPE": lrpe,
         "PACKED": True,
         "HAS_STATE": True,
         "SPLIT": True,
         "WRITE_OUTPUT": not states_only,
-        "WRITE_FINAL": not states_only,
+        "WRITE_FINAL": role in ("forward", "dv") and not states_only,
         "PRECISION": config.precision,
-        "FAST_PHASES": dtype != torch.float32,
         "SCALED": False,
-        "KEEP_MASK": config.keep_mask,
-        "STATE_FIRST": config.state_first,
     }
-    if lrpe == 0:
-        constants |= {"theta_ptr": None, "offset_ptr": None}
-    if lrpe != 2:
-        constants |= {"d_theta_ptr": None}
+    if config.wide:
+        constants |= {"X_TOKEN": HEADS * value, "LRPE": lrpe, "FAST_PHASES": dtype != torch.float32}
+        constants |= {} if lrpe else {"theta_ptr": None, "offset_ptr": None}
+        constants |= {} if lrpe == 2 else {"d_theta_ptr": None}
+    else:
+        constants |= {"KEEP_MASK": config.keep_mask, "STATE_FIRST": config.state_first}
     suffix = {0: "", 1: "-lrpe", 2: "-lrpe"}[lrpe] + ("-states" if states_only else "")
     name = f"scan-{role}-{element}-{inner}x{value}{suffix}"
-    return Variant(name, scan_kernel, types, constants, config.warps, config.stages)
+    kernel = wide_scan_kernel if config.wide else scan_kernel
+    return Variant(name, kernel, types, constants, config.warps, config.stages)
 
 
 def scan_variants(arch: int) -> list[Variant]:

@@ -19,7 +19,6 @@ import torch
 from autoclave.kernels.lightning_attention import lightning_attention_chunk
 from autoclave.kernels.lightning_attention import triton_launch as launch
 from autoclave.kernels.lightning_attention.triton_config import ScanConfig
-from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 
 Job = tuple[str, ScanConfig, int, int]  # role, tiles, heads, width
 
@@ -44,13 +43,12 @@ def graph_milliseconds(function: Callable[[], object], repeats: int) -> float:
 
 def candidates(role: str, width: int) -> list[ScanConfig]:
     """Tiles worth trying for a role, the shipped ones among them; wider searches are in docs/kernels.md."""
+    wide = [ScanConfig(*tile, "ieee", wide=True) for tile in [(32, 128, 8, 3), (32, 128, 8, 2), (64, 128, 8, 2)]]
     if role.endswith("-lrpe"):
-        tiles = [(32, 64, 8, 2), (32, 64, 8, 3), (64, 64, 8, 2), (64, 64, 16, 2)]
-        kept = [ScanConfig(*tile, "ieee", keep_mask=True) for tile in tiles]
-        return [*kept, ScanConfig(32, 64, 8, 3, "ieee"), ScanConfig(64, 64, 8, 2, "ieee")]
+        return wide
     if width > 128:
-        tiles = [(64, 64, 8, 2), (32, 64, 8, 2), (32, 64, 8, 3), (16, 64, 8, 2), (16, 64, 8, 3), (32, 32, 8, 3)]
-        return [ScanConfig(*tile, "ieee", keep_mask=tile[0] < 64) for tile in tiles]
+        tiles = [(64, 64, 8, 2), (32, 64, 8, 3)]
+        return wide + [ScanConfig(*tile, "ieee", keep_mask=tile[0] < 64) for tile in tiles]
     tiles = [(64, 64, 4, 2), (64, 64, 4, 3), (64, 128, 8, 2)]
     return [ScanConfig(*tile, "ieee", keep_mask=True, state_first=first) for tile in tiles for first in (True, False)]
 
@@ -116,8 +114,9 @@ class _CompileOnly:
 def compile_only(job: Job) -> str:
     """What went wrong, if anything."""
     role, config, heads, width = job
-    if not isinstance(launch.scan_kernel, _CompileOnly):
-        launch.scan_kernel, launch.prefix_kernel = _CompileOnly(scan_kernel), _CompileOnly(prefix_kernel)
+    for name in ("scan_kernel", "wide_scan_kernel", "prefix_kernel"):
+        if not isinstance(getattr(launch, name), _CompileOnly):
+            setattr(launch, name, _CompileOnly(getattr(launch, name)))
     x = {
         name: torch.empty(8, 2048, heads, width, device="cuda", dtype=torch.bfloat16) for name in ("q", "k", "v", "do")
     }
@@ -160,7 +159,7 @@ def measure_all(jobs: list[Job], shape: tuple[int, ...], repeats: int) -> list[t
                 role, config, *_ = jobs[done]
                 tiles = f"chunk {config.chunk} block {config.block_value} warps {config.warps} stages {config.stages}"
                 mask = "mask kept" if config.keep_mask else "mask anew"
-                order = "state first" if config.state_first else "queries first"
+                order = "wide" if config.wide else "state first" if config.state_first else "queries first"
                 print(
                     f"{role:13s} {tiles} {mask} {order}  {milliseconds:.3f} ms  error {error:.1e} {problem}", flush=True
                 )

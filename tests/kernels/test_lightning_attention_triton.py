@@ -63,6 +63,8 @@ CASES = [
     Case(lrpe=True, lengths=(1, 19, 0, 30), state=True, offset=True, time=50, segment=16),
     Case(lrpe=True, key=32, value=32, dtype=torch.float16, offset=True),
     Case(time=70, key=64, value=64, chunk=None),
+    Case(time=40, key=140, value=20, state=True, lengths=(1, 0, 39), segment=16),
+    Case(time=40, key=140, value=20, dtype=torch.float16),
 ]
 
 
@@ -257,15 +259,13 @@ def test_torch_compile_and_checkpointing_know_the_operator() -> None:
     torch.library.opcheck(operator, (*tensors, decays(2), theta, None, state, None, 1.0, True, 16))
 
 
-def test_one_kernel_serves_all_lengths() -> None:
+@pytest.mark.parametrize("lrpe", [False, True])
+def test_one_kernel_serves_all_lengths(lrpe: bool) -> None:
     """Sizes along time must never be compile-time constants: OpenNLPLab's kernel compiles anew for each length."""
-    from autoclave.kernels.lightning_attention.triton_scan import scan_kernel
+    import inspect
 
-    constants = {p.name for p in scan_kernel.params if p.is_constexpr} if hasattr(scan_kernel, "params") else set()
-    if not constants:
-        import inspect
-
-        signature = inspect.signature(scan_kernel.fn)
-        constants = {n for n, p in signature.parameters.items() if "constexpr" in str(p.annotation)}
+    kernel: Any = launch.wide_scan_kernel if lrpe else launch.scan_kernel
+    signature = inspect.signature(kernel.fn)
+    constants = {n for n, p in signature.parameters.items() if "constexpr" in str(p.annotation)}
     assert "CHUNK" in constants
     assert not constants & {"time", "segment_size", "segments_per_sequence", "heads", "a_row", "scale"}

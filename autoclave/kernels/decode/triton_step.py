@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from autoclave.kernels.lightning_attention.triton_config import block_width
-from autoclave.kernels.lightning_attention.triton_phase import sine_cosine_at
+from autoclave.kernels.lightning_attention.triton_phase import phase_at, sine_cosine, turn_fraction
 from autoclave.kernels.norm.triton_norm import launch_forward
 
 BLOCK_VALUE = 16
@@ -57,7 +57,8 @@ def step_kernel(
     state = tl.load(state_ptr + place, mask=fits, other=0.0)
     if LRPE:
         theta = tl.load(theta_ptr + head * KEY + key, mask=key_fits, other=0.0)
-        sine, cosine = sine_cosine_at(theta, tl.load(positions_ptr + row))
+        position = tl.load(positions_ptr + row).to(tl.int64)
+        sine, cosine = sine_cosine(phase_at(turn_fraction(theta, False), position, False))
         second = tl.load(state_ptr + place + KEY * VALUE, mask=fits, other=0.0)
         second = factor * second + (k * sine)[:, None] * v[None, :]
         state = factor * state + (k * cosine)[:, None] * v[None, :]

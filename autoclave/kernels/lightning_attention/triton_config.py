@@ -18,8 +18,9 @@ HOPPER_SHARED_BYTES = 200_000
 # rows of 2,048 tokens need a first pass (two fifths of a scan) over half of their tokens.
 PACKED_SEGMENT = 1024
 
-# The cost rule's two constants (microseconds, H100, bfloat16, d = 128), from docs/kernels.md.
+# The cost rule's constants (microseconds, H100, bfloat16, d = 128), from docs/kernels.md.
 CHUNK_MICROSECONDS = 1.6
+WIDE_CHUNK_MICROSECONDS = 2.7
 SPLIT_MICROSECONDS = 8.0
 
 
@@ -52,14 +53,18 @@ def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, profile:
     On Hopper a value block narrower than 64 is never used in half precision: Triton 3.6 compiled some of those to kernels
     that fault or give wrong numbers; narrow heads are padded instead.
     """
-    wide = lrpe != 0 or block_width(inner) > 128
+    large = block_width(inner) > 128
     if dtype == torch.float32:
         # Plain products, not three of tf32: those hold every operand twice and spill. float32 is for parity.
-        return ScanConfig(16, 16, 8, 1, "ieee", wide=wide)
-    if wide:
-        return ScanConfig(32, 64, 8, 1, "ieee", wide=True) if profile == "consumer" else ScanConfig(32, 128, 8, 3, "ieee", wide=True)
+        return ScanConfig(16, 8 if lrpe == 2 else 16, 8, 1, "ieee", wide=lrpe != 0 or large)
     if profile == "consumer":
+        if lrpe:
+            return ScanConfig(16, 64, 8, 2, "ieee", wide=True)
+        if large:
+            return ScanConfig(32, 32, 8, 1, "ieee")
         return ScanConfig(32, 64, 8, 2, "ieee", keep_mask=True, state_first=True)
+    if lrpe or large:
+        return ScanConfig(32, 128, 8, 3, "ieee", wide=True)
     if profile == "hopper":
         return ScanConfig(64, 64, 4, 3, "ieee", keep_mask=True, state_first=True)
     return ScanConfig(64, 64, 4, 2, "ieee", keep_mask=True)
@@ -87,23 +92,24 @@ def limits_of(tensor: torch.Tensor) -> tuple[int, Profile]:
     return 132, "hopper"
 
 
-def dense_segment(time: int, programs: int, slots: int, chunk: int) -> int:
+def dense_segment(time: int, programs: int, slots: int, config: ScanConfig) -> int:
     """Tokens a segment for sequences of equal length: `time` for the single pass, less for the two-level scan.
 
-    Cost of s segments: waves(s) * (chunks / s) * CHUNK_MICROSECONDS, where `slots` programs run at a time. With s > 1 add
+    Cost of s segments: waves(s) * (chunks / s) * microseconds a chunk, where `slots` programs run at a time. With s > 1 add
     half of that again (the pass for the local states does about half the work) and SPLIT_MICROSECONDS for two launches
     more. The single pass reads nothing twice, so it wins as soon as batch x heads fills the card; the two-level scan wins
     on long sequences with few heads.
     """
-    chunks = -(-time // chunk)
+    chunks = -(-time // config.chunk)
+    microseconds = WIDE_CHUNK_MICROSECONDS if config.wide else CHUNK_MICROSECONDS
     best, best_cost = 1, float("inf")
     segments = 1
     while segments <= min(chunks // 2, 64) or segments == 1:
         waves = -(-programs * segments // slots)
-        cost = waves * -(-chunks // segments) * CHUNK_MICROSECONDS
+        cost = waves * -(-chunks // segments) * microseconds
         if segments > 1:
             cost = 1.5 * cost + SPLIT_MICROSECONDS
         if cost < best_cost:
             best, best_cost = segments, cost
         segments *= 2
-    return -(-chunks // best) * chunk
+    return -(-chunks // best) * config.chunk

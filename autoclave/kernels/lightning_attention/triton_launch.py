@@ -52,7 +52,7 @@ class Problem:
         config = config if self.chunk is None else replace(config, chunk=self.chunk)
         programs = batch * heads * -(-self.value_width // config.block_value)
         # By its shared memory one program fits a multiprocessor.
-        return dense_segments(batch, time, dense_segment(time, programs, limits_of(like)[0], config.chunk))
+        return dense_segments(batch, time, dense_segment(time, programs, limits_of(like)[0], config))
 
 
 def make_problem(

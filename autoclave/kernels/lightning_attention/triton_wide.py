@@ -175,7 +175,8 @@ def wide_scan_kernel(
         a_place = a_base + offset * A_TOKEN
         b_place = b_base + offset * B_TOKEN
         by_inner = row_fits[:, None] & inner_fits[None, :]
-        b = tl.load(b_place + (tokens[:, None] * B_TOKEN + inner[None, :]), mask=by_inner, other=0.0)
+        b_index = tokens[:, None] * B_TOKEN + inner[None, :]
+        b = tl.load(b_place + b_index, mask=by_inner, other=0.0)
         c = tl.load(
             c_base + offset * C_TOKEN + (tokens[:, None] * C_TOKEN + value[None, :]),
             mask=row_fits[:, None] & value_fits[None, :],
@@ -183,15 +184,12 @@ def wide_scan_kernel(
         )
         if LRPE == LRPE_NONE:
             by_second = row_fits[:, None] & second_fits[None, :]
-            b_second = tl.load(
-                b_place + BLOCK_INNER + (tokens[:, None] * B_TOKEN + inner[None, :]), mask=by_second, other=0.0
-            )
+            b_second = tl.load(b_place + BLOCK_INNER + b_index, mask=by_second, other=0.0)
         if WRITE_OUTPUT:
-            a = tl.load(a_place + (tokens[:, None] * A_TOKEN + inner[None, :]), mask=by_inner, other=0.0)
+            a_index = tokens[:, None] * A_TOKEN + inner[None, :]
+            a = tl.load(a_place + a_index, mask=by_inner, other=0.0)
             if LRPE == LRPE_NONE:
-                a_second = tl.load(
-                    a_place + BLOCK_INNER + (tokens[:, None] * A_TOKEN + inner[None, :]), mask=by_second, other=0.0
-                )
+                a_second = tl.load(a_place + BLOCK_INNER + a_index, mask=by_second, other=0.0)
         # A zero that the compiler cannot see: what depends on it is made anew in each chunk, not kept in registers.
         hidden_zero = tl.minimum(here, 0)
         tokens_again = tokens + hidden_zero
@@ -226,6 +224,9 @@ def wide_scan_kernel(
             if WRITE_OUTPUT:
                 queries = tl.trans(a)
                 scores = (tl.dot(b, queries, input_precision=PRECISION) * mask).to(element)
+                if element == tl.float32:
+                    # Plain products hold their operands in registers, too many for one that serves three times.
+                    queries = tl.trans(tl.load(a_place + hidden_zero + a_index, mask=by_inner, other=0.0))
                 o = tl.dot(state.to(element), queries, input_precision=PRECISION) * out_of_state
                 o = tl.dot(encoded, scores, o, input_precision=PRECISION)
             state = tl.dot(encoded, weighted, state * chunk_decay, input_precision=PRECISION)
@@ -236,11 +237,11 @@ def wide_scan_kernel(
                     mask=row_fits[None, :] & value_fits[:, None],
                     other=0.0,
                 )
+                if element == tl.float32:
+                    queries = tl.trans(tl.load(a_place + 2 * hidden_zero + a_index, mask=by_inner, other=0.0))
                 o_second = tl.dot(state_second.to(element), queries, input_precision=PRECISION) * out_of_state
                 o_second = tl.dot(encoded_second, scores, o_second, input_precision=PRECISION)
-            state_second = tl.dot(
-                encoded_second, weighted, state_second * chunk_decay, input_precision=PRECISION
-            )
+            state_second = tl.dot(encoded_second, weighted, state_second * chunk_decay, input_precision=PRECISION)
             if WRITE_OUTPUT:
                 tokens_again += hidden_zero
                 phase = phase_at(fraction[:, None], (position + start + tokens_again)[None, :], FAST_PHASES)
@@ -260,9 +261,7 @@ def wide_scan_kernel(
             values = tl.trans(c * weights)
             if WRITE_OUTPUT:
                 # One product over both halves: Triton gives two that are added the same rows in every warp.
-                scores = tl.dot(
-                    join_halves(b, b_second), tl.trans(join_halves(a, a_second)), input_precision=PRECISION
-                )
+                scores = tl.dot(join_halves(b, b_second), tl.trans(join_halves(a, a_second)), input_precision=PRECISION)
                 scores = (scores * mask).to(element)
                 o = tl.dot(state.to(element), tl.trans(a), input_precision=PRECISION)
             state = tl.dot(values, b, state * chunk_decay, input_precision=PRECISION)
@@ -302,7 +301,11 @@ def wide_scan_kernel(
         if LRPE == LRPE_VALUE:
             if SCALED and not REVERSE:
                 d_theta *= scale
-            tl.store(d_theta_ptr + ((segment + hidden_zero).to(tl.int64) * heads + head) * VALUE + value, d_theta, mask=value_fits)
+            tl.store(
+                d_theta_ptr + ((segment + hidden_zero).to(tl.int64) * heads + head) * VALUE + value,
+                d_theta,
+                mask=value_fits,
+            )
     else:
         tl.store(segment_state_ptr + segment_slot + place, state, mask=state_fits)
         tl.store(segment_state_ptr + segment_slot + place + half, state_second, mask=second_state_fits)
