@@ -35,7 +35,7 @@ def protected_spans(text: bytes) -> list[tuple[int, int]]:
 def _spans(data: np.ndarray, spans: np.ndarray) -> int:
     """Write spans into `spans` as far as they fit; return how many there are."""
     size = data.shape[0]
-    count = at = 0
+    count, at = 0, int(np.int64(0))  # numba would compile what it is given to once more for a literal 0
     open_ticks = open_tildes = 1 << 30  # shortest fence that is known to have no end
     while at < size:
         end = at

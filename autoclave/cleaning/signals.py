@@ -10,7 +10,7 @@ import pyarrow as pa
 from autoclave.cleaning.dialects import DEFAULT_DIALECT
 from autoclave.cleaning.filters.base import Columns, Filter, Measurement
 from autoclave.cleaning.filters.registry import load_filter
-from autoclave.cleaning.words import Scan, Workspace, scans
+from autoclave.cleaning.words import Scan, borrowed_workspace, scans
 
 ARROW_TYPES = {"float32": pa.float32(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
 """Types that a signal may have in the ledger."""
@@ -28,19 +28,19 @@ def run_filters(
     sink, sizes = pa.BufferOutputStream(), [np.zeros(1, dtype=np.int64)]
     edits = any(chosen.edit is not None for chosen in filters)
     row = 0
-    for scan in scans(text, Workspace()):
-        codes = languages[row : row + len(scan)]
-        row += len(scan)
-        columns, scan = _run_slice(scan, filters, codes)
-        slices.append(columns)
-        if edits:
-            sink.write(pa.py_buffer(np.ascontiguousarray(scan.data[: scan.offsets[-1]])))
-            sizes.append(np.diff(scan.offsets))
-    names = slices[0].keys() if slices else signal_names(filters)
-    signals = {}
-    for name in names:
-        values = np.concatenate([columns[name] for columns in slices]) if slices else np.zeros(0, dtype=np.float32)
-        signals[name] = pa.array(values, ARROW_TYPES[values.dtype.name])
+    with borrowed_workspace() as workspace:
+        for scan in scans(text, workspace):
+            codes = languages[row : row + len(scan)]
+            row += len(scan)
+            columns, scan = _run_slice(scan, filters, codes)
+            slices.append(columns)
+            if edits:
+                sink.write(pa.py_buffer(np.ascontiguousarray(scan.data[: scan.offsets[-1]])))
+                sizes.append(np.diff(scan.offsets))
+        values = {name: np.concatenate([columns[name] for columns in slices]) for name in (slices[0] if slices else ())}
+    if not slices:
+        values = dict.fromkeys(signal_names(filters), np.zeros(0, dtype=np.float32))
+    signals = {name: pa.array(column, ARROW_TYPES[column.dtype.name]) for name, column in values.items()}
     if edits and slices:
         offsets = np.cumsum(np.concatenate(sizes)).astype(np.int32)
         text = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), sink.getvalue())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from autoclave.kernels.text.counts import STOP_SLOTS
-from autoclave.kernels.text.words import hash_bytes
+from autoclave.kernels.text.words import hash_word
 
 STOP_WORDS: dict[str, str] = {
     "en": "the be to of and that have with",
@@ -31,8 +31,7 @@ function words. A language that is not here is compared with the English list, a
 def _table(words: Sequence[str]) -> np.ndarray:
     slots = np.zeros(STOP_SLOTS, dtype=np.uint64)
     for word in words:
-        data = np.frombuffer(word.encode(), dtype=np.uint8)
-        value = int(np.uint64(hash_bytes(data, 0, len(data))))
+        value = int(np.uint64(hash_word(np.frombuffer(word.encode(), dtype=np.uint8))))
         slot = value % STOP_SLOTS
         while slots[slot]:
             slot = (slot + 1) % STOP_SLOTS

@@ -6,6 +6,7 @@ lines and the characters. Families of signals take a scan and return columns; no
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Workspace:
     gave is therefore void once the next slice begins. Arrays above `LARGEST_KEPT` bytes are fresh each time.
     """
 
-    LARGEST_KEPT = 16 << 20
+    LARGEST_KEPT, MOST_KEPT = 16 << 20, 80 << 20
 
     def __init__(self) -> None:
         self._blocks: list[np.ndarray] = []
@@ -85,6 +86,26 @@ class Workspace:
         block = self._blocks[self._taken][:needed]
         self._taken += 1
         return block.view(dtype)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays that are kept."""
+        return sum(map(len, self._blocks))
+
+
+_idle: list[Workspace] = []
+
+
+@contextlib.contextmanager
+def borrowed_workspace() -> Iterator[Workspace]:
+    """Lend the workspace of the batch before, whose pages the system has handed out already; a new one if it is in use.
+
+    It is kept for the next batch unless it has grown beyond `MOST_KEPT` bytes, which only long documents cause.
+    """
+    workspace = _idle.pop() if _idle else Workspace()
+    yield workspace
+    if workspace.size <= Workspace.MOST_KEPT and not _idle:
+        _idle.append(workspace)
 
 
 class Segments:
@@ -181,6 +202,9 @@ class Scan:
     """One slice of documents: data uint8, offsets int64 (documents + 1) into it; what it finds lies in `workspace`."""
 
     def __init__(self, data: np.ndarray, offsets: np.ndarray, workspace: Workspace | None = None) -> None:
+        if data.flags.writeable:  # as what comes from Arrow, so that kernels need one version only
+            data = data.view()
+            data.setflags(write=False)
         self.data, self.offsets = data, offsets
         self.workspace = workspace or Workspace()
         self.empty = self.workspace.empty

@@ -42,6 +42,19 @@ def test_memory_is_taken_again_and_large_arrays_are_not_kept() -> None:
     assert again.__array_interface__["data"] != large.__array_interface__["data"]
 
 
+def test_a_workspace_is_lent_to_one_at_a_time_and_not_kept_once_it_is_large() -> None:
+    with words.borrowed_workspace() as first:
+        with words.borrowed_workspace() as second:
+            assert second is not first
+        first.empty(1000, np.int32)
+    with words.borrowed_workspace() as again:
+        assert again in (first, second)
+        for _ in range(words.Workspace.MOST_KEPT // words.Workspace.LARGEST_KEPT + 1):
+            again.empty(words.Workspace.LARGEST_KEPT, np.uint8)
+    with words.borrowed_workspace() as other:
+        assert other is not again
+
+
 def test_tokens_are_kept_where_the_first_line_lost_a_citation() -> None:
     """The text is stripped after the edit, so that its first line begins before the text at the start of a slice."""
     text = "[citation needed] Mr. Smith went home.\nHe said so, and slept [12] well."

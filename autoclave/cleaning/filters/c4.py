@@ -62,7 +62,6 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
             not rules.strip_lines, rules.terminal_punctuation, rules.single_quote, rules.min_words_per_line,
             rules.max_word_length, rules.citations, rules.javascript, rules.policy, out, offsets, places, sizes, counts,
         )  # fmt: skip
-        out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
         edited = Scan(out[: offsets[-1]], offsets, scan.workspace)
         edited.carry_words(scan, applies, lines, places, sizes)
         return Edited(edited, _columns(counts))
@@ -120,7 +119,6 @@ def dolma_filter(rules: DolmaRules, *, languages: tuple[str, ...] | None = ("en"
             scan.data, scan.offsets, scan.classes, measurement.applies, lines.start, lines.end, lines.offsets,
             rules.terminal_punctuation, rules.min_words_per_line, out, offsets, counts,
         )  # fmt: skip
-        out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
         names = {
             "curly_bracket_lines": c4_dialects.CURLY,
             "lorem_ipsum_lines": c4_dialects.LOREM,
@@ -174,7 +172,6 @@ def curator_filter(rules: CuratorRules, *, languages: tuple[str, ...] | None = (
             scan.data, scan.offsets, measurement.applies, paragraphs.start, paragraphs.end, paragraphs.offsets,
             boilerplate, out, offsets, signals["c4_paragraphs_removed"],
         )  # fmt: skip
-        out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
         return Edited(Scan(out[: offsets[-1]], offsets, scan.workspace), signals)
 
     bounds = (

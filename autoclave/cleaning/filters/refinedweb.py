@@ -63,7 +63,6 @@ def _edit(scan: Scan, measurement: Measurement) -> Edited:
         scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets, verdict,
         np.frombuffer(b"".join(pieces), dtype=np.uint8), np.array(ends[1:], dtype=np.int64), out, offsets, dropped,
     )  # fmt: skip
-    out.setflags(write=False)  # as what comes from Arrow, so that kernels need one version only
     edit = Scan(out[: offsets[-1]], offsets, scan.workspace)
     before, after = _words(scan), _words(edit)
     return Edited(

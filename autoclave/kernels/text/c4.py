@@ -260,7 +260,7 @@ def carry_words(
     number of tokens.
     """
     room = scratch()
-    words = 0
+    words, kind = np.int64(0), np.int64(TOKENS)  # numba would compile `split_range` once more for each literal
     for document in range(len(offsets) - 1):
         word_offsets[document] = words
         word, last_word = old_offsets[document], old_offsets[document + 1]
@@ -275,13 +275,13 @@ def carry_words(
                     words += 1
                 else:
                     words = split_range(
-                        out, first, last, TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, room,
+                        out, first, last, kind, ascii_classes, classes, scripts, exceptions, dictionary, room,
                         start, end, chars, hashes, flags, words,
                     )  # fmt: skip
             continue
         if whole:
             words = split_range(
-                out, out_offsets[document], out_offsets[document + 1], TOKENS, ascii_classes, classes, scripts,
+                out, out_offsets[document], out_offsets[document + 1], kind, ascii_classes, classes, scripts,
                 exceptions, dictionary, room, start, end, chars, hashes, flags, words,
             )  # fmt: skip
             continue
@@ -292,7 +292,7 @@ def carry_words(
             if line_sizes[line] != line_end[line] - line_start[line]:
                 words = split_range(
                     out, max(place, out_offsets[document]), min(place + line_sizes[line], out_offsets[document + 1]),
-                    TOKENS, ascii_classes, classes, scripts, exceptions, dictionary, room,
+                    kind, ascii_classes, classes, scripts, exceptions, dictionary, room,
                     start, end, chars, hashes, flags, words,
                 )  # fmt: skip
                 continue

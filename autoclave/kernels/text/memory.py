@@ -15,13 +15,14 @@ from numba.extending import intrinsic
 
 def kernel(function: Any) -> Any:
     """Compile a function that makes no array: numba then counts no references, which costs small functions dearly."""
-    options: Any = {"cache": True, "nogil": True, "_nrt": False}
+    options: Any = {"cache": True, "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
     return njit(**options)(function)
 
 
 def inlined(function: Any) -> Any:
     """Compile a part of a kernel into each of its callers: a call hands over seven machine words for every array."""
-    options: Any = {"cache": True, "nogil": True, "_nrt": False, "forceinline": True}
+    options: Any = {"nogil": True, "_nrt": False, "forceinline": True, "no_cfunc_wrapper": True}
+    options["no_cpython_wrapper"] = True
     return njit(**options)(function)
 
 

@@ -226,7 +226,7 @@ def split_words(
     the kind separates; document_words[d]: the first word of document d. The outputs need room for every word.
     """
     room = scratch()
-    words = 0
+    words = np.int64(0)  # numba would compile `split_range` once more for a literal 0
     for document in range(len(offsets) - 1):
         document_words[document] = words
         words = split_range(

@@ -360,7 +360,7 @@ def split_chunk(
     """
     points, places, marks, pending, costs, steps = room[0], room[1], room[2], room[3], room[4], room[5]
     mixed = seen & UNSPACED != 0
-    first, mark = 0, 0
+    first, mark = np.int64(0), 0  # numba would compile what it is given to once more for a literal 0
     while first < length:
         kind, last = 0, length
         if mixed:

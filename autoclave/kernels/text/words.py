@@ -76,6 +76,12 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     return value ^ (value >> _32)
 
 
+@kernel
+def hash_word(data: np.ndarray) -> np.uint64:
+    """Return `hash_bytes` of all of `data`, for tables that are built in Python."""
+    return hash_bytes(data, 0, np.int64(len(data)))
+
+
 @inlined
 def hash_long(data: np.ndarray, start: int, stop: int) -> np.uint64:
     """Return a 64-bit hash of data[start:stop] for lines and paragraphs, in four lanes; not that of `hash_bytes`."""
