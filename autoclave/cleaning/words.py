@@ -156,18 +156,20 @@ def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return totals
 
 
-CHINESE_SLOTS, SOUTH_EAST_ASIAN_SLOTS = 1 << 18, 1 << 19
+CHINESE_SLOTS, SOUTH_EAST_ASIAN_SLOTS, JAPANESE_SLOTS = 1 << 18, 1 << 19, 1 << 19
 
 
 @functools.cache
 def dictionary_tables() -> tuple[np.ndarray, ...]:
-    """Return (keys, costs, singles, pairs) of the Chinese dictionary, (keys, costs) of the Thai, Lao and Khmer one.
+    """Return (keys, costs, singles, pairs) of the Chinese dictionary, (keys, costs) of the Thai, Lao and Khmer one, and
+    those of the Japanese one.
 
     `kernels.text.ideographs.build_table` says what they are; the words are in `assets`.
     """
     return (
         _build_dictionary("chinese_words.txt.zst", CHINESE_SLOTS)
         + _build_dictionary("south_east_asian_words.txt.zst", SOUTH_EAST_ASIAN_SLOTS)[:2]
+        + _build_dictionary("japanese_words.txt.zst", JAPANESE_SLOTS)[:2]
     )
 
 

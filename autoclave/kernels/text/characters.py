@@ -25,9 +25,9 @@ str.splitlines breaks; category Nd; sentence-final marks; datatrove's punctuatio
 CONTROL, QUOTE, CURRENCY, ATTACHED = 8192, 16384, 32768, 65536
 """Category C without spaces; quotation marks and brackets; currency signs; characters split off the ends of words."""
 
-HASH, ELLIPSIS, UNSPACED, DOT, ADDRESS, APOSTROPHE = (1 << bit for bit in range(17, 23))
+HASH, ELLIPSIS, UNSPACED, DOT, ADDRESS, APOSTROPHE, KANA = (1 << bit for bit in range(17, 24))
 """The character #; the character …; letters of scripts that put no spaces between words; a full stop; one of : / @;
-an apostrophe."""
+an apostrophe; hiragana and katakana."""
 
 LATIN, HAN, HIRAGANA, KATAKANA, HANGUL, THAI, LAO, KHMER, MYANMAR = 1, 2, 3, 4, 5, 6, 7, 8, 9
 CYRILLIC, ARABIC, DEVANAGARI, GREEK, HEBREW, OTHER_SCRIPT = 10, 11, 12, 13, 14, 15
@@ -123,6 +123,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
         else:
             classes[start : start + 0x100] = _block(start, start + 0x100)
     classes[scripts == HAN] |= IDEOGRAPH
+    classes[(scripts == HIRAGANA) | (scripts == KATAKANA)] |= KANA
     classes[(scripts >= HAN) & (scripts <= MYANMAR) & (scripts != HANGUL)] |= UNSPACED
     for marks, bit in (
         (_TERMINAL, TERMINAL | DATATROVE_PUNCTUATION),

@@ -23,6 +23,9 @@ from autoclave.kernels.text.characters import (
     DOT,
     HAN,
     HANGUL,
+    HIRAGANA,
+    KANA,
+    KATAKANA,
     KHMER,
     LOWER,
     MYANMAR,
@@ -34,6 +37,7 @@ from autoclave.kernels.text.characters import (
 )
 from autoclave.kernels.text.clusters import joins, segment_clusters
 from autoclave.kernels.text.ideographs import mix_point, mix_points, segment_ideographs
+from autoclave.kernels.text.japanese import is_japanese, segment_japanese
 from autoclave.kernels.text.memory import inlined, kernel, load
 
 _1 = np.uint64(1)
@@ -330,8 +334,10 @@ def _split_spaced(
 
 
 @inlined
-def _run_kind(script: int) -> int:
-    """Return 0 for spaced scripts, and for each script that is not spaced its own number."""
+def _run_kind(script: int, japanese: bool) -> int:
+    """Return 0 for spaced scripts, and for each that is not spaced its own number; in Japanese Han's is hiragana's."""
+    if japanese and HAN <= script <= KATAKANA:
+        return HIRAGANA
     return script if HAN <= script <= MYANMAR and script != HANGUL else 0
 
 
@@ -354,25 +360,30 @@ def split_chunk(
     room: points, places (and where the last ends), marks, pending, costs, steps; the first three describe the chunk:
     its `length` characters, where they are in the text, and which of them, `mark_count`, are neither letters nor
     digits. seen: class bits that some character has. dictionary: of `ideographs.build_table`, four arrays of the
-    Chinese one and (keys, costs) of the Thai, Lao and Khmer one. Kana and Burmese letters stay in runs of one script,
-    because no dictionary of theirs is at hand. A zero-width space (U+200B) between such runs separates words, as white
-    space does.
+    Chinese one, (keys, costs) of the Thai, Lao and Khmer one, and those of the Japanese one. Burmese letters, and kana
+    in a chunk that is not Japanese, stay in runs of one script. A zero-width space (U+200B) between such runs
+    separates words, as white space does.
     """
     points, places, marks, pending, costs, steps = room[0], room[1], room[2], room[3], room[4], room[5]
     mixed = seen & UNSPACED != 0
+    japanese = seen & KANA != 0 and is_japanese(points, length, classes)
     first, mark = np.int64(0), 0  # numba would compile what it is given to once more for a literal 0
     while first < length:
         kind, last = 0, length
         if mixed:
-            kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))))
+            kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))), japanese)
             last = first + 1
             while last < length:
                 point = np.int64(load(points, last))
-                if _run_kind(np.int64(load(scripts, point))) != kind and not (kind >= THAI and joins(point)):
+                if _run_kind(np.int64(load(scripts, point)), japanese) != kind and not (kind >= THAI and joins(point)):
                     break
                 last += 1
         if kind == HAN:
             words = segment_ideographs(points, places, first, last, dictionary, costs, steps, start, end, words)
+        elif japanese and kind == HIRAGANA:
+            words = segment_japanese(
+                points, places, first, last, scripts, dictionary[6], dictionary[7], costs, steps, start, end, words
+            )  # fmt: skip
         elif THAI <= kind <= KHMER:
             words = segment_clusters(
                 points, places, first, last, dictionary[4], dictionary[5], costs, steps, start, end, words
