@@ -25,8 +25,10 @@ else:
 unit = np.frombuffer(piece.encode(), dtype=np.uint8)
 data = np.tile(unit, max(size // len(unit), 1))
 text = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, len(data)], dtype=np.int32)), pa.py_buffer(data))
-chain = Chain(CleanSettings(language=None, dialect=dialect, filters=list(MODULES)))
-columns = [text if field.name == "text" else pa.nulls(1, field.type) for field in DOCUMENT_SCHEMA]
+chain = Chain(CleanSettings(language=None, dialect=dialect, filters=[*MODULES, "line_languages"]))
+known = {"text": text, "language": pa.array(["en"])}  # all families measure English, and the language of its lines
+columns = [known[field.name].cast(field.type) if field.name in known else pa.nulls(1, field.type)
+           for field in DOCUMENT_SCHEMA]
 edited, verdicts = chain.apply(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA))
 assert edited.num_rows == len(verdicts.kept) == 1
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -221,9 +221,9 @@ def ratio(part: np.ndarray, whole: np.ndarray, empty: float = 0.0) -> np.ndarray
     """
     if part.ndim > whole.ndim:
         whole = whole[:, None]
-    nothing = whole == 0
-    if not nothing.any():
+    if np.count_nonzero(whole) == whole.size:
         return (part / whole).astype(np.float32)
+    nothing = whole == 0
     divided = part / np.where(nothing, 1, whole)
     divided[np.broadcast_to(nothing, divided.shape)] = empty
     return divided.astype(np.float32)

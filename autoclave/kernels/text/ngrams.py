@@ -141,12 +141,11 @@ def _document_statistics(
         elif entries:
             kept, before = 0, entries
             repeats = load(counts, np.int64(load(first, 0))) > 1
-            for entry in range(before - 1):
+            for entry in range(before - 1):  # half of them stay, so no branch
                 at, next_repeats = np.int64(load(places, entry)), load(counts, np.int64(load(first, entry + 1))) > 1
-                if repeats and next_repeats and load(places, entry + 1) == at + 1:
-                    value = (load(grams, entry) ^ (load(hashes, word + at + n - 1) >> _1)) * _MULTIPLIER
-                    grams[kept], places[kept] = value ^ (value >> _SHIFT), at
-                    kept += 1
+                value = (load(grams, entry) ^ (load(hashes, word + at + n - 1) >> _1)) * _MULTIPLIER
+                grams[kept], places[kept] = value ^ (value >> _SHIFT), at
+                kept += repeats & next_repeats & (load(places, entry + 1) == at + 1)
                 repeats = next_repeats
             entries = kept
         best, place = 1, 0
