@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.dedup.clusters import runs
 from autoclave.cleaning.dedup.external import Spool, external_components, spread
 from autoclave.cleaning.dedup.external_stars import external_stars, range_width
 from autoclave.cleaning.dedup.slices import write_slices
@@ -24,6 +23,8 @@ from autoclave.pipelines.stage import ShardTask
 
 DOCUMENT_BYTES = 100
 """Memory a document while one partition of the joins is at hand."""
+ROW_BYTES = 256
+"""Memory a row of the chunk at hand, where one component or one page's copies may be most of a partition."""
 
 
 def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Manifest) -> None:
@@ -48,15 +49,37 @@ def find_clusters_externally(task: ShardTask, output: ShardOutput, manifest: Man
     output.count("partitions", tasks)
 
 
-def _limited(table: np.ndarray, cap: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (nodes, labels) of stars, rows (centre, node) without the centres themselves, cut into runs of `cap`."""
-    centres = np.unique(table[:, 0])
-    label, node = np.concatenate([table[:, 0], centres]), np.concatenate([table[:, 1], centres])
-    order = np.lexsort((node, label))
-    node = node[order]
-    label = runs(label[order], node, cap)
-    joined = label != node
-    return node[joined], label[joined]
+def _counted(chunks: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (labels uint64[k] ascending, int64[k] rows of each) of rows (label, node)."""
+    labels, times = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    for table in chunks:
+        distinct, count = np.unique(table[:, 0], return_counts=True)
+        labels, at = np.unique(np.concatenate([labels, distinct]), return_inverse=True)
+        times = np.bincount(at, np.concatenate([times, count]), labels.size).astype(np.int64)
+    return labels, times
+
+
+def _limited(chunks: Iterator[np.ndarray], cap: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cut stars into runs of `cap` nodes as `clusters.runs` does; yields (nodes, first nodes of their runs).
+
+    chunks: rows (centre, node), nodes ascending, without the centres themselves. What is carried from chunk to chunk
+    is, of each centre, how many of its nodes have passed and the first node of its last run.
+    """
+    known, passed, head = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    for table in chunks:
+        centre, node = table[np.argsort(table[:, 0], kind="stable")].T
+        own, first, inverse, size = np.unique(centre, return_index=True, return_inverse=True, return_counts=True)
+        new = np.setdiff1d(own, known)
+        at = np.searchsorted(known, new)
+        known, passed, head = np.insert(known, at, new), np.insert(passed, at, 1), np.insert(head, at, new)
+        slot = np.searchsorted(known, own)
+        place = np.arange(node.size)
+        begin = place - (passed[slot][inverse] + place - first[inverse]) % cap
+        label = np.where(begin < first[inverse], head[slot][inverse], node[np.maximum(begin, 0)])
+        passed[slot] += size
+        head[slot] = label[first + size - 1]
+        joined = label != node
+        yield node[joined], label[joined]
 
 
 class _Work:
@@ -73,7 +96,7 @@ class _Work:
         self.bases = manifest.bases()
         rows = int(self.bases[-1])
         self.partitions = max(1, min(1024, -(-rows * DOCUMENT_BYTES // budget)))
-        self.rows = max(1024, budget // 256)
+        self.rows = max(1, budget // ROW_BYTES)
 
     def _spool(self, name: str, columns: int) -> Spool:
         return Spool(self.scratch / name, self.partitions, columns)
@@ -119,38 +142,43 @@ class _Work:
         width = range_width(self.budget)
         large, cut = Spool(self.scratch / "large", max(1, -(-nodes // width)), 1), 0
         for p in range(self.partitions):
-            table = own.read(p)
-            labels, inverse, times = np.unique(table[:, 0], return_inverse=True, return_counts=True)
-            big = times + 1 > cap
-            cut += int(np.count_nonzero(big))
-            inside = big[inverse]
-            by_node.add(self._group(table[~inside, 1]), table[~inside, 1], table[~inside, 0])
-            members = np.concatenate([table[inside, 1], labels[big]])
-            large.add((members // np.uint64(width)).astype(np.int64), members)
+            labels, times = _counted(own.chunks(p, self.rows))
+            big = labels[times + 1 > cap]
+            cut += big.size
+            large.add((big // np.uint64(width)).astype(np.int64), big)
+            for table in own.chunks(p, self.rows):
+                inside = np.isin(table[:, 0], big)
+                by_node.add(self._group(table[~inside, 1]), table[~inside, 1], table[~inside, 0])
+                large.add((table[inside, 1] // np.uint64(width)).astype(np.int64), table[inside, 1])
         if cut:
             by_centre = self._spool("by_centre", 2)
             for found, centres in external_stars(edges(), nodes, large, self.scratch / "stars", self.budget):
                 by_centre.add(spread(centres, self.partitions), centres, found)
             for p in range(self.partitions):
-                found, labels = _limited(by_centre.read(p), cap)
-                by_node.add(self._group(found), found, labels)
+                for found, labels in _limited(by_centre.chunks(p, self.rows), cap):
+                    by_node.add(self._group(found), found, labels)
         return *self._with_copies(leaders, by_node), cut
 
     def _with_copies(self, leaders: Spool, by_node: Spool) -> tuple[Spool, Spool]:
         """Give exact copies the label of the document that they repeat; returns (labelled, counts) by label."""
         by_leader, labelled, counts = self._spool("by_leader", 2), self._spool("labelled", 2), self._spool("counts", 2)
+
+        def add(labels: np.ndarray, nodes: np.ndarray) -> None:
+            labelled.add(spread(labels, self.partitions), labels, nodes)
+            distinct, times = np.unique(labels, return_counts=True)
+            counts.add(spread(distinct, self.partitions), distinct, times.astype(np.uint64))
+
         for group in range(self.partitions):
-            copies = leaders.read(group)
-            by_leader.add(self._group(copies[:, 1]), copies[:, 1], copies[:, 0])
+            for copies in leaders.chunks(group, self.rows):
+                by_leader.add(self._group(copies[:, 1]), copies[:, 1], copies[:, 0])
         for group in range(self.partitions):
             low, end = self._span(group)
             label = np.arange(low, end, dtype=np.uint64)
-            table, copies = by_node.read(group), by_leader.read(group)
-            label[table[:, 0].astype(np.int64) - low] = table[:, 1]
-            found = np.concatenate([table[:, 1], label[copies[:, 0].astype(np.int64) - low]])
-            labelled.add(spread(found, self.partitions), found, np.concatenate([table[:, 0], copies[:, 1]]))
-            distinct, times = np.unique(found, return_counts=True)
-            counts.add(spread(distinct, self.partitions), distinct, times.astype(np.uint64))
+            for table in by_node.chunks(group, self.rows):
+                label[table[:, 0].astype(np.int64) - low] = table[:, 1]
+                add(table[:, 1], table[:, 0])
+            for copies in by_leader.chunks(group, self.rows):
+                add(label[copies[:, 0].astype(np.int64) - low], copies[:, 1])
         return labelled, counts
 
     def balance(self, counts: Spool, limit: int) -> tuple[Spool, int, int, int]:
@@ -177,9 +205,9 @@ class _Work:
         for p in range(self.partitions):
             table = parts.read(p)
             table = table[np.argsort(table[:, 0])]
-            rows = labelled.read(p)
-            tasks = table[np.searchsorted(table[:, 0], rows[:, 0]), 1]
-            by_shard.add(self._group(rows[:, 1]), rows[:, 1], rows[:, 0], tasks)
+            for rows in labelled.chunks(p, self.rows):
+                tasks = table[np.searchsorted(table[:, 0], rows[:, 0]), 1]
+                by_shard.add(self._group(rows[:, 1]), rows[:, 1], rows[:, 0], tasks)
             by_shard.add(self._group(table[:, 0]), table[:, 0], table[:, 0], table[:, 1])
         return by_shard
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from dedup_corpus import WORDS, jaccard, ledger, run, write_source
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from autoclave.pipelines import dedup_clusters
+from autoclave.cleaning.dedup.clusters import runs
+from autoclave.pipelines import dedup_clusters, dedup_external
 from autoclave.pipelines.dedup_settings import MinHashSettings
 
 
@@ -31,6 +35,7 @@ def test_one_page_very_often_does_not_fill_a_verification_task(
 ) -> None:
     """Copies are one row a shard, and a bucket of more pages than the cap falls into parts: each leaves one."""
     monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
+    monkeypatch.setattr(dedup_external, "ROW_BYTES", 1 << 29)  # chunks of 8 rows: a star is in several
     words = [str(word) for word in WORDS[:230]]
     page = " ".join(words[:200])
     near = [" ".join([*words[:100], other, *words[101:200]]) for other in words[200:222]]
@@ -62,3 +67,24 @@ def test_one_page_very_often_does_not_fill_a_verification_task(
 def _rows_of(path: Path) -> int:
     with pa.ipc.open_file(path) as reader:
         return sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(4, 60)), max_size=50, unique_by=lambda row: row[1]),
+    st.integers(1, 9),
+    st.integers(1, 60),
+)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_runs_by_chunks_are_those_of_memory(rows: list[tuple[int, int]], cap: int, size: int) -> None:
+    """Stars of the centres 0 to 3, cut with a chunk at hand and with all of them."""
+    rows.sort(key=lambda row: row[1])
+    table = np.array(rows, np.uint64).reshape(-1, 2)
+    centres = np.unique(table[:, 0])
+    label, node = np.concatenate([table[:, 0], centres]), np.concatenate([table[:, 1], centres])
+    order = np.lexsort((node, label))
+    expected = dict(zip(node[order].tolist(), runs(label[order], node[order], cap).tolist(), strict=True))
+    chunks = (table[first : first + size] for first in range(0, len(table), size))
+    found = {name: name for name in node.tolist()}
+    for nodes, labels in dedup_external._limited(chunks, cap):
+        found |= dict(zip(nodes.tolist(), labels.tolist(), strict=True))
+    assert found == expected

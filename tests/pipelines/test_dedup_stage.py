@@ -104,16 +104,22 @@ def test_tasks_are_cut_to_the_memory_that_they_may_need(
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"minhash": None}, {"verify": "off", "component_cap": 2, "minhash": MinHashSettings(bands=50, rows=2)}],
+    [
+        {},
+        {"minhash": None},
+        {"verify": "off", "component_cap": 2, "minhash": MinHashSettings(bands=50, rows=2)},
+    ],
 )
+@pytest.mark.parametrize("row_bytes", [256, 1 << 17])
 def test_components_beyond_the_memory_budget_give_the_same_bytes(
-    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+    planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], row_bytes: int
 ) -> None:
     _, inputs, _, _ = planted
     common = {"partitions": 3, "members_per_partition": 40} | given
     memory = run(tmp_path / "memory", inputs, **common)
     monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40)
     monkeypatch.setattr(dedup_external, "DOCUMENT_BYTES", 30_000)
+    monkeypatch.setattr(dedup_external, "ROW_BYTES", row_bytes)  # the larger: chunks of 8 rows
     monkeypatch.setattr(external_stars, "RANGE_NODE_BYTES", 30_000)
     monkeypatch.setattr(external, "NODE_BYTES", 10_000)
     disk = run(tmp_path / "disk", inputs, **common, memory_budget_mb=1)
