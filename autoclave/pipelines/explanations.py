@@ -19,6 +19,7 @@ import pyarrow as pa
 from autoclave.cleaning.chain import Chain, CleanSettings, decide
 from autoclave.cleaning.filters.base import Filter
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
+from autoclave.cleaning.signals import run_filters
 from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, read_documents
 from autoclave.corpus.storage import Folder, open_read
@@ -54,7 +55,7 @@ class Step(msgspec.Struct, kw_only=True):
     characters: int = 0
     """Length of the text after the step."""
     diff: list[Change] = []
-    """The places where a transform changed lines, shortened."""
+    """The places where a transform, or a filter that edits, changed lines, shortened."""
     rules: list[RuleResult] = []
     details: dict[str, Any] = {}
 
@@ -157,22 +158,34 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     text = batch.column("text")
     for name, transform in chain.transforms.items():
         after, changes = transform.apply(text, edited.column("language"))
-        result.steps.append(_transform_step(name, transform.source, text[0].as_py(), after[0].as_py(), int(changes[0])))
+        diff = _diff(text, after)
+        result.steps.append(
+            Step(
+                name=name, kind="transform", source=transform.source, changes=int(changes[0]),
+                characters=len(after[0].as_py()), diff=diff,
+            )
+        )  # fmt: skip
         text = after
+    transformed = text
     for chosen in chain.filters:
         said = decide([chosen], verdicts.signals, languages, settings)
-        result.steps.append(_filter_step(chosen, verdicts.signals, languages[0], said))
+        step = _filter_step(chosen, verdicts.signals, languages[0], said)
+        if chosen.edit is not None:
+            after, _ = run_filters(text, [chosen], languages)
+            step.diff, step.characters = _diff(text, after), len(after[0].as_py())
+            text = after
+        result.steps.append(step)
     result.kept = bool(verdicts.kept[0])
     result.filter, result.reason = pa.array(verdicts.filter)[0].as_py(), pa.array(verdicts.reason)[0].as_py()
     result.text = edited.column("text")[0].as_py()
     if dialects:
-        columns = [text if name == "text" else edited.column(name) for name in DOCUMENT_SCHEMA.names]
+        columns = [transformed if name == "text" else edited.column(name) for name in DOCUMENT_SCHEMA.names]
         result.dialects = compare_dialects(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA), chain)
 
 
-def _transform_step(name: str, source: str, before: str, after: str, changes: int) -> Step:
-    diff = [shortened(change) for change in line_changes(before, after)] if before != after else []
-    return Step(name=name, kind="transform", source=source, changes=changes, characters=len(after), diff=diff)
+def _diff(before: pa.StringArray, after: pa.StringArray) -> list[Change]:
+    """Return the places where the text of one row changed, shortened."""
+    return [shortened(change) for change in line_changes(before[0].as_py(), after[0].as_py())]
 
 
 def _filter_step(chosen: Filter, signals: Mapping[str, pa.Array], language: str | None, said: Any) -> Step:

@@ -189,6 +189,31 @@ def test_edits_show_what_they_changed_as_a_diff(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_filters_that_edit_show_their_diff(tmp_path: Path) -> None:
+    """C4 and RefinedWeb take lines out, decontamination a span; each works on what the one before it left."""
+    lines = [*SENTENCES[:2], "Please enable javascript in your browser now.", *SENTENCES[2:], "3 likes", SENTENCES[1]]
+    (tmp_path / "t.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "set.jsonl").write_text(json.dumps({"question": SENTENCES[3]}) + "\n")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: r\nstages: {clean: {language: null, transforms: [], filters: [{c4: {dialect: datatrove, "
+        "terminal_punctuation: false}}, refinedweb, gopher_quality, {decontamination: {action: spans, sets: "
+        f"[{tmp_path / 'set.jsonl'}]}}}}]}}}}\n"
+    )
+    found = answer(tmp_path / "t.txt", "--recipe", recipe)
+    shown = {step["name"]: step["diff"] for step in found["steps"] if step["kind"] == "filter"}
+    removed = [line for change in shown["c4"] for line in change["before"]]
+    assert lines[2] in removed
+    assert "3 likes" in removed + [line for change in shown["refinedweb"] for line in change["before"]]
+    assert shown["gopher_quality"] == []
+    [span] = shown["decontamination"]
+    assert "the border no longer follows the water" in "".join(span["before"])
+    assert "".join(span["after"]).strip() == "."
+    assert SENTENCES[3] not in found["text"]
+    assert found["steps"][-1]["characters"] == len(found["text"])
+    assert "- Please enable javascript in your browser now." in call(tmp_path / "t.txt", "--recipe", recipe)
+
+
 def test_a_long_diff_is_cut_and_can_be_had_whole(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n".join(f"{line} Oh!!!!!!!{number}" for number, line in enumerate(SENTENCES)))
     assert len(diffs(answer(tmp_path / "t.txt"))["collapse_punctuation"]) == 1  # neighbouring lines are one place
