@@ -22,6 +22,12 @@ from autoclave.kernels.text import words as kernel
 from autoclave.kernels.text.characters import SPACE, character_tables
 from autoclave.kernels.text.tokens import exception_table
 from autoclave.kernels.text.unicode_words import split_unicode_words, word_break_table
+from autoclave.kernels.text.unspaced_scripts import (
+    HAN_LETTERS,
+    KANA_LETTERS,
+    SOUTH_EAST_ASIAN_LETTERS,
+    scripts_in,
+)
 
 WORD_KINDS = {
     "whitespace": kernel.WHITESPACE,
@@ -159,21 +165,30 @@ def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 CHINESE_SLOTS, SOUTH_EAST_ASIAN_SLOTS, JAPANESE_SLOTS = 1 << 18, 1 << 19, 1 << 19
 
 
-@functools.cache
-def dictionary_tables() -> tuple[np.ndarray, ...]:
+def dictionary_tables(scripts: int) -> tuple[np.ndarray, ...]:
     """Return (keys, costs, singles, pairs) of the Chinese dictionary, (keys, costs) of the Thai, Lao and Khmer one, and
     those of the Japanese one.
 
-    `kernels.text.ideographs.build_table` says what they are; the words are in `assets`.
+    `kernels.text.ideographs.build_table` says what they are; the words are in `assets`. scripts: of
+    `kernels.text.unspaced_scripts.scripts_in`; a dictionary that the text has no letters for is an empty one, so that
+    a worker builds none that it does not need.
     """
-    return (
-        _build_dictionary("chinese_words.txt.zst", CHINESE_SLOTS)
-        + _build_dictionary("south_east_asian_words.txt.zst", SOUTH_EAST_ASIAN_SLOTS)[:2]
-        + _build_dictionary("japanese_words.txt.zst", JAPANESE_SLOTS)[:2]
-    )
+    chinese = _build_dictionary("chinese_words.txt.zst", CHINESE_SLOTS if scripts & HAN_LETTERS else 0)
+    further = [
+        _build_dictionary(f"{name}_words.txt.zst", slots if scripts & letters else 0)[:2]
+        for name, slots, letters in (
+            ("south_east_asian", SOUTH_EAST_ASIAN_SLOTS, SOUTH_EAST_ASIAN_LETTERS),
+            ("japanese", JAPANESE_SLOTS, KANA_LETTERS),
+        )
+    ]
+    return chinese + further[0] + further[1]
 
 
+@functools.cache
 def _build_dictionary(asset: str, slots: int) -> tuple[np.ndarray, ...]:
+    if slots == 0:
+        nothing = np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.float32)
+        return *nothing, np.zeros(1 << 16, dtype=np.float32), np.zeros(1 << ideographs.PAIR_BITS - 3, dtype=np.uint8)
     packed = files("autoclave").joinpath(f"assets/{asset}").read_bytes()
     data = np.frombuffer(zstandard.ZstdDecompressor().decompress(packed), dtype=np.uint8)
     keys = np.zeros(slots, dtype=np.uint64)
@@ -246,11 +261,15 @@ class Scan:
         old, new = before.words(kind), self._room()
         count = carry_words(
             before.data, self.data, before.offsets, self.offsets, applies, lines.start, lines.end, lines.offsets,
-            places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), dictionary_tables(),
+            places, sizes, _ascii_classes(False), self.classes, self.scripts, _exceptions(), self.dictionaries(),
             old.start, old.end, old.chars, old.hashes, old.flags, old.offsets,
             new.start, new.end, new.chars, new.hashes, new.flags, new.offsets, 0 if kind == "tokens" else kernel.WHOLE,
         )  # fmt: skip
         return new.shortened(count)
+
+    def dictionaries(self) -> tuple[np.ndarray, ...]:
+        """Return the dictionaries of the scripts that the text has letters of."""
+        return dictionary_tables(self.once("scripts", lambda: scripts_in(self.data)))
 
     def _room(self) -> Words:
         """Return room for all words that the documents can have."""
@@ -344,7 +363,7 @@ class Scan:
             return new.shortened(count)
         count = splitting.split_words(
             self.data, self.offsets, kind, _ascii_classes(kind == kernel.ASCII_SPACE), self.classes, self.scripts,
-            _exceptions(), dictionary_tables(), new.start, new.end, new.chars, new.hashes, new.flags, new.offsets,
+            _exceptions(), self.dictionaries(), new.start, new.end, new.chars, new.hashes, new.flags, new.offsets,
         )  # fmt: skip
         return new.shortened(count)
 

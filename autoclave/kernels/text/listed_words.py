@@ -64,17 +64,17 @@ def beginning_tables(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.nda
     whatever may follow it; firsts: the low 16 bits of the first character. No entry may begin below `0`.
     """
     fours, firsts = (np.zeros((len(lists), 1 << 16), dtype=np.uint8) for _ in range(2))
-    anything = np.arange(32, dtype=np.uint64)
     for number, words in enumerate(lists):
         for word in words:
             assert ord(word[0]) >= _LOWEST_BEGINNING
             firsts[number, ord(word[0]) & 0xFFFF] = 1
             if word[:4].isascii():
-                four = np.zeros(1, dtype=np.uint64)
+                beginnings = [0]
                 for place in range(4):
-                    low = np.array([ord(word[place]) & 31], dtype=np.uint64) if place < len(word) else anything
-                    four = (four[:, None] | low << np.uint64(8 * place)).reshape(-1)
-                fours[number, (four * _FOUR_MULTIPLIER >> _FOUR_SHIFT & _16_BITS).astype(np.int64)] = 1
+                    low = (ord(word[place]) & 31,) if place < len(word) else range(32)
+                    beginnings = [four | bits << 8 * place for four in beginnings for bits in low]
+                for four in beginnings:
+                    fours[number, four * int(_FOUR_MULTIPLIER) % 2**64 >> int(_FOUR_SHIFT) & 0xFFFF] = 1
     packed = [np.packbits(table, axis=1, bitorder="little").reshape(-1) for table in (fours, firsts)]
     return packed[0], packed[1]
 
