@@ -26,6 +26,7 @@ from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
 from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.gated_attention import triton_gated
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, Profile, block_width, scan_config
+from autoclave.kernels.lightning_attention.triton_launch import PREFIX_BLOCK
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 from autoclave.kernels.linear_cross_entropy.triton_rows import (
@@ -130,7 +131,7 @@ def small_variants() -> list[Variant]:
     """The kernels that are bound by memory alone, at the 385M model's sizes."""
     states = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
     prefix = states | dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
-    flags: dict[str, Any] = {"BLOCK": 1024, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
+    flags: dict[str, Any] = {"BLOCK": PREFIX_BLOCK, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
     rows = dict.fromkeys(("x_ptr", "residual_ptr", "gate_ptr", "y_ptr", "total_ptr"), "*bf16") | {"eps": "fp32"}
     rows |= dict.fromkeys(("dy_ptr", "d_total_ptr", "dx_ptr", "d_gate_ptr"), "*bf16")
     losses = dict.fromkeys(("logits_ptr", "log_sum_ptr", "target_logit_ptr", "coefficients_ptr"), "*fp32")

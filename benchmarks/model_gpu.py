@@ -15,7 +15,7 @@ from autoclave.model.config import ModelConfig
 from autoclave.model.decoding import GraphDecoder, decode
 from autoclave.model.generation import prefill
 from autoclave.model.metrics import peak_flops
-from autoclave.model.optimizer import OptimizerSettings, make_optimizer
+from autoclave.model.optimizer import OptimizerSettings, guarded_step, make_optimizer
 from autoclave.model.parallel import World, parallelise
 from autoclave.model.scoring import Scorer
 from autoclave.model.transnormer import ModelState, TransNormerLLM
@@ -65,8 +65,7 @@ def training_row(
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             losses = model(ids, targets=ids, cu_seqlens=bounds).losses
         (losses / tokens).backward()
-        world.clip_gradients(model, 1.0)
-        optimizer.step()
+        guarded_step(optimizer, world.gradient_norm(model), losses.detach(), 1.0)
         optimizer.zero_grad(set_to_none=True)
 
     seconds = median_seconds(step, device, repeats, warm_up=3)

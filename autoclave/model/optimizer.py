@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 Schedule = Literal["cosine", "wsd", "constant"]
 
@@ -81,3 +82,20 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """Set every group's learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = value
+
+
+def guarded_step(optimizer: torch.optim.AdamW, norm: Tensor, loss: Tensor, clip_norm: float) -> None:
+    """One update with gradients scaled to a global norm of at most `clip_norm` (0 = as they are).
+
+    None at all where `norm` or `loss`, both scalars, is not finite. Fused AdamW takes the factor and the verdict from
+    the device: its launch does not wait for the host to read them, and no pass of its own scales the gradients.
+    """
+    scale = ((norm + 1e-6) / clip_norm).clamp_min(1.0) if clip_norm > 0 else torch.ones_like(norm)
+    finite = torch.isfinite(norm + loss)
+    if optimizer.defaults["fused"]:
+        optimizer.grad_scale, optimizer.found_inf = scale, (~finite).float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif finite:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch._foreach_div_([g.to_local() if isinstance(g, DTensor) else g for g in gradients], scale)
+        optimizer.step()

@@ -122,23 +122,17 @@ class World:
             dist.all_reduce(value, group=self.shard_mesh.get_group())
         return value
 
-    def clip_gradients(self, model: TransNormerLLM, clip_norm: float) -> float:
-        """Scale gradients to a global norm of at most clip_norm (0 = only measure); returns the norm before."""
+    def gradient_norm(self, model: TransNormerLLM) -> Tensor:
+        """The norm of the whole model's gradient, over all processes: a scalar on the model's device, not read here."""
         parameters = [(n, p) for n, p in model.named_parameters() if p.grad is not None]
         split = [p for n, p in parameters if self.tensor_size > 1 and split_of(n, model.config)]
         whole = [p for n, p in parameters if not (self.tensor_size > 1 and split_of(n, model.config))]
+        if self.mesh is None:
+            return _norm(whole)
         squares = _norm(whole).square()
-        if self.mesh is not None:
-            split_squares = _norm(split).square().to(squares.device)
-            dist.all_reduce(split_squares, group=self.mesh["tensor"].get_group())
-            squares = self.sum_over_shards(squares + split_squares)
-            norm = squares.sqrt()
-        else:
-            norm = _norm(whole)
-        if clip_norm > 0:
-            scale = torch.clamp(clip_norm / (norm + 1e-6), max=1.0)
-            torch._foreach_mul_([_local(p.grad) for _, p in parameters if p.grad is not None], scale)
-        return float(norm)
+        split_squares = _norm(split).square().to(squares.device)
+        dist.all_reduce(split_squares, group=self.mesh["tensor"].get_group())
+        return self.sum_over_shards(squares + split_squares).sqrt()
 
     def pieces_of(self, name: str, tensor: Tensor, config: ModelConfig) -> Iterator[Piece]:
         """The boxes of the whole tensor that this process holds, as views of its memory.

@@ -20,7 +20,13 @@ from autoclave.model import checkpoint as checkpoints
 from autoclave.model.config import ModelConfig
 from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.metrics import METRICS_FILE, MetricsFile, peak_flops, peak_memory
-from autoclave.model.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
+from autoclave.model.optimizer import (
+    OptimizerSettings,
+    guarded_step,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+)
 from autoclave.model.parallel import World, parallelise
 from autoclave.model.restoring import pieces_to_write, restore
 from autoclave.model.saving import CheckpointSaver, remove_partial_checkpoints
@@ -213,15 +219,17 @@ class Trainer:
         for index, batch in enumerate(batches):
             self.world.synchronise_gradients(self.model, index == accumulation - 1)
             total += self.backward(batch, max(tokens, 1))
-        loss = float(self.world.sum_over_shards(total)) / max(tokens, 1)
-        norm = self.world.clip_gradients(self.model, self.settings.optimizer.clip_norm)
+        mean = self.world.sum_over_shards(total) / max(tokens, 1)
+        gradient_norm = self.world.gradient_norm(self.model)
+        guarded_step(self.optimizer, gradient_norm, mean, self.settings.optimizer.clip_norm)
+        self.optimizer.zero_grad(set_to_none=True)
+        # Read only now: on a GPU the update is under way already.
+        loss, norm = float(mean), float(gradient_norm)
         finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
-            self.optimizer.step()
             self.loss, self.skipped_in_a_row = loss, 0
         else:
             self.skip(number)
-        self.optimizer.zero_grad(set_to_none=True)
         self.state.step, self.state.tokens = number + 1, self.state.tokens + tokens
         return self.report(loss, rate, norm, sum(batch.inputs.size for batch in batches), not finite)
 

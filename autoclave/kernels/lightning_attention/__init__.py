@@ -54,7 +54,9 @@ def lightning_attention(
     Raises:
         ValueError: shapes, dtypes or devices do not fit together.
     """
-    _check(q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, chunk_size)
+    problem = _problem(q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, chunk_size)
+    if problem is not None:
+        raise ValueError(f"lightning_attention: {problem}")
     path = lightning_attention_chunk
     if q.is_cuda and kernels_fit(q, v, lrpe_theta):
         from autoclave.kernels.lightning_attention.triton_op import lightning_attention_triton
@@ -88,12 +90,7 @@ def kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
     return kernels_are_right(q.device.index, q.dtype, q.shape[-1], v.shape[-1], lrpe_theta is not None)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(f"lightning_attention: {message}")
-
-
-def _check(
+def _problem(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -103,32 +100,38 @@ def _check(
     initial_state: Tensor | None,
     cu_seqlens: Tensor | None,
     chunk_size: int | None,
-) -> None:
-    _require(q.dim() == 4 and q.shape == k.shape, f"q {tuple(q.shape)} and k {tuple(k.shape)} must be [B, T, H, K]")
-    _require(v.dim() == 4 and v.shape[:3] == q.shape[:3], f"v {tuple(v.shape)} must be [B, T, H, V] like q")
-    _require(q.dtype == k.dtype == v.dtype, f"q, k, v must share a dtype, got {q.dtype}, {k.dtype}, {v.dtype}")
-    _require(q.dtype.is_floating_point, f"q, k, v must be floating point, got {q.dtype}")
-    batch, _, heads, width = q.shape
-    _require(decay.shape == (heads,), f"decay {tuple(decay.shape)} must be [H] = [{heads}]")
-    expanded = width
-    if lrpe_theta is not None:
-        _require(lrpe_theta.shape == (heads, width), f"lrpe_theta {tuple(lrpe_theta.shape)} must be [H, K]")
-        expanded = 2 * width
+) -> str | None:
+    """What does not fit together, if anything. Messages are made only then: a short call is bound by the host."""
+    if q.dim() != 4 or q.shape != k.shape:
+        return f"q {tuple(q.shape)} and k {tuple(k.shape)} must be [B, T, H, K]"
+    if v.dim() != 4 or v.shape[:3] != q.shape[:3]:
+        return f"v {tuple(v.shape)} must be [B, T, H, V] like q"
+    if not q.dtype == k.dtype == v.dtype:
+        return f"q, k, v must share a dtype, got {q.dtype}, {k.dtype}, {v.dtype}"
+    if not q.dtype.is_floating_point:
+        return f"q, k, v must be floating point, got {q.dtype}"
+    batch, time, heads, width = q.shape
+    if decay.shape != (heads,):
+        return f"decay {tuple(decay.shape)} must be [H] = [{heads}]"
+    if lrpe_theta is not None and lrpe_theta.shape != (heads, width):
+        return f"lrpe_theta {tuple(lrpe_theta.shape)} must be [H, K]"
     sequences = batch
     if cu_seqlens is not None:
-        _require(batch == 1, f"cu_seqlens packs sequences into one row: B must be 1, got {batch}")
-        _require(cu_seqlens.dim() == 1 and cu_seqlens.numel() >= 1, "cu_seqlens must be [N + 1]")
+        if batch != 1:
+            return f"cu_seqlens packs sequences into one row: B must be 1, got {batch}"
+        if cu_seqlens.dim() != 1 or cu_seqlens.numel() < 1:
+            return "cu_seqlens must be [N + 1]"
         sequences = cu_seqlens.numel() - 1
         if cu_seqlens.device.type == "cpu":
-            cuts_fit = cu_seqlens[0] == 0 and cu_seqlens[-1] == q.shape[1] and bool((cu_seqlens.diff() >= 0).all())
-            _require(
-                bool(cuts_fit), f"cu_seqlens must rise from 0 to T = {q.shape[1]}, got {cu_seqlens.tolist()[:8]}..."
-            )
-    if position_offset is not None:
-        _require(position_offset.shape == (sequences,), f"position_offset must be [{sequences}]")
+            cuts_fit = cu_seqlens[0] == 0 and cu_seqlens[-1] == time and bool((cu_seqlens.diff() >= 0).all())
+            if not cuts_fit:
+                return f"cu_seqlens must rise from 0 to T = {time}, got {cu_seqlens.tolist()[:8]}..."
+    if position_offset is not None and position_offset.shape != (sequences,):
+        return f"position_offset must be [{sequences}]"
     if initial_state is not None:
-        want = (sequences, heads, expanded, v.shape[-1])
-        _require(initial_state.shape == want, f"initial_state {tuple(initial_state.shape)} must be {want}")
-    if chunk_size is not None:
-        power_of_two = chunk_size > 0 and chunk_size & (chunk_size - 1) == 0
-        _require(power_of_two, f"chunk_size must be a power of two, got {chunk_size}")
+        want = (sequences, heads, width * (1 if lrpe_theta is None else 2), v.shape[-1])
+        if initial_state.shape != want:
+            return f"initial_state {tuple(initial_state.shape)} must be {want}"
+    if chunk_size is not None and (chunk_size <= 0 or chunk_size & (chunk_size - 1)):
+        return f"chunk_size must be a power of two, got {chunk_size}"
+    return None

@@ -47,6 +47,7 @@ def block_width(width: int) -> int:
     return max(16, 1 << (width - 1).bit_length())
 
 
+@functools.cache
 def scan_config(dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, profile: Profile) -> ScanConfig:
     """The shipped variant for operands of `inner` and `value` channels on a card of this profile.
 
@@ -92,6 +93,7 @@ def limits_of(tensor: torch.Tensor) -> tuple[int, Profile]:
     return 132, "hopper"
 
 
+@functools.lru_cache(maxsize=4096)
 def dense_segment(time: int, programs: int, slots: int, config: ScanConfig) -> int:
     """Tokens a segment for sequences of equal length: `time` for the single pass, less for the two-level scan.
 

@@ -19,7 +19,7 @@ from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, sca
 from autoclave.kernels.lightning_attention.triton_segments import Segments, dense_segments, packed_segments
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 
-PREFIX_BLOCK = 1024
+PREFIX_BLOCK = 512
 
 
 @dataclass(frozen=True)

@@ -257,16 +257,24 @@ def prefix_kernel(
     running = tl.zeros((BLOCK,), dtype=tl.float32)
     if HAS_STATE:
         running = tl.load(state_ptr + (sequence.to(tl.int64) * heads + head) * state_size + place, mask=fits, other=0.0)
-    for step in range(count):
-        segment = first + step
-        if REVERSE:
-            segment = first + count - 1 - step
+    # Four loads ahead of their use: with one at a time the loop is a chain of memory latencies, one a segment.
+    start, stride = first, 1
+    if REVERSE:
+        start, stride = first + count - 1, -1
+    base = segment_state_ptr + head * state_size + place
+    row = heads.to(tl.int64) * state_size
+    last = count - 1
+    local = tl.load(base + start * row, mask=fits, other=0.0)
+    second = tl.load(base + (start + stride) * row, mask=fits & (last > 1), other=0.0)
+    third = tl.load(base + (start + 2 * stride) * row, mask=fits & (last > 2), other=0.0)
+    fourth = tl.load(base + (start + 3 * stride) * row, mask=fits & (last > 3), other=0.0)
+    for step in range(last):
+        fifth = tl.load(base + (start + (step + 4) * stride) * row, mask=fits & (last > step + 4), other=0.0)
+        segment = start + step * stride
         if PACKED:
             length = tl.load(table_ptr + segment * 8 + 3)
         else:
             length = tl.minimum(segment_size, time - (segment - first) * segment_size)
-        entry = segment_state_ptr + (segment.to(tl.int64) * heads + head) * state_size + place
-        here = step < count - 1
-        local = tl.load(entry, mask=fits & here, other=0.0)
-        tl.store(entry, running, mask=fits & (step > 0))
         running = running * tl.exp2(log_decay * length.to(tl.float32)) + local
+        tl.store(base + (segment + stride) * row, running, mask=fits)
+        local, second, third, fourth = second, third, fourth, fifth
