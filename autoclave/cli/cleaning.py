@@ -151,7 +151,10 @@ def decontaminate_index(
     from autoclave.cli.progress import TerminalProgress
     from autoclave.pipelines.contamination import index_evaluation_sets
 
-    given = {"fields": fields or None, "sizes": sizes, "unspaced_sizes": unspaced_sizes, "least": least}
+    given = {
+        "fields": fields or None, "sizes": sizes, "unspaced_sizes": unspaced_sizes, "least": least,
+        "unspaced_least": max(least, IndexSettings().unspaced_least),
+    }  # fmt: skip
     settings = IndexSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     with TerminalProgress() as progress:
         summary = index_evaluation_sets(sets, out, settings, progress)
