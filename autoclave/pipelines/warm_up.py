@@ -1,7 +1,7 @@
 """Compile the native text kernels, so that the first real run starts at once (`python -m autoclave.pipelines.warm_up`).
 
-Numba keeps what it compiles beside the sources (or in NUMBA_CACHE_DIR); this takes about a minute on a new machine
-and under two seconds afterwards.
+Numba keeps what it compiles beside the sources (or in NUMBA_CACHE_DIR); this takes about 40 seconds on a new
+machine and under two seconds afterwards.
 """
 
 from __future__ import annotations
