@@ -1,0 +1,32 @@
+"""Kernels are compiled for one set of types: a second costs seconds on a new machine, and start-up ever after."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+WORKER = """
+import sys
+import pyarrow as pa
+from numba.core.registry import CPUDispatcher
+from autoclave.cleaning.dialects import DIALECTS
+from autoclave.cleaning.filters.registry import MODULES, dialects_of, load_filter
+from autoclave.cleaning.signals import run_filters
+
+texts = pa.array(["Some words [1] of a text, 3 likes.\\n" * 20, "数据清洗" * 30, "", None])
+for dialect in DIALECTS:
+    filters = [load_filter(name, {}, dialect, "test") for name in MODULES if dialect in dialects_of(name)]
+    run_filters(texts, filters, ["en", "zh", None, "fr"])
+for name, module in list(sys.modules.items()):
+    if name.startswith("autoclave.kernels.text."):
+        for kernel in vars(module).values():
+            own = isinstance(kernel, CPUDispatcher) and kernel.py_func.__module__ == name
+            if own and len(kernel.overloads) > 1 and "forceinline" not in kernel.targetoptions:
+                print(kernel.py_func, kernel.signatures)
+"""
+
+
+def test_no_kernel_is_called_with_two_sets_of_types() -> None:
+    done = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == ""
