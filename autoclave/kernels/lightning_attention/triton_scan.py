@@ -1,9 +1,10 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""The one Triton kernel of Lightning Attention: a chunked scan, forwards or backwards in time.
+"""The Triton kernel of Lightning Attention: a chunked scan, forwards or backwards in time.
 
 It computes LA(a, b, c)_t = sum_{s<=t} lambda^(t-s) (a_t . b_s) c_s from three operands: the queries a and keys b, whose axis is
 the inner one, and the values c. The forward pass is LA(q, k, v); dq = LA(do, v, k); reversed in time, dk = LA(v, do, q) and
 dv = LA(k, q, do). The state is a float32 accumulator that stays in registers for a whole segment of a sequence.
+Wide states (LRPE, keys of more than 128 channels) take `triton_wide.py`.
 
 Rules kept here: decay appears only as exp2 of non-positive numbers; operands are loaded in the orientation in which a dot needs
 them (no dot of a transposed accumulator: Triton 3.4-3.7 miscompiles that on Hopper); no atomics; sizes of the problem are never
