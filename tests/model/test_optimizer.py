@@ -1,10 +1,17 @@
 """The guarded update against PyTorch's own clipping and AdamW, fused and not."""
 
 import copy
+import os
+import socket
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from autoclave.model.optimizer import OptimizerSettings, guarded_step, make_optimizer
 
@@ -74,3 +81,38 @@ def test_an_update_that_is_not_finite_leaves_no_trace(fused: bool, bad: str) -> 
     for index, before in state.items():
         after = optimizer.state_dict()["state"][index]
         assert all(torch.equal(torch.as_tensor(before[name]), torch.as_tensor(after[name])) for name in before)
+
+
+def three_updates(model: nn.Module, optimizer: torch.optim.AdamW) -> None:
+    """The second of them not finite."""
+    for step, norm in enumerate((2.0, float("nan"), 0.5)):
+        loss = fill_gradients(model, step)
+        guarded_step(optimizer, torch.tensor(norm), loss, 1.0)
+        optimizer.zero_grad()
+
+
+def sharded_updates(rank: int, port: int, folder: str) -> None:
+    """One of two processes that share a model by FSDP2."""
+    place = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in place.items()}
+    dist.init_process_group("gloo")
+    model = small_model(0)
+    fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+    three_updates(model, optimizer_of(model, OptimizerSettings(learning_rate=0.05), fused=True))
+    whole = {name: p.full_tensor() for name, p in model.named_parameters()}  # type: ignore[operator]
+    if rank == 0:
+        torch.save(whole, Path(folder) / "whole.pt")
+    dist.destroy_process_group()
+
+
+def test_fused_guarded_step_on_sharded_parameters(tmp_path: Path) -> None:
+    """The factor and the verdict are plain scalars beside distributed tensors."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    multiprocessing.spawn(sharded_updates, args=(port, str(tmp_path)), nprocs=2)
+    alone = small_model(0)
+    three_updates(alone, optimizer_of(alone, OptimizerSettings(learning_rate=0.05), fused=True))
+    found = torch.load(tmp_path / "whole.pt", weights_only=True)
+    for name, parameter in alone.named_parameters():
+        torch.testing.assert_close(found[name], parameter.detach(), rtol=1e-5, atol=1e-6)
