@@ -22,7 +22,7 @@ from autoclave.pipelines.funnel import stage_folders
 from autoclave.pipelines.selfclean import run_selfclean
 from autoclave.pipelines.selfclean_settings import EvaluationModel, SelfcleanSettings
 from autoclave.pipelines.stage import StageContext, document_shards
-from autoclave.pipelines.train import TrainStageSettings, train_on_shards
+from autoclave.pipelines.training_run import TrainStageSettings, train_on_shards
 
 
 def find_stage(run: str, kind: str) -> Folder:

@@ -14,7 +14,7 @@ from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
 
 if TYPE_CHECKING:
     from autoclave.model.training import TrainResult
-    from autoclave.pipelines.train import TrainStageSettings
+    from autoclave.pipelines.training_run import TrainStageSettings
 
 Checkpoint = Annotated[str, typer.Argument(help="A training folder or a checkpoint folder.")]
 
@@ -49,7 +49,13 @@ def train(
     ] = True,
     engine: Engine = "local",
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Processes that train together, with --engine ray.")
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="Processes that train together, with --engine ray; else the recipe's train.workers.",
+        ),
     ] = None,
     overrides: Overrides = None,
     seed: Seed = 0,
@@ -63,7 +69,8 @@ def train(
     from autoclave.cli.progress import TerminalProgress
     from autoclave.model.parallel import leave_process_group
 
-    folder, settings, seed = training_request(shards, preset, steps, overrides or [], seed)
+    given = {"preset": preset, "steps": steps, "workers": workers}
+    folder, settings, seed = training_request(shards, given, overrides or [], seed)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes, one speaks
     with TerminalProgress() as progress:
 
@@ -72,7 +79,7 @@ def train(
             note = f"{loss}  {line['tokens_per_second']:,.0f} tokens/s"
             progress.update("train", line["step"], settings.steps, note)
 
-        train_with = trainer(engine, workers, settings.threads, progress.message)
+        train_with = trainer(engine, settings, progress.message)
         result = train_with(folder, out, settings, seed=seed, resume=resume, progress=report if first else None)
     leave_process_group()
     if not first:
@@ -86,39 +93,40 @@ def train(
         typer.echo(f"checkpoint: {result.folder}")
 
 
-def trainer(
-    engine: str, workers: int | None, threads: int, message: Callable[[str], None]
-) -> Callable[..., TrainResult]:
+def trainer(engine: str, settings: TrainStageSettings, message: Callable[[str], None]) -> Callable[..., TrainResult]:
     """The function that trains: in this process (one of torchrun's, maybe), or on a Ray cluster, which is joined.
 
-    Raises RecipeError for an unknown engine, or for several local workers.
+    Raises RecipeError for an unknown engine, or for several workers of which torchrun has started none.
     """
     import functools
 
     from autoclave.errors import RecipeError
     from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.train import train_on_shards
+    from autoclave.pipelines.training_run import train_on_shards
 
     if engine == "local":
-        if workers not in (None, 1):
-            raise RecipeError(f"--workers {workers}: run torchrun --nproc-per-node {workers} -m autoclave train ...")
+        count = settings.workers
+        if count > 1 and "WORLD_SIZE" not in os.environ:
+            raise RecipeError(f"{count} workers: run torchrun --nproc-per-node {count} -m autoclave train ...")
         return train_on_shards
-    count = workers or 1
-    make_engine(engine, count * threads)
+    make_engine(engine, settings.workers * settings.threads)
     from autoclave.pipelines.ray_training import train_on_ray
 
-    return functools.partial(train_on_ray, workers=count, message=message)
+    return functools.partial(train_on_ray, message=message)
 
 
 def training_request(
-    argument: str, preset: str | None, steps: int | None, overrides: list[str], seed: int
+    argument: str, options: dict[str, Any], overrides: list[str], seed: int
 ) -> tuple[str, TrainStageSettings, int]:
-    """Return (folder of shards, settings, seed) of what was asked for; RecipeError where it is wrong."""
+    """Return (folder of shards, settings, seed) of what was asked for; RecipeError where it is wrong.
+
+    options: settings given as options of their own, None where they were not
+    """
     import yaml
 
     from autoclave.errors import InputError, RecipeError
     from autoclave.pipelines.recipe import apply_override, convert
-    from autoclave.pipelines.train import TrainStageSettings
+    from autoclave.pipelines.training_run import TrainStageSettings
 
     document: dict[str, Any] = {"shards": argument, "train": {}, "seed": seed}
     if argument.endswith((".yaml", ".yml")):
@@ -136,7 +144,7 @@ def training_request(
     wrapped = {"stages": {"train": dict(document["train"] or {})}}
     for override in overrides:
         apply_override(wrapped, f"train.{override.removeprefix('train.')}")
-    given = {name: value for name, value in (("preset", preset), ("steps", steps)) if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     settings = convert(wrapped["stages"]["train"] | given, TrainStageSettings, "train")
     return document["shards"], settings, int(document["seed"])
 

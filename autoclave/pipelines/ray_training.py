@@ -21,7 +21,7 @@ from typing import Any
 from autoclave.errors import AutoclaveError, MissingDependencyError, RecipeError, RunError
 from autoclave.model.metrics import METRICS_FILE, MetricsFile
 from autoclave.model.training import TrainResult
-from autoclave.pipelines.train import Report, TrainStageSettings, train_on_shards
+from autoclave.pipelines.training_run import Report, TrainStageSettings, train_on_shards
 
 ATTEMPTS = 3
 """Times in a row that the group may die without a step done; progress gives it all of them again."""
@@ -66,13 +66,12 @@ def train_on_ray(
     out: str | os.PathLike[str],
     settings: TrainStageSettings,
     *,
-    workers: int,
     seed: int = 0,
     resume: bool = True,
     progress: Report | None = None,
     message: Callable[[str], None] = lambda _: None,
 ) -> TrainResult:
-    """Train with `workers` processes, `settings.threads` CPUs and `settings.gpus` GPUs each.
+    """Train with `settings.workers` processes, `settings.threads` CPUs and `settings.gpus` GPUs each.
 
     The cluster is the one that Ray is connected to. When a process or its node dies, `message` is told, and all are
     started again and go on from the newest checkpoint. Raises RunError when they die without progress, or what the
@@ -87,7 +86,7 @@ def train_on_ray(
     while True:
         arguments = {"shards_folder": shards, "out": str(out), "settings": settings, "seed": seed, "resume": resume}
         # Ray tells of dead workers on standard output, which is for results.
-        with contextlib.redirect_stdout(sys.stderr), _group(ray, workers, settings) as processes:
+        with contextlib.redirect_stdout(sys.stderr), _group(ray, settings) as processes:
             answer = _run(ray, processes, arguments, metrics, progress)
         if answer.result is not None:
             return answer.result
@@ -105,17 +104,19 @@ def train_on_ray(
 
 
 @contextlib.contextmanager
-def _group(ray: Any, workers: int, settings: TrainStageSettings) -> Any:
+def _group(ray: Any, settings: TrainStageSettings) -> Any:
     """Actors with their share of the cluster; all are gone when the block ends."""
     needs = {"CPU": float(settings.threads)} | ({"GPU": float(settings.gpus)} if settings.gpus else {})
-    place = ray.util.placement_group([needs] * workers, strategy="PACK")
+    place = ray.util.placement_group([needs] * settings.workers, strategy="PACK")
     processes: list[Any] = []
     try:
         if not place.wait(PLACEMENT_SECONDS):
             have = {name: ray.cluster_resources().get(name, 0) for name in needs}
-            raise RecipeError(f"training: {workers} workers with {needs} each do not fit the cluster, which has {have}")
+            raise RecipeError(
+                f"training: {settings.workers} workers with {needs} each do not fit the cluster, which has {have}"
+            )
         actor = ray.remote(_Process)
-        for index in range(workers):
+        for index in range(settings.workers):
             strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(place, index)
             options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "scheduling_strategy": strategy}
             processes.append(actor.options(**options).remote())

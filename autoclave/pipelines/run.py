@@ -28,13 +28,17 @@ def run_recipe(
 ) -> Summary:
     """Run a recipe, or the `stages` of it that are named, in `run_folder` and return what was done.
 
-    Finished shards are not redone. Raises RecipeError for stage names that the recipe lacks, InputError where a stage
-    that is not run has left no output, RunError where another process works in the same directory.
+    Finished shards are not redone. Raises RecipeError for stage names that the recipe lacks or settings that the engine
+    cannot run, InputError where a stage that is not run has left no output, RunError where another process works in the
+    same directory.
     """
     labels = [planned.label for planned in recipe.stages]
     for name in stages:
         if name not in labels:
             raise RecipeError(f"--stages {name}: the recipe has {', '.join(labels)}")
+    for planned in recipe.stages:
+        if planned.stage.check is not None and (not stages or planned.label in stages):
+            planned.stage.check(planned.settings, engine)
     run = Folder(run_folder)
     with locked(run):
         run.remove_partials()

@@ -226,7 +226,10 @@ class StageContext(Generic[SettingsType]):
 
 @dataclass(frozen=True)
 class Stage(Generic[SettingsType]):
-    """A stage as recipes know it: its name, the type of its settings, and what runs it."""
+    """A stage as recipes know it: its name, the type of its settings, and what runs it.
+
+    check: raises RecipeError where the engine cannot run these settings; called before any stage of a run begins
+    """
 
     name: str
     settings: type[SettingsType]
@@ -234,6 +237,7 @@ class Stage(Generic[SettingsType]):
     reads: str = "documents"
     """What it takes from the stage before it: 'documents', 'tokens', or 'sources' for raw files."""
     writes: str = "documents"
+    check: Callable[[SettingsType, Engine], None] | None = None
 
 
 def document_shards(folder: Folder) -> list[DocumentShard]:

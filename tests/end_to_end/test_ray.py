@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from small_run import SmallRun, autoclave, contents, differences
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'autoclave[ray]'")
+
+
+TWO_WORKERS = ["--set", "train.workers=2"]
 
 
 def free_port() -> int:
@@ -25,9 +30,26 @@ def free_port() -> int:
 
 def test_ray_gives_the_same_bytes_as_local(finished: SmallRun, tmp_path: Path) -> None:
     autoclave("run", finished.recipe, "--run-dir", tmp_path / "run", "--engine", "ray", "--workers", "2")
-    found = differences(contents(finished.run), contents(tmp_path / "run"))
-    # Ray trains on a worker, and that task has a commit; the local engine trains in the driver, which shows every step.
-    assert found == ["06-train/phases/run/commits/000000.json"]
+    assert differences(contents(finished.run), contents(tmp_path / "run")) == []
+
+
+@pytest.mark.slow
+def test_the_train_stage_on_two_workers_gives_the_bytes_of_torchrun(finished: SmallRun, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run, ignore=shutil.ignore_patterns("06-train"))
+    done = autoclave("run", finished.recipe, "--run-dir", run, "--engine", "ray", "--workers", "2", *TWO_WORKERS)
+    assert "train: loss" in done.stderr
+    assert len(list((run / "06-train/checkpoints/step-00000009").glob("model-*-of-00002.safetensors"))) == 2
+    settings = yaml.safe_load((run / "recipe.yaml").read_text())["stages"]["train"]
+    assert settings["workers"] == 2
+    (tmp_path / "train.yaml").write_text(
+        yaml.safe_dump({"shards": str(run / "05-tokenize"), "seed": 5, "train": settings})
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    train = ["-m", "autoclave", "train", str(tmp_path / "train.yaml"), "--out", str(tmp_path / "torchrun")]
+    other = subprocess.run([*torchrun, *train], capture_output=True, text=True, timeout=280)
+    assert other.returncode == 0, other.stderr
+    assert differences(contents(run / "06-train"), contents(tmp_path / "torchrun")) == []
 
 
 @pytest.fixture
@@ -73,8 +95,6 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
-        import shutil
-
         shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -18,10 +18,13 @@ from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError, InputError, RecipeError
 from autoclave.model.scoring import Scorer
 from autoclave.pipelines.engine import InProcessEngine
+from autoclave.pipelines.recipe import check_recipe
+from autoclave.pipelines.run import run_recipe
 from autoclave.pipelines.score import SCORE_SCHEMA, ScoreSettings, score_folder
 from autoclave.pipelines.stage import DocumentShard, Silent, StageContext, document_shards
 from autoclave.pipelines.tokens import TokenizeSettings, run_tokenize
-from autoclave.pipelines.train import STAGE, TrainStageSettings, run_train, train_on_shards
+from autoclave.pipelines.train import STAGE, run_train
+from autoclave.pipelines.training_run import TrainStageSettings, train_on_shards
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.training import TokenizerSettings
 
@@ -91,14 +94,15 @@ def test_the_stage_trains_on_the_shards_and_copies_their_tokenizer(model: Path, 
     assert (model / "tokenizer.json").read_bytes() == tokens.read_bytes("tokens/tokenizer.json")
 
 
-def test_a_worker_trains_as_this_process_does(
-    model: Path, tokens: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = make_context(tmp_path, tokens, SETTINGS)
-    monkeypatch.setattr(context.engine, "name", "ray")
-    run_train(context)
-    assert (tmp_path / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
-    assert context.results["training_tokens"] == metrics(model)[-1]["tokens"]
+def test_several_workers_of_the_local_engine_are_refused_before_any_stage_runs(tmp_path: Path) -> None:
+    recipe = check_recipe(
+        {"name": "r", "inputs": [str(tmp_path)], "stages": {"tokenize": {}, "train": {"workers": 2}}}, "r"
+    )
+    with pytest.raises(RecipeError, match=r"train\.workers 2: needs --engine ray.*torchrun --nproc-per-node 2"):
+        run_recipe(recipe, str(tmp_path / "run"), InProcessEngine())
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(RecipeError, match="the stage tokenize reads documents"):  # the stages named are let through
+        run_recipe(recipe, str(tmp_path / "run"), InProcessEngine(), stages=["tokenize"])
 
 
 def test_a_finished_stage_is_not_redone_and_changed_settings_start_anew(
@@ -137,6 +141,8 @@ def test_wrong_settings_are_named() -> None:
         TrainStageSettings(model={"depth": 3})
     with pytest.raises(RecipeError, match="must be at least 1"):
         TrainStageSettings(steps=0)
+    with pytest.raises(RecipeError, match="must be at least 1"):
+        TrainStageSettings(workers=0)
     assert STAGE.name == "train"
     assert STAGE.reads == "tokens"
 
