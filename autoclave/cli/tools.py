@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,10 @@ def plan_train(
     gpu: Annotated[str, typer.Option("--gpu", help="Kind, as in h100.")] = "h100",
     tokens_per_gpu: Annotated[int, typer.Option("--tokens-per-gpu", min=1, help="Of one micro-batch.")] = 16_384,
     tensor_parallel: Annotated[int, typer.Option("--tensor-parallel", min=1)] = 1,
+    activation_checkpointing: Annotated[
+        Literal["none", "selective", "full"],
+        typer.Option("--activation-checkpointing", help="Layers computed again: none, every second one, all."),
+    ] = "none",
     total_tokens: Annotated[float | None, typer.Option("--total-tokens", help="Default: 20 a parameter.")] = None,
     mfu: Annotated[float, typer.Option("--mfu", min=0.01, max=1.0, help="Share of the peak that is reached.")] = 0.4,
     json: Json = False,
@@ -81,6 +85,7 @@ def plan_train(
         gpu=gpu,
         tokens_per_gpu=tokens_per_gpu,
         tensor_parallel=tensor_parallel,
+        activation_checkpointing=activation_checkpointing,
         total_tokens=total_tokens,
         mfu=mfu,
     )

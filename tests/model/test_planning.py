@@ -8,7 +8,9 @@ import msgspec
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
+from autoclave.cli.main import app
 from autoclave.errors import RecipeError
 from autoclave.model import transnormer
 from autoclave.model.config import PRESETS, ModelConfig
@@ -109,6 +111,16 @@ def test_sharding_divides_what_is_sharded_and_checkpointing_saves_activations() 
     assert modes[0]["activations"] > modes[1]["activations"] > modes[2]["activations"]
     assert not plan_training(seven, gpus=1).fits
     assert plan_training(seven, gpus=64, activation_checkpointing="full").fits
+
+
+def test_the_command_plans_with_layers_computed_again() -> None:
+    words = ["plan", "train", "--model", "tnl-385m", "--gpus", "1", "--json", "--activation-checkpointing"]
+    for mode in ("selective", "full"):
+        done = CliRunner().invoke(app, [*words, mode])
+        expected = plan_training(PRESETS["tnl-385m"], gpus=1, activation_checkpointing=mode)
+        assert done.exit_code == 0, done.output
+        assert msgspec.json.decode(done.stdout)["parts"] == msgspec.to_builtins(expected)["parts"]
+    assert CliRunner().invoke(app, [*words, "some"]).exit_code == 2
 
 
 def test_rates_follow_the_published_table() -> None:
