@@ -64,7 +64,9 @@ def plan_train(
         typer.Option("--activation-checkpointing", help="Layers computed again: none, every second one, all."),
     ] = "none",
     total_tokens: Annotated[float | None, typer.Option("--total-tokens", help="Default: 20 a parameter.")] = None,
-    mfu: Annotated[float, typer.Option("--mfu", min=0.01, max=1.0, help="Share of the peak that is reached.")] = 0.4,
+    mfu: Annotated[
+        float, typer.Option("--mfu", min=0.01, max=1.0, help="Share of the peak, recomputation aside.")
+    ] = 0.4,
     json: Json = False,
 ) -> None:
     """Memory per GPU by part with its formula, FLOPs, tokens per second and days.

@@ -126,11 +126,11 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         counts = self.parameter_count()
         matrices = counts["token_mixers"] + counts["channel_mixers"] + counts["embedding"]
-        attention = sum(
-            4 * self.heads * self.key_size(layer) * self.head_size + 2 * chunk * self.mixer_width
-            for layer in range(self.layers)
-        )
-        return 6.0 * matrices + 3.0 * attention
+        return 6.0 * matrices + 3.0 * sum(self.attention_flops_per_token(layer, chunk) for layer in range(self.layers))
+
+    def attention_flops_per_token(self, layer: int, chunk: int = 64) -> float:
+        """FLOPs of one layer's attention forward per token, projections aside: 4 D_k dh over the heads + 2 C D_h."""
+        return 4.0 * self.heads * self.key_size(layer) * self.head_size + 2.0 * chunk * self.mixer_width
 
     def forward_flops_per_token(self, chunk: int = 64) -> float:
         """FLOPs of one forward pass per token: a third of training."""

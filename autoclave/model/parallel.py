@@ -192,6 +192,11 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm([_local(p.grad) for p in parameters])
 
 
+def recomputes(activation_checkpointing: str, layer: int) -> bool:
+    """Whether this layer (0-based) keeps its inputs only: none, all ("full"), or every second one ("selective")."""
+    return activation_checkpointing == "full" or (activation_checkpointing == "selective" and layer % 2 == 0)
+
+
 def parallelise(
     model: TransNormerLLM,
     world: World,
@@ -209,7 +214,7 @@ def parallelise(
     if world.mesh is not None and world.tensor_size > 1:
         split_model(model, world.mesh["tensor"].get_group())
     for index, layer in enumerate(model.layers):
-        if activation_checkpointing == "full" or (activation_checkpointing == "selective" and index % 2 == 0):
+        if recomputes(activation_checkpointing, index):
             layer.forward = functools.partial(checkpoint, layer.forward, use_reentrant=False)
         if compile_layers:
             layer.compile()

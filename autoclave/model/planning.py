@@ -10,6 +10,9 @@ import msgspec
 from autoclave.errors import RecipeError
 from autoclave.model.config import ModelConfig
 from autoclave.model.metrics import PEAK_BFLOAT16
+from autoclave.model.parallel import recomputes
+
+ActivationCheckpointing = Literal["none", "selective", "full"]
 
 GIB = 2**30
 # Memory that a program can use, in GiB, as the driver reports it; peaks are in metrics.py.
@@ -29,7 +32,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What training a model takes. Rates assume the given model FLOPs utilisation (mfu)."""
+    """What training a model takes.
+
+    flops_per_token: the model's, forward and backward; recomputed_flops_per_token: of activation checkpointing, beside
+    mfu: the assumed model FLOPs utilisation where nothing is recomputed; expected_mfu: what is left of it when
+        recomputation takes its share of the time, since MFU does not count recomputed FLOPs
+    """
 
     gpu: str
     gpus: int
@@ -40,7 +48,9 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[Part]
     gpu_bytes: float
     flops_per_token: float
+    recomputed_flops_per_token: float
     mfu: float
+    expected_mfu: float
     tokens_per_second: float
     total_tokens: float
     days: float
@@ -63,10 +73,27 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
         lines += [
             f"  {'together':<24} {self.bytes_per_gpu / GIB:>8.2f} GiB   {verdict} in {self.gpu_bytes / GIB:.1f} GiB",
             f"{self.flops_per_token / 1e9:,.2f} GFLOP a token (6 N_matrices + attention)",
-            f"{self.tokens_per_second:,.0f} tokens/s at {self.mfu:.0%} model FLOPs utilisation (an assumption)",
+            *self._recomputation_text(),
+            f"{self.tokens_per_second:,.0f} tokens/s at {self.expected_mfu:.1%} model FLOPs utilisation "
+            f"({self._assumption()})",
             f"{self.total_tokens / 1e9:,.1f} G tokens: {self.days:,.2f} days",
         ]
         return "\n".join(lines)
+
+    def _recomputation_text(self) -> list[str]:
+        again = self.recomputed_flops_per_token
+        if not again:
+            return []
+        share = again / (self.flops_per_token + again)
+        return [
+            f"{again / 1e9:,.2f} GFLOP a token recomputed, {share:.1%} of all that is computed (forward of the "
+            "checkpointed layers, less their last product)"
+        ]
+
+    def _assumption(self) -> str:
+        if not self.recomputed_flops_per_token:
+            return "an assumption"
+        return f"assumed {self.mfu:.1%} without recomputation, which MFU does not count"
 
 
 def activation_elements(config: ModelConfig, tensor_parallel: int = 1) -> float:
@@ -81,17 +108,41 @@ def activation_elements(config: ModelConfig, tensor_parallel: int = 1) -> float:
     return 4 * config.hidden_size + split / tensor_parallel
 
 
-def _activation_part(config: ModelConfig, tokens: int, mode: str, tensor_parallel: int) -> Part:
-    layer, D, L = activation_elements(config, tensor_parallel), config.hidden_size, config.layers
-    if mode == "none":
-        elements, formula = L * layer, "2 B x tokens x L (4 D + (8 D_h + 3 F) / tp)"
+def _activation_parts(config: ModelConfig, tokens: int, mode: str, tensor_parallel: int) -> list[Part]:
+    """What the forward pass leaves for the backward pass, and what is recomputed on top of it at the peak.
+
+    A checkpointed layer keeps its two inputs, the residual sum and the pending branch; the first layer has one only,
+    and a kept layer before it has kept the sum already. The peak is at the last layer: recomputed beside all that is
+    kept if it is checkpointed; else the one before it is recomputed when the last is already freed.
+    """
+    D, L = config.hidden_size, config.layers
+    layer, again = activation_elements(config, tensor_parallel), sum(recomputes(mode, index) for index in range(L))
+    whole = "4 D + (8 D_h + 3 F) / tp"
+    if mode == "full":
+        inputs, formula = (2 * L - 1) * D, "2 B x tokens x (2 L + 1) D"
     elif mode == "selective":
-        kept, redone = L // 2, L - L // 2
-        elements = kept * layer + redone * 2 * D + layer
-        formula = "every second layer: 2 D in place of 4 D + (8 D_h + 3 F) / tp; one layer again"
+        inputs, formula = again * D, f"2 B x tokens x ({L - again} ({whole}) + {again + 2} D)"
     else:
-        elements, formula = L * 2 * D + layer, "2 B x tokens x (L 2 D + one layer)"
-    return Part(name="activations", bytes=2.0 * tokens * (elements + 2 * D), formula=formula)
+        inputs, formula = 0, f"2 B x tokens x (L ({whole}) + 2 D)"
+    kept = 2.0 * tokens * ((L - again) * layer + inputs + 2 * D)  # 2 D: the last norm's input and output
+    parts = [Part(name="activations kept", bytes=kept, formula=formula)]
+    if again:
+        last = recomputes(mode, L - 1)
+        formula = f"2 B x tokens x ({whole}), one layer" if last else "in the place of the last layer, freed by then"
+        parts.append(Part(name="activations recomputed", bytes=2.0 * tokens * layer * last, formula=formula))
+    return parts
+
+
+def recomputed_flops_per_token(config: ModelConfig, mode: str) -> float:
+    """FLOPs per token that activation checkpointing adds: the forward pass of the checkpointed layers, once more.
+
+    Not the channel mixer's output projection (2 D F): recomputation stops where nothing more is kept.
+    """
+    counts = config.parameter_count()
+    matrices = (counts["token_mixers"] + counts["channel_mixers"]) / config.layers
+    once = 2.0 * (matrices - config.hidden_size * config.glu_size)
+    redone = [layer for layer in range(config.layers) if recomputes(mode, layer)]
+    return sum(once + config.attention_flops_per_token(layer) for layer in redone)
 
 
 def memory_parts(
@@ -118,7 +169,7 @@ def memory_parts(
         Part(name="AdamW moments", bytes=8 * held / data, formula=f"8 B x {sharded}"),
         Part(name="bfloat16 matrices", bytes=working, formula=formulas[0]),
         Part(name="gradients in flight", bytes=in_flight, formula=formulas[1]),
-        _activation_part(config, tokens_per_gpu, activation_checkpointing, tensor_parallel),
+        *_activation_parts(config, tokens_per_gpu, activation_checkpointing, tensor_parallel),
         Part(name="head", bytes=head, formula=f"4 B x V D (its gradient) + {HEAD_ROWS} rows of logits x 6 B"),
         Part(name="context, fragments", bytes=OVERHEAD_GIB * GIB, formula="allowance"),
     ]
@@ -131,13 +182,14 @@ def plan_training(
     gpu: str = "h100",
     tokens_per_gpu: int = 16_384,
     tensor_parallel: int = 1,
-    activation_checkpointing: Literal["none", "selective", "full"] = "none",
+    activation_checkpointing: ActivationCheckpointing = "none",
     total_tokens: float | None = None,
     mfu: float = 0.4,
 ) -> TrainingPlan:
     """Memory, speed and time of training with FSDP2, float32 masters and AdamW, bfloat16 matrices.
 
     tokens_per_gpu: of one micro-batch on one GPU. total_tokens: None means 20 a parameter (Hoffmann et al. 2022).
+    mfu: model FLOPs utilisation without recomputation; recomputed FLOPs are taken to run at the same rate.
     Raises RecipeError for an unknown GPU or a tensor_parallel that does not divide.
     """
     if gpu.lower() not in GPUS:
@@ -155,7 +207,9 @@ def plan_training(
     parameters = sum(config.parameter_count().values())
     tokens = 20.0 * parameters if total_tokens is None else float(total_tokens)
     flops = config.training_flops_per_token()
-    rate = gpus * PEAK_BFLOAT16[name] * mfu / flops
+    again = recomputed_flops_per_token(config, activation_checkpointing)
+    expected_mfu = mfu * flops / (flops + again)
+    rate = gpus * PEAK_BFLOAT16[name] * expected_mfu / flops
     return TrainingPlan(
         gpu=name,
         gpus=gpus,
@@ -166,7 +220,9 @@ def plan_training(
         parts=parts,
         gpu_bytes=memory * GIB,
         flops_per_token=flops,
+        recomputed_flops_per_token=again,
         mfu=mfu,
+        expected_mfu=expected_mfu,
         tokens_per_second=rate,
         total_tokens=tokens,
         days=tokens / rate / 86_400 if math.isfinite(rate) else math.inf,
