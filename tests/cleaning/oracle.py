@@ -250,7 +250,11 @@ def fineweb(text: str, words: list[str], terminal: set[str]) -> dict[str, float]
     }
 
 
-def c4_datatrove(text: str, terminal: bool = True) -> tuple[str, dict[str, int]]:
+def c4_lines(
+    text: str, terminal: bool = True, single_quote: bool = True, policies: bool = True, min_words: int = 3
+) -> tuple[str, dict[str, int]]:
+    """As datatrove does by default; as the paper without single quotes and policies, and with five words."""
+    marks = (".", "?", "!", '"', "'") if single_quote else (".", "?", "!", '"')
     kept: list[str] = []
     counts = {"lorem_ipsum_lines": 0, "curly_bracket_lines": 0, "c4_citations_removed": 0}
     lines = text.splitlines()
@@ -262,15 +266,15 @@ def c4_datatrove(text: str, terminal: bool = True) -> tuple[str, dict[str, int]]
         counts["c4_citations_removed"] += len(CITATION.findall(line))
         line = CITATION.sub("", line)
         lowered = ascii_lower(line)
-        if terminal and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
+        if terminal and (not line.endswith(marks) or line.endswith("...")):
             continue
-        if len(words) < 3:
+        if len(words) < min_words:
             continue
         counts["lorem_ipsum_lines"] += "lorem ipsum" in lowered
         if "javascript" in lowered:
             continue
         counts["curly_bracket_lines"] += "{" in line
-        if any(policy in lowered for policy in POLICIES):
+        if policies and any(policy in lowered for policy in POLICIES):
             continue
         kept.append(line)
     return "\n".join(kept).strip(), {**counts, "c4_lines_dropped": len(lines) - len(kept)}
