@@ -49,7 +49,7 @@ def learning_rate(settings: OptimizerSettings, step: int, steps: int) -> float:
     if settings.schedule == "wsd":
         decay_steps = max(1, round(steps * settings.decay_share))
         progress = max(0.0, (step - (steps - decay_steps)) / decay_steps)
-        scale = 1 - progress
+        scale = 1 - min(1.0, progress)
     else:
         progress = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
         scale = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

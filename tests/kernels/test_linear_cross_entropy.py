@@ -43,6 +43,25 @@ def test_value_and_gradients(rows: int, reduction: Reduction, z_loss: float) -> 
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+def test_gradient_to_logits_is_the_closed_formula() -> None:
+    """With the identity as weight, hidden are the logits: (p - onehot + 2 z log Z p) / n for a mean of n rows."""
+    z_loss, rows, vocabulary = 0.05, CPU_ROWS + 9, 31
+    hidden, _, targets = problem(rows, width=vocabulary, vocabulary=vocabulary)
+    hidden = (3 * hidden.detach()).requires_grad_()
+    value = linear_cross_entropy(
+        hidden, torch.eye(vocabulary, dtype=torch.float64), targets, reduction="mean", z_loss=z_loss
+    )
+    (gradient,) = torch.autograd.grad(value, hidden)
+    logits, counted = hidden.detach(), targets != -100
+    total = logits.exp().sum(-1)
+    p, log_z = logits.exp() / total[:, None], total.log()
+    one_hot = functional.one_hot(targets.clamp_min(0), vocabulary)
+    expected = (p - one_hot + 2 * z_loss * log_z[:, None] * p) * counted[:, None] / counted.sum()
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
+    nll = log_z - logits.gather(-1, targets.clamp_min(0)[:, None])[:, 0]
+    torch.testing.assert_close(value, nll[counted].mean() + z_loss * log_z[counted].square().mean(), rtol=1e-12, atol=0)
+
+
 def test_gradient_to_one_input_only_and_no_target_at_all() -> None:
     hidden, weight, targets = problem(50, dtype=torch.float32)
     linear_cross_entropy(hidden, weight.detach(), targets).backward()

@@ -1,4 +1,4 @@
-"""The training loop: learns, resumes to the bit, survives kills and bad steps; the optimizer and its schedules."""
+"""The training loop: learns, resumes to the bit, survives kills and bad steps; what the optimizer decays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from batches import Batch, PatternLoader
 from autoclave.errors import CheckpointError, RunError
 from autoclave.model import checkpoint as checkpoints
 from autoclave.model.config import ModelConfig
-from autoclave.model.optimizer import OptimizerSettings, decays, learning_rate, make_optimizer
+from autoclave.model.optimizer import OptimizerSettings, decays, make_optimizer
 from autoclave.model.training import TrainSettings, checkpoint_matches, train
 from autoclave.model.transnormer import TransNormerLLM
 
@@ -31,9 +31,24 @@ SETTINGS = TrainSettings(
 )
 
 
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()]
+
+
 def losses(folder: Path) -> list[tuple[int, float]]:
-    lines = [msgspec.json.decode(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()]
-    return [(line["step"], line["loss"]) for line in lines]
+    return [(line["step"], line["loss"]) for line in metrics(folder)]
+
+
+def gradient_norm_in_float64(batch: Batch) -> float:
+    """torch's total norm of the first step's gradients: mean cross-entropy + z_loss log^2 Z, from whole logits."""
+    model = TransNormerLLM(CONFIG).initialise(SETTINGS.seed).double()
+    rows, targets = (torch.from_numpy(array).reshape(1, -1) for array in (batch.inputs, batch.targets))
+    logits = model.logits(model(rows, cu_seqlens=torch.from_numpy(batch.cu_seqlens)).hidden)[0]
+    counted = targets[0] != -100
+    normaliser = logits.logsumexp(-1)[counted]
+    loss = torch.nn.functional.cross_entropy(logits, targets[0]) + SETTINGS.z_loss * normaliser.square().mean()
+    loss.backward()
+    return float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]))
 
 
 def test_training_learns_and_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
@@ -141,8 +156,57 @@ def test_accumulating_batches_equals_one_large_batch(tmp_path: Path) -> None:
     one = train(CONFIG, SETTINGS, PatternLoader(), tmp_path / "one")
     two = train(CONFIG, msgspec.structs.replace(SETTINGS, accumulation=2), Halves(), tmp_path / "two")
     assert two.tokens == one.tokens
-    for (_, ours), (_, theirs) in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
-        assert ours == pytest.approx(theirs, abs=2e-5)
+    for ours, theirs in zip(metrics(tmp_path / "two"), metrics(tmp_path / "one"), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=2e-5)
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-3)  # the weights part slowly
+    first = gradient_norm_in_float64(PatternLoader().batch(0))
+    for name in ("one", "two"):
+        assert metrics(tmp_path / name)[0]["grad_norm"] == pytest.approx(first, rel=1e-5)
+
+
+class Without(PatternLoader):
+    """PatternLoader's batches, one of them left out."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__()
+        self.missing = missing
+
+    def batch(self, step: int) -> Batch:
+        return super().batch(step + (step >= self.missing))
+
+
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_a_skipped_update_leaves_the_run_as_if_the_batch_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    # One learning rate from the second step on, since a skipped step takes its place in the schedule.
+    optimizer = OptimizerSettings(learning_rate=1e-2, warmup_steps=1, schedule="constant")
+    settings = msgspec.structs.replace(SETTINGS, optimizer=optimizer)
+    train(CONFIG, msgspec.structs.replace(settings, steps=11), Without(4), tmp_path / "without")
+    forward, calls = TransNormerLLM.losses, itertools.count()
+
+    def poisoned(self: TransNormerLLM, *args: Any) -> torch.Tensor:
+        value = forward(self, *args)
+        if next(calls) != 4:
+            return value
+        if bad == "gradient":  # of a finite loss
+            value.register_hook(lambda gradient: gradient * float("inf"))
+            return value
+        return value + float("inf")
+
+    monkeypatch.setattr(TransNormerLLM, "losses", poisoned)
+    result = train(CONFIG, settings, PatternLoader(), tmp_path / "with")
+    assert (result.steps, result.skipped) == (12, 1)
+    lines, others = metrics(tmp_path / "with"), metrics(tmp_path / "without")
+    skipped = lines.pop(4)
+    assert skipped["skipped"] is True
+    assert skipped["step"] == 5
+    assert (skipped["loss"] is None) == (bad == "loss")
+    assert skipped["grad_norm"] is None or bad == "loss"
+    assert not any("skipped" in line for line in lines)
+    for name in ("loss", "grad_norm", "lr"):
+        assert [line[name] for line in lines] == [line[name] for line in others]
+    assert (tmp_path / "with/model.safetensors").read_bytes() == (tmp_path / "without/model.safetensors").read_bytes()
 
 
 def test_a_step_that_is_not_finite_is_skipped_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,21 +274,6 @@ def test_weight_decay_applies_to_matrices_only() -> None:
     optimizer = make_optimizer(model, OptimizerSettings(weight_decay=0.3))
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
-
-
-def test_schedules() -> None:
-    settings = OptimizerSettings(learning_rate=1.0, warmup_steps=10, minimum_ratio=0.1)
-    curve = [learning_rate(settings, step, 110) for step in range(110)]
-    assert curve[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
-    assert curve[60] == pytest.approx(0.55)
-    assert curve[109] == pytest.approx(0.1, abs=1e-3)
-    assert all(a >= b for a, b in itertools.pairwise(curve[10:]))
-    wsd = msgspec.structs.replace(settings, schedule="wsd")
-    curve = [learning_rate(wsd, step, 110) for step in range(110)]
-    assert set(curve[10:89]) == {1.0}
-    assert curve[99] == pytest.approx(0.55)
-    constant = msgspec.structs.replace(settings, schedule="constant")
-    assert {learning_rate(constant, step, 110) for step in range(10, 110)} == {1.0}
 
 
 def test_activation_checkpointing_and_threads_do_not_change_the_model(tmp_path: Path) -> None:

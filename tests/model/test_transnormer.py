@@ -96,6 +96,28 @@ def test_loss_and_every_gradient_match_the_oracle() -> None:
         assert (ours[name] - value.grad).abs().max() <= 1e-10 * scale, name
 
 
+def test_z_loss_and_every_gradient_match_the_oracle() -> None:
+    """Chowdhery et al. 2022 (PaLM), section 5: z log^2 Z is added to each counted token's loss."""
+    model, z_loss = build(), 0.03
+    tokens = torch.randint(0, 97, (70,), generator=torch.Generator().manual_seed(4))
+    inputs, targets = tokens[:-1], tokens[1:].clone()
+    targets[::4] = -100
+    value = model(inputs[None], targets=targets[None], reduction="mean", z_loss=z_loss).losses
+    value.backward()
+    weights = {name: value.clone().requires_grad_() for name, value in oracle_weights(model).items()}
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    scores, counted = logits(inputs, weights, shape_of(model.config)), targets != -100
+    normaliser = scores.exp().sum(-1).log()[counted]
+    plain = (normaliser - scores[counted].gather(-1, targets[counted][:, None])[:, 0]).mean()
+    want = plain + z_loss * normaliser.square().mean()
+    want.backward()
+    assert value.item() == pytest.approx(want.item(), rel=1e-10)
+    assert value.item() > plain.item() + 0.01
+    ours = to_released({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name, weight in weights.items():
+        assert (ours[name] - weight.grad).abs().max() <= 1e-10 * weight.grad.abs().max(), name
+
+
 def test_packed_sequences_equal_each_alone_and_padding_free_rows_equal_batches() -> None:
     model = build(dtype=torch.float32)
     generator = torch.Generator().manual_seed(4)
