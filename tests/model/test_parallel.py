@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from batches import Batch, PatternLoader
-from test_model_training import CONFIG, SETTINGS, losses
+from test_model_training import CONFIG, SETTINGS, gradient_norm_in_float64, losses, metrics
 
 from autoclave.errors import RecipeError
 from autoclave.model import checkpoint as checkpoints
@@ -93,6 +93,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_train_as_one(alone: Path, pairs: Path, kind: str) -> None:
     assert_same_run(pairs / kind, alone)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_norm_of_two_processes_is_that_of_one(alone: Path, pairs: Path, kind: str) -> None:
+    norms = [[line["grad_norm"] for line in metrics(folder)] for folder in (pairs / kind, alone)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)  # the weights part slowly
+    assert norms[0][0] == pytest.approx(gradient_norm_in_float64(PatternLoader().batch(0)), rel=1e-5)
 
 
 @pytest.mark.slow
