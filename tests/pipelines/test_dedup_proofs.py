@@ -134,12 +134,12 @@ def test_killed_at_ten_moments_the_result_is_the_same(tmp_path: Path) -> None:
     assert outputs(tmp_path / "killed") == expected
 
 
-def wait_for(process: subprocess.Popen[bytes], scratch: Path, spool: str) -> None:
+def wait_for(process: subprocess.Popen[bytes], scratch: Path, spool: str, log: Path) -> None:
     """Wait until the components by files have come to write a spool."""
     for _ in range(60_000):
         if any(scratch.glob(f"autoclave-dedup-*/{spool}")):
             return
-        assert process.poll() is None, f"the process ended before it wrote {spool}"
+        assert process.poll() is None, f"the process ended before it wrote {spool}: {log.read_text()[-2000:]}"
         time.sleep(0.001)
     raise AssertionError(f"{spool} was never written")
 
@@ -157,8 +157,9 @@ def test_killed_at_every_step_of_the_components_by_files_the_result_is_the_same(
     environment = os.environ | {"TMPDIR": str(scratch)}
     phases = tmp_path / "killed/phases"
     for spool in ("leaders", "resolved", "components/requests", "components/answers", "stars", "counts", "by_shard"):
-        process = subprocess.Popen(by_files, start_new_session=True, stderr=subprocess.DEVNULL, env=environment)
-        wait_for(process, scratch, spool)
+        with (tmp_path / "stderr").open("w") as log:
+            process = subprocess.Popen(by_files, start_new_session=True, stderr=log, env=environment)
+        wait_for(process, scratch, spool, tmp_path / "stderr")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert any((phases / "candidates/commits").iterdir())
