@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.ideographs import find_slot, mix_point
+from autoclave.kernels.text.ideographs import best_entry
 from autoclave.kernels.text.memory import inlined, load
 
 LONGEST_WORD = 32
@@ -75,15 +75,7 @@ def segment_clusters(
             costs[at] = nothing
             continue
         best, step = np.float32(UNKNOWN_COST) + load(costs, following), at - following
-        value = np.uint64(0)
-        for length in range(1, min(LONGEST_WORD, last - at) + 1):
-            value = mix_point(value, np.int64(load(points, at + length - 1)))
-            slot = find_slot(keys, value)
-            if load(keys, slot) == 0:
-                break
-            cost = load(entry_costs, slot) + load(costs, at + length)
-            if cost < nothing and cost <= best:
-                best, step = cost, length
+        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), keys, entry_costs, costs, best, step)
         costs[at], steps[at] = best, step
         following = at
     at = first

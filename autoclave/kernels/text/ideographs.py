@@ -93,6 +93,34 @@ def build_table(
 
 
 @inlined
+def best_entry(
+    points: np.ndarray,
+    at: int,
+    longest: int,
+    keys: np.ndarray,
+    entry_costs: np.ndarray,
+    costs: np.ndarray,
+    best: np.float32,
+    step: int,
+) -> tuple[np.float32, int]:
+    """Return the cost and length of the cheapest split that begins with an entry of up to `longest` characters at `at`.
+
+    costs: float32, of the splits from each place to the right of `at`, infinite where none may begin; best, step: what
+    holds where no entry costs at most as much; of equals the longer entry is taken.
+    """
+    value = np.uint64(0)
+    for length in range(1, longest + 1):
+        value = mix_point(value, np.int64(load(points, at + length - 1)))
+        slot = find_slot(keys, value)
+        if load(keys, slot) == 0:
+            break
+        cost = load(entry_costs, slot) + load(costs, at + length)
+        if cost < np.float32(np.inf) and cost <= best:
+            best, step = cost, length
+    return best, step
+
+
+@inlined
 def segment_ideographs(
     points: np.ndarray,
     places: np.ndarray,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import IDEOGRAPH, KANA, KATAKANA
-from autoclave.kernels.text.ideographs import find_slot, mix_point
+from autoclave.kernels.text.ideographs import best_entry
 from autoclave.kernels.text.memory import inlined, load
 
 LONGEST_WORD = 16
@@ -56,20 +56,11 @@ def segment_japanese(
     splits that cost the same the one with the longer word first is taken. A whole run of katakana may be one word at
     LOAN_COST; characters in no word are one word together up to the next known one.
     """
-    nothing = np.float32(np.inf)
     costs[last] = 0.0
     loan_end = last  # where the run of katakana ends that the character at hand is in
     for at in range(last - 1, first - 1, -1):
-        best, step = np.float32(UNKNOWN_COST) + load(costs, at + 1), -1
-        value = np.uint64(0)
-        for length in range(1, min(LONGEST_WORD, last - at) + 1):
-            value = mix_point(value, np.int64(load(points, at + length - 1)))
-            slot = find_slot(keys, value)
-            if load(keys, slot) == 0:
-                break
-            cost = load(entry_costs, slot) + load(costs, at + length)
-            if cost < nothing and cost <= best:
-                best, step = cost, length
+        best, step = np.float32(UNKNOWN_COST) + load(costs, at + 1), np.int64(-1)
+        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), keys, entry_costs, costs, best, step)
         if load(scripts, np.int64(load(points, at))) == KATAKANA:
             if at + 1 == last or load(scripts, np.int64(load(points, at + 1))) != KATAKANA:
                 loan_end = at + 1
