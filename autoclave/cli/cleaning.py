@@ -146,6 +146,8 @@ def decontaminate_index(
 
     Example: autoclave decontaminate index examples/crawl/english.jsonl.zst --field text --out runs/evaluation.npz
     """
+    import msgspec
+
     from autoclave.cleaning.contamination_index import IndexSettings
     from autoclave.cli.inspection import print_json
     from autoclave.cli.progress import TerminalProgress
@@ -155,7 +157,8 @@ def decontaminate_index(
         "fields": fields or None, "sizes": sizes, "unspaced_sizes": unspaced_sizes, "least": least,
         "unspaced_least": max(least, IndexSettings().unspaced_least),
     }  # fmt: skip
-    settings = IndexSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    changes = {name: value for name, value in given.items() if value is not None}
+    settings = msgspec.structs.replace(IndexSettings(), **changes)
     with TerminalProgress() as progress:
         summary = index_evaluation_sets(sets, out, settings, progress)
     if json:

@@ -93,6 +93,7 @@ def guarded_step(optimizer: torch.optim.AdamW, norm: Tensor, loss: Tensor, clip_
     scale = ((norm + 1e-6) / clip_norm).clamp_min(1.0) if clip_norm > 0 else torch.ones_like(norm)
     finite = torch.isfinite(norm + loss)
     if optimizer.defaults["fused"]:
+        # The attributes by which GradScaler speaks to fused optimizers; PyTorch's types do not have them.
         optimizer.grad_scale, optimizer.found_inf = scale, (~finite).float()  # type: ignore[attr-defined]
         optimizer.step()
     elif finite:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from pages import run_page
 
 
-def ledger(stage: Path) -> list[dict[str, object]]:
+def ledger(stage: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(stage.glob("ledger/*")) for row in pq.read_table(path).to_pylist()]
 
 
@@ -33,6 +34,6 @@ def test_the_page_runs_as_written(tmp_path: Path, repository: Path) -> None:
     assert {row["perplexity_bucket"] for row in ledger(runs / "buckets/02-clean")} == {-1, 0, 1, 2}
     found = [json.loads(line) for line in (runs / "found.jsonl").read_text().splitlines()]
     dropped = [row for row in ledger(runs / "decontaminated/02-clean") if row["filter"] == "decontamination"]
-    assert {hit["doc_id"] for hit in found if hit["size"] == 13} == {row["doc_id"].hex() for row in dropped}  # type: ignore[attr-defined]
+    assert {hit["doc_id"] for hit in found if hit["size"] == 13} == {row["doc_id"].hex() for row in dropped}
     assert len(dropped) >= 1
     assert {row["filter"] for row in ledger(runs / "calm")} >= {"calm", "gopher_quality", None}

@@ -294,7 +294,7 @@ def wide_scan_kernel(
     else:
         second_state_fits = state_fits
     if WRITE_OUTPUT:
-        if WRITE_FINAL:  # noqa: SIM102
+        if WRITE_FINAL:  # noqa: SIM102 - likewise
             if leaves_last:
                 tl.store(final_ptr + slot + place, state, mask=state_fits)
                 tl.store(final_ptr + slot + place + half, state_second, mask=second_state_fits)
