@@ -1,4 +1,7 @@
-"""Kernels are compiled for one set of types: a second costs seconds on a new machine, and start-up ever after."""
+"""A worker whose compile cache is warm loads each kernel for one set of types: a second costs start-up each time.
+
+From a cold cache a few more are compiled on the way (`step_back`, `_joins`, `find`), for kernels that call them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ for name, module in list(sys.modules.items()):
 """
 
 
-def test_no_kernel_is_called_with_two_sets_of_types() -> None:
+def test_no_kernel_is_loaded_for_two_sets_of_types() -> None:
     done = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == ""
