@@ -127,17 +127,21 @@ def train_classifier(
                 "negatives to train on"
             )
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        _run_fasttext(str(lines[1]), path, chosen)
+        run_fasttext(
+            str(lines[1]), path, lr=chosen.learning_rate, dim=chosen.dimension, epoch=chosen.epochs,
+            wordNgrams=chosen.word_ngrams, minCount=chosen.min_count, bucket=chosen.buckets, seed=chosen.seed,
+        )  # fmt: skip
     scores = QualityClassifier(path).scores(pa.array([line for line, _ in measured], pa.string()))
     return _report(scores, np.array([positive for _, positive in measured], dtype=np.bool_), trained, chosen)
 
 
-def _run_fasttext(text: str, path: str, settings: ClassifierSettings) -> None:
-    options = {
-        "input": text, "path": path, "lr": settings.learning_rate, "dim": settings.dimension,
-        "epoch": settings.epochs, "wordNgrams": settings.word_ngrams, "minCount": settings.min_count,
-        "bucket": settings.buckets, "seed": settings.seed, "thread": 1, "verbose": 0,
-    }  # fmt: skip
+def run_fasttext(text: str, path: str, **changes: float) -> None:
+    """Train a supervised fastText model on the file `text` of labelled lines and save it to `path` (.bin).
+
+    changes: of fastText's own settings, by its names. Repeatable: one thread, in a process whose memory begins zeroed.
+    Raises InputError where fastText fails, as with a learning rate that is too high.
+    """
+    options = {"input": text, "path": path, "thread": 1, "verbose": 0, **changes}
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN], input=msgspec.json.encode(options), capture_output=True, check=False,
         env={**os.environ, **_ZEROED},

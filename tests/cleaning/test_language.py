@@ -26,6 +26,7 @@ from autoclave.cleaning.language import (
     identifier,
     sample,
 )
+from autoclave.cleaning.quality_classifier import run_fasttext
 from autoclave.cleaning.script import SCRIPTS, script_bytes
 from autoclave.errors import InputError
 
@@ -152,8 +153,7 @@ def test_models_of_other_makers(tmp_path: Path) -> None:
     lines = ["__label__eng_Latn the cat and the dog are in the house"] * 50
     lines += ["__label__cmn_Hani \u732b \u548c \u72d7 \u5728 \u5bb6 \u91cc"] * 50
     (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
-    model = fasttext.train_supervised(str(tmp_path / "train.txt"), dim=8, epoch=20, minn=1, maxn=3, verbose=0, thread=1)
-    model.save_model(str(tmp_path / "model.bin"))
+    run_fasttext(str(tmp_path / "train.txt"), str(tmp_path / "model.bin"), dim=8, epoch=20, minn=1, maxn=3)
     texts = pa.array(["the dog in the house", "\u732b \u5728 \u5bb6"])
     assert LanguageIdentifier(str(tmp_path / "model.bin")).predict(texts)[0].to_pylist() == ["en", "zh"]
     as_is = LanguageIdentifier(str(tmp_path / "model.bin"), labels="as-is").predict(texts)[0].to_pylist()
