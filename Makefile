@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e ".[$(EXTRAS)]"
 	@echo "compiling native text kernels (once)"
-	@$(BIN)/python -m autoclave.pipelines.warm_up
+	@$(BIN)/python -m autoclave.pipelines.running.warm_up
 	@touch $(STAMP)
 
 demo: setup

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_origin
 import msgspec
 import yaml
 
-from autoclave.pipelines.recipe import RecipeFile
-from autoclave.pipelines.stages import STAGE_MODULES, load_stage
+from autoclave.pipelines.running.recipe import RecipeFile
+from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 
 HEAD = """# Settings
 

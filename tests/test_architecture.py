@@ -120,7 +120,7 @@ def test_import_is_light(repository: Path) -> None:
 
 def test_text_stages_load_neither_torch_nor_ray(repository: Path) -> None:
     code = (
-        "import sys; from autoclave.pipelines.stages import load_stage\n"
+        "import sys; from autoclave.pipelines.running.registry import load_stage\n"
         "for name in ('extract', 'clean', 'dedup', 'tokenize'): load_stage(name)\n"
         "import autoclave.cli.main\n"
         "print(sorted({'torch', 'ray', 'triton'} & set(sys.modules)))"

@@ -14,7 +14,7 @@ from autoclave.cleaning.chain import Chain
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
-from autoclave.pipelines.recipe import check_recipe
+from autoclave.pipelines.running.recipe import check_recipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(DOCS.glob("*.md")))]

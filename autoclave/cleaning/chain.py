@@ -189,7 +189,7 @@ class Chain:
         self.filters = build_filters(settings)
         self._identifier: Any = None
         if settings.language is not None:
-            from autoclave.cleaning.language import LanguageIdentifier
+            from autoclave.cleaning.language.identification import LanguageIdentifier
 
             self._identifier = LanguageIdentifier(settings.language.model)
         self.transforms = load_transforms(settings.transforms)
@@ -279,7 +279,7 @@ def load_transforms(names: Sequence[str] | None) -> dict[str, Any]:
     """Return the named transforms in order, the default ones for None; RecipeError for an unknown name."""
     if names is not None and not names:
         return {}
-    from autoclave.cleaning.transforms import TRANSFORMS
+    from autoclave.cleaning.transforms.registry import TRANSFORMS
 
     if names is None:
         return {name: transform for name, transform in TRANSFORMS.items() if transform.default}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from autoclave.cleaning.dialects import DEFAULT_DIALECT
 from autoclave.cleaning.filters.base import Columns, Filter, Measurement
 from autoclave.cleaning.filters.registry import load_filter
-from autoclave.cleaning.words import Scan, borrowed_workspace, scans
+from autoclave.cleaning.language.words import Scan, borrowed_workspace, scans
 
 ARROW_TYPES = {"float32": pa.float32(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
 """Types that a signal may have in the ledger."""

@@ -10,8 +10,8 @@ import typer
 from autoclave.cli.stages import Json, Overrides
 
 if TYPE_CHECKING:
-    from autoclave.pipelines.contamination import ContaminationSummary
-    from autoclave.pipelines.fit_thresholds import ThresholdReport
+    from autoclave.pipelines.fitting.evaluation_index import ContaminationSummary
+    from autoclave.pipelines.fitting.thresholds import ThresholdReport
 
 Texts = Annotated[list[str], typer.Argument(help="Stage folders, or files of documents (JSONL, Parquet, text).")]
 Language = Annotated[str | None, typer.Option("--language", help="Only documents of this language.")]
@@ -67,8 +67,8 @@ def thresholds_fit(
     """
     from autoclave.cli.inspection import print_json
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.fit_thresholds import fit_threshold_file
-    from autoclave.pipelines.recipe import load_settings
+    from autoclave.pipelines.fitting.thresholds import fit_threshold_file
+    from autoclave.pipelines.running.recipe import load_settings
 
     with TerminalProgress() as progress:
         report = fit_threshold_file(
@@ -148,10 +148,10 @@ def decontaminate_index(
     """
     import msgspec
 
-    from autoclave.cleaning.contamination_index import IndexSettings
+    from autoclave.cleaning.decontamination.index import IndexSettings
     from autoclave.cli.inspection import print_json
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.contamination import index_evaluation_sets
+    from autoclave.pipelines.fitting.evaluation_index import index_evaluation_sets
 
     given = {
         "fields": fields or None, "sizes": sizes, "unspaced_sizes": unspaced_sizes, "least": least,
@@ -189,7 +189,7 @@ def decontaminate_list(
     """
     from autoclave.cli.inspection import print_json
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.contamination import list_contamination
+    from autoclave.pipelines.fitting.evaluation_index import list_contamination
 
     with TerminalProgress() as progress:
         summary = list_contamination(run, index, out=out, most=count, progress=progress)
@@ -254,8 +254,8 @@ def kenlm_train(
     Example: autoclave kenlm train runs/demo/03-dedup --order 3 --out runs/en.arpa --language en
     """
     from autoclave.cli.inspection import print_json
-    from autoclave.pipelines.ngram_training import NgramTrainingSettings, train_ngram_model
-    from autoclave.pipelines.recipe import convert_overrides
+    from autoclave.pipelines.fitting.ngram_model import NgramTrainingSettings, train_ngram_model
+    from autoclave.pipelines.running.recipe import convert_overrides
 
     given = {"order": order, "tokenizer": tokenizer, "discount_fallback": True}
     settings = convert_overrides(given, overrides or [], NgramTrainingSettings)
@@ -284,7 +284,7 @@ def kenlm_cutoffs(
     Example: autoclave kenlm cutoffs runs/demo/02-clean --model en=runs/en.arpa --out runs/cutoffs.json
     """
     from autoclave.cli.inspection import print_json
-    from autoclave.pipelines.ngram_training import fit_cutoff_file
+    from autoclave.pipelines.fitting.ngram_model import fit_cutoff_file
 
     cutoffs = fit_cutoff_file(
         by_language(models), documents, out, tokenizers=by_language(tokenizers or []), limit=limit
@@ -328,10 +328,10 @@ def classifier_train(
     Example: autoclave classifier train --positive examples/crawl/english.jsonl.zst --negative runs/demo/03-dedup
     --out runs/quality.bin --set buckets=100000
     """
-    from autoclave.cleaning.quality_classifier import ClassifierSettings
+    from autoclave.cleaning.classifier.quality import ClassifierSettings
     from autoclave.cli.inspection import print_json
-    from autoclave.pipelines.classifier_training import plot_calibration, train_classifier_file
-    from autoclave.pipelines.recipe import convert_overrides
+    from autoclave.pipelines.fitting.classifier import plot_calibration, train_classifier_file
+    from autoclave.pipelines.running.recipe import convert_overrides
 
     settings = convert_overrides({"keep": keep}, overrides or [], ClassifierSettings)
     report = train_classifier_file(positives, negatives, out, settings, language=language, limit=limit)

@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from autoclave.pipelines.explanations import DialectResult, Explanation, RuleResult, Step
-    from autoclave.pipelines.text_changes import Change
+    from autoclave.pipelines.reading.explanations import DialectResult, Explanation, RuleResult, Step
+    from autoclave.pipelines.reading.text_changes import Change
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def explain(
     """
     from autoclave.cli.inspection import print_json
     from autoclave.cli.views import make_console
-    from autoclave.pipelines.explanations import explain_file
+    from autoclave.pipelines.reading.explanations import explain_file
 
     explanation = explain_file(file, recipe=recipe, record=record, dialects=dialects)
     if json:

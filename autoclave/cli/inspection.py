@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from autoclave.pipelines.ledgers import StageView
+    from autoclave.pipelines.reading.ledgers import StageView
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 StageName = Annotated[str | None, typer.Option("--stage", "-s", help="One stage (default: all that have something).")]
@@ -49,7 +49,7 @@ def inspect(
 
 def open_run(context: typer.Context, stage: str | None = None) -> list[StageView]:
     """Return the stages of the run that was named, or the one of them that is asked for."""
-    from autoclave.pipelines.ledgers import find_stage, open_stages
+    from autoclave.pipelines.reading.ledgers import find_stage, open_stages
 
     stages = open_stages(context.obj)
     return stages if stage is None else [find_stage(stages, stage)]
@@ -68,7 +68,7 @@ def funnel(context: typer.Context, json: Json = False) -> None:
 
     Example: autoclave inspect runs/demo funnel --json
     """
-    from autoclave.pipelines.funnel import find_alarms
+    from autoclave.pipelines.running.funnel import find_alarms
 
     stages = open_run(context)
     rows = [stage.row for stage in stages]
@@ -111,8 +111,8 @@ def sample(
     Example: autoclave inspect runs/demo sample --stage clean --near word_count
     """
     from autoclave.errors import RecipeError
-    from autoclave.pipelines.conditions import parse_conditions
-    from autoclave.pipelines.ledgers import sample as draw
+    from autoclave.pipelines.reading.conditions import parse_conditions
+    from autoclave.pipelines.reading.ledgers import sample as draw
 
     if near is not None and where:
         raise RecipeError("give --near or --where, not both")
@@ -143,7 +143,7 @@ def sample(
 
 def with_signals(stages: list[StageView], signals: Sequence[str]) -> list[StageView]:
     """Return the stages whose ledgers have all the signals; RecipeError, naming those there are, where none has."""
-    from autoclave.pipelines.ledgers import check_signal
+    from autoclave.pipelines.reading.ledgers import check_signal
 
     chosen = [view for view in stages if set(signals) <= set(view.signals)]
     if not chosen:
@@ -153,14 +153,14 @@ def with_signals(stages: list[StageView], signals: Sequence[str]) -> list[StageV
 
 
 def _near(view: StageView, signal: str, value: float | None, count: int) -> list[Any]:
-    from autoclave.pipelines.ledgers import near
+    from autoclave.pipelines.reading.ledgers import near
 
     return near(view, signal, value, count)
 
 
 def _has(view: StageView, kept: bool, reason: str | None) -> bool:
     """Whether a stage has documents to sample from."""
-    from autoclave.pipelines.ledgers import dropped_for
+    from autoclave.pipelines.reading.ledgers import dropped_for
 
     row = view.row
     if reason is None:
@@ -174,8 +174,8 @@ def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str
     Raises RecipeError where no stage has the signal, or no threshold of it is known.
     """
     from autoclave.errors import RecipeError
-    from autoclave.pipelines.histograms import find_thresholds
-    from autoclave.pipelines.ledgers import BAND, check_signal
+    from autoclave.pipelines.reading.histograms import find_thresholds
+    from autoclave.pipelines.reading.ledgers import BAND, check_signal
 
     signal, _, value = text.partition("=")
     views = [view for view in stages if signal in view.signals]
@@ -212,7 +212,7 @@ def document(
 
     Example: autoclave inspect runs/demo document https://example.org/
     """
-    from autoclave.pipelines.ledgers import find_ids, tell_story
+    from autoclave.pipelines.reading.ledgers import find_ids, tell_story
 
     stages = open_run(context)
     stories = [tell_story(stages, doc_id) for doc_id in find_ids(stages, key)]
@@ -237,8 +237,8 @@ def histogram(
 
     Example: autoclave inspect runs/demo histogram word_count
     """
-    from autoclave.pipelines.histograms import count_values, numeric_signals
-    from autoclave.pipelines.ledgers import check_signal
+    from autoclave.pipelines.reading.histograms import count_values, numeric_signals
+    from autoclave.pipelines.reading.ledgers import check_signal
 
     stages = open_run(context, stage)
     if signal is None:
@@ -275,7 +275,7 @@ def cluster(
 
     Example: autoclave inspect runs/demo cluster
     """
-    from autoclave.pipelines.ledgers import cluster_of, find_clusters, find_ids
+    from autoclave.pipelines.reading.ledgers import cluster_of, find_clusters, find_ids
 
     stages = [view for view in open_run(context, stage) if view.row.dropped]
     if key is None:
@@ -304,7 +304,7 @@ def errors(context: typer.Context, stage: StageName = None, count: Count = 20, j
 
     Example: autoclave inspect runs/demo errors
     """
-    from autoclave.pipelines.ledgers import read_errors
+    from autoclave.pipelines.reading.ledgers import read_errors
 
     found = {view.label: read_errors(view, count) for view in open_run(context, stage) if view.row.errors}
     if json:

@@ -49,9 +49,9 @@ def run(
     Example: autoclave run recipes/demo.yaml --set clean.language.min_score=0.5
     """
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.recipe import load_recipe
-    from autoclave.pipelines.run import run_recipe
+    from autoclave.pipelines.running.engine import make_engine
+    from autoclave.pipelines.running.recipe import load_recipe
+    from autoclave.pipelines.running.run import run_recipe
 
     checked = load_recipe(recipe, overrides or [])
     folder = run_dir or f"runs/{checked.name}"
@@ -97,8 +97,8 @@ def single(
 ) -> None:
     """Run one stage and print its row of the funnel."""
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.standalone import run_stage
+    from autoclave.pipelines.running.engine import make_engine
+    from autoclave.pipelines.running.standalone import run_stage
 
     running = make_engine(engine, workers)
     try:
@@ -167,7 +167,7 @@ def dedup(
     Example: autoclave dedup runs/clean --out runs/dedup --set minhash.preset=fineweb
     """
     if explain:
-        from autoclave.pipelines.dedup import explain_settings
+        from autoclave.pipelines.dedup.stage import explain_settings
 
         typer.echo(explain_settings(overrides or []))
         return
@@ -211,7 +211,7 @@ def tokenizer_train(
 
     Example: autoclave tokenizer train runs/dedup --vocab-size 4096 --out runs/tokenizer.json
     """
-    from autoclave.pipelines.tokens import train_tokenizer_file
+    from autoclave.pipelines.tokenize.stage import train_tokenizer_file
 
     train_tokenizer_file(documents, out, vocab_size=vocab_size, seed=seed)
     typer.echo(f"tokenizer: {out}")

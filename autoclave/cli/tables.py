@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from autoclave.corpus.storage import Folder
-from autoclave.pipelines.funnel import StageRow, Summary
+from autoclave.pipelines.running.funnel import StageRow, Summary
 
 
 def human_bytes(number: float) -> str:

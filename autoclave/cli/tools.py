@@ -33,8 +33,8 @@ def refilter(
     """
     import msgspec
 
-    from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.refilter import refilter as decide_again
+    from autoclave.pipelines.reading.refilter import refilter as decide_again
+    from autoclave.pipelines.running.engine import make_engine
 
     running = make_engine(engine, workers)
     try:
@@ -115,7 +115,7 @@ def evaluate(
     require_torch("autoclave eval")
     if importlib.util.find_spec("lm_eval") is None:
         raise MissingDependencyError("lm_eval", "eval", "autoclave eval")
-    from autoclave.model.evaluation import evaluate as run_tasks
+    from autoclave.model.inference.evaluation import evaluate as run_tasks
 
     results = run_tasks(checkpoint, tasks.split(","), task_folder=task_folder, few_shot=few_shot, limit=limit)
     typer.echo(msgspec.json.encode(results).decode())

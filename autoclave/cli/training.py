@@ -13,8 +13,8 @@ import typer
 from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
 
 if TYPE_CHECKING:
-    from autoclave.model.training import TrainResult
-    from autoclave.pipelines.training_run import TrainStageSettings
+    from autoclave.model.training.loop import TrainResult
+    from autoclave.pipelines.train.run import TrainStageSettings
 
 Checkpoint = Annotated[str, typer.Argument(help="A training folder or a checkpoint folder.")]
 
@@ -67,7 +67,7 @@ def train(
     """
     require_torch("autoclave train")
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.model.parallel import leave_process_group
+    from autoclave.model.parallel.parallelize import leave_process_group
 
     given = {"preset": preset, "steps": steps, "workers": workers}
     folder, settings, seed = training_request(shards, given, overrides or [], seed)
@@ -101,8 +101,8 @@ def trainer(engine: str, settings: TrainStageSettings, message: Callable[[str], 
     import functools
 
     from autoclave.errors import RecipeError
-    from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.training_run import train_on_shards
+    from autoclave.pipelines.running.engine import make_engine
+    from autoclave.pipelines.train.run import train_on_shards
 
     if engine == "local":
         count = settings.workers
@@ -110,7 +110,7 @@ def trainer(engine: str, settings: TrainStageSettings, message: Callable[[str], 
             raise RecipeError(f"{count} workers: run torchrun --nproc-per-node {count} -m autoclave train ...")
         return train_on_shards
     make_engine(engine, settings.workers * settings.threads)
-    from autoclave.pipelines.ray_training import train_on_ray
+    from autoclave.pipelines.train.ray_group import train_on_ray
 
     return functools.partial(train_on_ray, message=message)
 
@@ -125,8 +125,8 @@ def training_request(
     import yaml
 
     from autoclave.errors import InputError, RecipeError
-    from autoclave.pipelines.recipe import apply_override, convert
-    from autoclave.pipelines.training_run import TrainStageSettings
+    from autoclave.pipelines.running.recipe import apply_override, convert
+    from autoclave.pipelines.train.run import TrainStageSettings
 
     document: dict[str, Any] = {"shards": argument, "train": {}, "seed": seed}
     if argument.endswith((".yaml", ".yml")):
@@ -164,8 +164,8 @@ def score(
     """
     require_torch("autoclave score")
     from autoclave.cli.progress import TerminalProgress
-    from autoclave.pipelines.engine import make_engine
-    from autoclave.pipelines.recipe import apply_override, convert
+    from autoclave.pipelines.running.engine import make_engine
+    from autoclave.pipelines.running.recipe import apply_override, convert
     from autoclave.pipelines.score import ScoreSettings, score_folder
 
     wrapped: dict[str, Any] = {"stages": {"score": {}}}
@@ -206,9 +206,9 @@ def generate(
     """
     require_torch("autoclave generate")
     from autoclave.errors import InputError
-    from autoclave.model.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
-    from autoclave.model.generation import SamplingSettings, stream
-    from autoclave.model.training import resolve_device
+    from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
+    from autoclave.model.inference.generation import SamplingSettings, stream
+    from autoclave.model.training.loop import resolve_device
     from autoclave.tokenize.encoding import Encoder
 
     folder = checkpoint_folder(checkpoint)
@@ -254,7 +254,7 @@ def convert(
     import importlib.util
 
     from autoclave.errors import MissingDependencyError
-    from autoclave.model.convert import convert_from_released, convert_to_released
+    from autoclave.model.formats.convert import convert_from_released, convert_to_released
 
     if to == "autoclave":
         convert_from_released(source, out)
@@ -263,7 +263,7 @@ def convert(
     elif to == "huggingface":
         if importlib.util.find_spec("transformers") is None:
             raise MissingDependencyError("transformers", "hf", "autoclave convert --to huggingface")
-        from autoclave.model.huggingface import to_huggingface
+        from autoclave.model.formats.huggingface import to_huggingface
 
         to_huggingface(source, out)
     else:

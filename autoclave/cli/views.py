@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autoclave.cleaning.ngram_model.buckets import BUCKET_NAMES
-from autoclave.pipelines.funnel import StageRow
-from autoclave.pipelines.histograms import Histogram
-from autoclave.pipelines.ledgers import BAND, Cluster, DocumentRow, Event, LedgerRow, Story
+from autoclave.pipelines.reading.histograms import Histogram
+from autoclave.pipelines.reading.ledgers import BAND, Cluster, DocumentRow, Event, LedgerRow, Story
+from autoclave.pipelines.running.funnel import StageRow
 
 PIPE_WIDTH = 160
 """Columns where output goes to a file or a pipe: wide enough that tables need no wrapping."""

@@ -9,8 +9,8 @@ import msgspec
 
 from autoclave.errors import RecipeError
 from autoclave.model.config import ModelConfig
-from autoclave.model.metrics import PEAK_BFLOAT16
-from autoclave.model.parallel import recomputes
+from autoclave.model.parallel.parallelize import recomputes
+from autoclave.model.training.metrics import PEAK_BFLOAT16
 
 ActivationCheckpointing = Literal["none", "selective", "full"]
 

@@ -25,7 +25,7 @@ from autoclave.kernels.linear_cross_entropy import linear_cross_entropy
 from autoclave.kernels.norm import add_simple_rms_norm, simple_rms_norm, simple_rms_norm_gate
 from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
-from autoclave.model.sequence_parallel import Carry, carried_attention
+from autoclave.model.parallel.sequence_parallel import Carry, carried_attention
 
 
 @dataclass

@@ -11,7 +11,7 @@ from autoclave.cleaning.chain import CleanSettings, files_of
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.corpus.storage import content_fingerprint
-from autoclave.pipelines.stage import ShardTask, Stage, StageContext
+from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 if TYPE_CHECKING:
     from autoclave.cleaning.chain import Chain
@@ -53,6 +53,6 @@ def run_clean(context: StageContext[CleanSettings]) -> None:
 STAGE = Stage("clean", CleanSettings, run_clean)
 
 if __name__ == "__main__":
-    from autoclave.pipelines.stage_main import main
+    from autoclave.pipelines.running.job import main
 
     main("clean")

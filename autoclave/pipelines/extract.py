@@ -19,7 +19,7 @@ from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, split_batch
 from autoclave.corpus.sources import group_files, resolve_inputs
 from autoclave.errors import InputError, MissingDependencyError, RecipeError
-from autoclave.pipelines.stage import ShardTask, Stage, StageContext
+from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
@@ -225,6 +225,6 @@ def _write_documents(
 STAGE = Stage("extract", ExtractSettings, run_extract, reads="sources")
 
 if __name__ == "__main__":
-    from autoclave.pipelines.stage_main import main
+    from autoclave.pipelines.running.job import main
 
     main("extract")

@@ -19,10 +19,10 @@ from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError
-from autoclave.model.checkpoint import TOKENIZER_FILE, checkpoint_folder, weights_files
-from autoclave.model.scoring import Scorer
-from autoclave.pipelines.engine import Engine, Resources
-from autoclave.pipelines.stage import DocumentShard, Progress, ShardTask, Silent, StageContext
+from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, weights_files
+from autoclave.model.inference.scoring import Scorer
+from autoclave.pipelines.running.engine import Engine, Resources
+from autoclave.pipelines.running.stage import DocumentShard, Progress, ShardTask, Silent, StageContext
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.shards import MANIFEST, TokenShard, read_manifest
 
@@ -167,7 +167,7 @@ def score_folder(
     if shards is None:
         shards = shards_to_score(url)
     if shards is None:
-        from autoclave.pipelines.standalone import open_documents_folder
+        from autoclave.pipelines.running.standalone import open_documents_folder
 
         shards = open_documents_folder(url, context.folder, engine, context.progress)
     folder = str(checkpoint_folder(model))

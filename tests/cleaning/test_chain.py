@@ -15,15 +15,15 @@ import pytest
 
 from autoclave.cleaning.chain import Chain, CleanSettings, build_filters
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.clean import STAGE
-from autoclave.pipelines.engine import InProcessEngine
-from autoclave.pipelines.refilter import refilter
-from autoclave.pipelines.stage import StageContext, document_shards
+from autoclave.pipelines.reading.refilter import refilter
+from autoclave.pipelines.running.engine import InProcessEngine
+from autoclave.pipelines.running.stage import StageContext, document_shards
 
 GOOD = """The harbour had been quiet since early morning, and the well-known fishing boats lay side by side at the pier.
 Old Martha walked down to the water with a basket on her arm, because her brother was to come home that day.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from autoclave.cleaning.filters import c4, fineweb, gopher_quality, gopher_repetition
 from autoclave.cleaning.filters.base import Filter, Measurement
-from autoclave.cleaning.words import Scan, scans
+from autoclave.cleaning.language.words import Scan, scans
 from autoclave.kernels.text.characters import DATATROVE_PUNCTUATION, TERMINAL, character_tables
 
 _spec = importlib.util.spec_from_file_location("cleaning_oracle", Path(__file__).with_name("oracle.py"))

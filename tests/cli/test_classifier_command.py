@@ -14,9 +14,9 @@ import yaml
 import zstandard
 from commands import call, rows
 
-from autoclave.cleaning.quality_classifier import ClassifierReport, is_held_out, one_line
+from autoclave.cleaning.classifier.quality import ClassifierReport, is_held_out, one_line
 from autoclave.errors import RecipeError
-from autoclave.pipelines.report_plots import draw_calibration
+from autoclave.pipelines.reading.report_plots import draw_calibration
 
 SMALL = ["dimension=16", "buckets=100000", "epochs=15", "learning_rate=0.4"]
 

@@ -15,9 +15,9 @@ from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.cli import explain
 from autoclave.corpus.storage import Folder
 from autoclave.errors import AutoclaveError, InputError, RecipeError
-from autoclave.pipelines.engine import InProcessEngine
-from autoclave.pipelines.recipe import check_recipe
-from autoclave.pipelines.run import run_recipe
+from autoclave.pipelines.running.engine import InProcessEngine
+from autoclave.pipelines.running.recipe import check_recipe
+from autoclave.pipelines.running.run import run_recipe
 
 SENTENCES = [
     "The river that runs past the old town has moved its bed more than once, and the people there know it well.",

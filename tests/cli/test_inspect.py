@@ -213,9 +213,9 @@ def test_a_near_duplicate_is_shown_with_its_differences(tmp_path: Path) -> None:
     texts = [" ".join(words), " ".join([*words[:200], "changed", *words[201:], "and", "one", "more"])]
     source = tmp_path / "texts.jsonl"
     source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    from autoclave.pipelines.engine import InProcessEngine
-    from autoclave.pipelines.stage import Silent
-    from autoclave.pipelines.standalone import run_stage
+    from autoclave.pipelines.running.engine import InProcessEngine
+    from autoclave.pipelines.running.stage import Silent
+    from autoclave.pipelines.running.standalone import run_stage
 
     run_stage("dedup", [str(source)], str(tmp_path / "dedup"), InProcessEngine(), Silent())
     runner = CliRunner()

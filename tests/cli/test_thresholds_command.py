@@ -15,10 +15,10 @@ import zstandard
 from commands import call
 
 from autoclave.errors import InputError, RecipeError
-from autoclave.pipelines.engine import InProcessEngine
-from autoclave.pipelines.recipe import load_recipe
-from autoclave.pipelines.refilter import refilter
-from autoclave.pipelines.run import run_recipe
+from autoclave.pipelines.reading.refilter import refilter
+from autoclave.pipelines.running.engine import InProcessEngine
+from autoclave.pipelines.running.recipe import load_recipe
+from autoclave.pipelines.running.run import run_recipe
 
 
 def fit(*arguments: object) -> str:

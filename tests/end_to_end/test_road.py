@@ -181,7 +181,7 @@ def test_a_ledger_score_is_the_score_of_the_published_model(finished: SmallRun) 
     """Scoring the documents of one fold again, alone and in another order, with the model on disk, gives the ledger."""
     import numpy as np
 
-    from autoclave.model.scoring import Scorer
+    from autoclave.model.inference.scoring import Scorer
 
     rounds = finished.run / "04-selfclean" / "phases" / "round-1"
     ledger = pq.read_table(finished.run / "04-selfclean" / "ledger")

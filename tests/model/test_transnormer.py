@@ -9,7 +9,7 @@ from oracle import Shape, logits, loss
 
 from autoclave.errors import RecipeError
 from autoclave.model.config import PRESETS, ModelConfig, alibi_slopes, preset
-from autoclave.model.convert import to_released
+from autoclave.model.formats.convert import to_released
 from autoclave.model.transnormer import ModelState, TransNormerLLM
 
 SMALL = ModelConfig(vocabulary_size=97, hidden_size=48, layers=3, heads=3, glu_size=64)

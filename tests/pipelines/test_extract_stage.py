@@ -18,9 +18,9 @@ from autoclave.corpus.commits import Commit
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
-from autoclave.pipelines.engine import Engine, InProcessEngine, LocalEngine
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
-from autoclave.pipelines.stage import StageContext
+from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
+from autoclave.pipelines.running.stage import StageContext
 
 PARAGRAPH = "A paragraph that is long enough to be taken for the content of a page by anybody who looks at it. " * 3
 PAGE = f"<html><head><title>t</title></head><body><article><p>{PARAGRAPH}</p></article></body></html>"

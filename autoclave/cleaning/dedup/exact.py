@@ -8,7 +8,7 @@ import pyarrow as pa
 import xxhash
 from numba import njit
 
-from autoclave.kernels.text.normalisation import text_buffers
+from autoclave.kernels.text.keys.normalisation import text_buffers
 
 Normalisation = Literal["none", "whitespace"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.errors import RecipeError
-from autoclave.kernels.text.line_keys import line_keys, without_lines
-from autoclave.kernels.text.normalisation import text_buffers
-from autoclave.kernels.text.xxh3 import hash_slices
+from autoclave.kernels.text.keys.lines import line_keys, without_lines
+from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.keys.xxh3 import hash_slices
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

@@ -7,7 +7,7 @@ and the connected components are those of all m (m - 1) / 2 pairs.
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.xxh3 import xxh3_64
+from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

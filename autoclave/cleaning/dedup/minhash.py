@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.errors import RecipeError, SchemaError
-from autoclave.kernels.text.minhash import permutations, sign_texts
-from autoclave.kernels.text.normalisation import text_buffers
+from autoclave.kernels.text.keys.minhash import permutations, sign_texts
+from autoclave.kernels.text.keys.normalisation import text_buffers
 
 
 class MinHashParameters(msgspec.Struct, frozen=True, kw_only=True):

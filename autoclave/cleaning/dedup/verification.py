@@ -20,7 +20,7 @@ from numba import njit
 
 from autoclave.cleaning.dedup.lsh import band_keys
 from autoclave.cleaning.dedup.minhash import MinHashParameters
-from autoclave.kernels.text.minhash import permutations, sign_hash_sets
+from autoclave.kernels.text.keys.minhash import permutations, sign_hash_sets
 
 ALL_PAIRS = 64
 """Components up to this size compare a document with every representative: LSH's misses are found again."""

@@ -14,8 +14,8 @@ import numpy as np
 import zstandard
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import listed_words
+from autoclave.cleaning.language.words import Scan
+from autoclave.kernels.text.rules import listed_words
 
 SOURCE = (
     "Raffel et al. 2020, arXiv 1910.10683, section 2.2; c4_utils.py of TensorFlow Datasets; datatrove 0.10 "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.language.words import Scan
 from autoclave.errors import RecipeError
 
 Columns = dict[str, np.ndarray]

@@ -16,10 +16,10 @@ from autoclave.cleaning.filters.nemotron import (
     marked_paragraphs,
     unpunctuated_line_ratio,
 )
-from autoclave.cleaning.words import Scan
+from autoclave.cleaning.language.words import Scan
 from autoclave.errors import RecipeError
-from autoclave.kernels.text import c4 as kernel
-from autoclave.kernels.text import c4_dialects, segments
+from autoclave.kernels.text.rules import c4 as kernel
+from autoclave.kernels.text.rules import c4_dialects, segments
 
 SOURCE = "Raffel et al. 2020, arXiv 1910.10683, section 2.2; TensorFlow Datasets c4_utils.py"
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import counts, segments
+from autoclave.cleaning.language.words import Scan
+from autoclave.kernels.text.rules import counts, segments
 
 SOURCE = "Penedo et al. 2024, arXiv 2406.17557, section 3.6; datatrove 0.10 FineWebQualityFilter"
 

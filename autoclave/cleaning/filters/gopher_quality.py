@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.stopwords import stop_rows, stop_tables
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import counts, segments
+from autoclave.cleaning.language.stopwords import stop_rows, stop_tables
+from autoclave.cleaning.language.words import Scan
+from autoclave.kernels.text.rules import counts, segments
 
 SOURCE = "Rae et al. 2021, arXiv 2112.11446, appendix A.1.1"
 

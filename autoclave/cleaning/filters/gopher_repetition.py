@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.words import Scan, sums
-from autoclave.kernels.text import counts, ngrams, segments
-from autoclave.kernels.text.search import replaced_characters
+from autoclave.cleaning.language.words import Scan, sums
+from autoclave.kernels.text.rules import counts, ngrams, segments
+from autoclave.kernels.text.rules.search import replaced_characters
 
 SOURCE = "Rae et al. 2021, arXiv 2112.11446, table A1"
 

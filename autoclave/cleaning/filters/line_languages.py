@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning import line_languages
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import segments
+from autoclave.cleaning.language import lines as line_languages
+from autoclave.cleaning.language.words import Scan
+from autoclave.kernels.text.rules import segments
 
 SOURCE = "fastText (Joulin et al. 2016) a line, as OSCAR does (Abadji et al. 2022, arXiv 2201.06642)"
 

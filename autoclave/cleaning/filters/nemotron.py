@@ -6,9 +6,10 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
 from autoclave.cleaning.filters.text_statistics import character_columns
-from autoclave.cleaning.words import Scan, Segments
-from autoclave.kernels.text import charstats, counts, segments
-from autoclave.kernels.text.search import phrase_tables, phrases_in_spans
+from autoclave.cleaning.language.words import Scan, Segments
+from autoclave.kernels.text.rules import character_counts as charstats
+from autoclave.kernels.text.rules import counts, segments
+from autoclave.kernels.text.rules.search import phrase_tables, phrases_in_spans
 
 CURATOR_SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml"
 SOURCE = f"{CURATOR_SOURCE}; Su et al. 2024, arXiv 2412.02595"

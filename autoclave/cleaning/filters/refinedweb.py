@@ -7,10 +7,10 @@ import re
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import lines as kernel
-from autoclave.kernels.text import segments
-from autoclave.kernels.text.counts import count_spaced_words
+from autoclave.cleaning.language.words import Scan
+from autoclave.kernels.text.rules import refinedweb as kernel
+from autoclave.kernels.text.rules import segments
+from autoclave.kernels.text.rules.counts import count_spaced_words
 
 SOURCE = "Penedo et al. 2023, arXiv 2306.01116, appendix G; DCLM dclm_baseline_refinedweb.yaml"
 

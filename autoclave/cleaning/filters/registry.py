@@ -26,8 +26,8 @@ MODULES = {
 MODEL_MODULES = {
     "line_languages": "autoclave.cleaning.filters.line_languages",
     "perplexity": "autoclave.cleaning.ngram_model.perplexity_filter",
-    "quality_classifier": "autoclave.cleaning.quality_classifier",
-    "decontamination": "autoclave.cleaning.decontamination",
+    "quality_classifier": "autoclave.cleaning.classifier.quality",
+    "decontamination": "autoclave.cleaning.decontamination.spans",
 }
 """Families that read a model or an index: lid.176, or the user's, named in their options."""
 

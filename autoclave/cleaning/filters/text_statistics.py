@@ -10,9 +10,9 @@ import numpy as np
 import zstandard
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
-from autoclave.cleaning.words import Scan
-from autoclave.kernels.text import charstats
+from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.characters import SCRIPTS
+from autoclave.kernels.text.rules import character_counts as charstats
 
 SOURCE = "entropy: Shannon 1948; compression ratio: as a measure of repetition, e.g. Luo et al. 2023, arXiv 2306.16857"
 

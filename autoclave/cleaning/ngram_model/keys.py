@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.xxh3 import xxh3_64
+from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 """Ids of <unk>, <s> and </s>."""

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
+from autoclave.cleaning.language.words import Scan
 from autoclave.cleaning.ngram_model.buckets import bucket_numbers, load_cutoffs
 from autoclave.cleaning.ngram_model.normalisation import Normalisation
 from autoclave.cleaning.ngram_model.scoring import Backend, LanguageModel
-from autoclave.cleaning.words import Scan
 from autoclave.errors import RecipeError
 
 SOURCE = "Wenzek et al. 2020, arXiv 1911.00359 (CCNet); perplexity as KenLM defines it"

@@ -15,7 +15,7 @@ import unicodedata
 
 import numpy as np
 
-from autoclave.kernels.text.memory import count_bits, inlined, kernel, load, load64
+from autoclave.kernels.text.raw.memory import count_bits, inlined, kernel, load, load64
 
 SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096

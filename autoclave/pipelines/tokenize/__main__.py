@@ -4,7 +4,7 @@ The stage is in tokens.py. This folder has no __init__.py, so that it never stan
 `tokenize` when a script is run from inside the package.
 """
 
-from autoclave.pipelines.stage_main import main
+from autoclave.pipelines.running.job import main
 
 if __name__ == "__main__":
     main("tokenize")

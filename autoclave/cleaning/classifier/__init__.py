@@ -1,0 +1,1 @@
+"""Quality classifiers, and how a classifier is judged."""

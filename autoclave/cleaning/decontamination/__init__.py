@@ -1,0 +1,1 @@
+"""Evaluation sets that must not be in a corpus."""

@@ -1,0 +1,1 @@
+"""Edits of the text before it is judged."""

@@ -1,0 +1,113 @@
+"""Edits of the text before it is judged: the paper's rules one to six, Unicode normalisation, and personal data.
+
+A transform is a function on one text with a fast scan of the whole batch that finds the documents it could change;
+only those are ever taken out of the Arrow buffers. Code, formulas and tables are left as they are (see
+`protected`), but for personal data, which is redacted wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from autoclave.cleaning.language import lines as line_languages
+from autoclave.cleaning.language.script import string_buffers
+from autoclave.cleaning.transforms import characters, markup
+from autoclave.cleaning.transforms import personal_data as pii
+from autoclave.cleaning.transforms.scan import kinds_of_personal_data, rows_with_markup, rows_with_urls
+
+PAPER = "TransNormerLLM (Qin et al. 2023, arXiv:2307.14995), appendix D"
+
+TextFunction = Callable[[bytes, str | None, int], tuple[bytes, int]]
+Finder = Callable[[pa.StringArray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One edit.
+
+    name: as in recipes; source: where the rule comes from; function: (UTF-8 text, language, hint) -> (text, number of
+    changes); default: whether it runs when a recipe names no transforms; find: for a batch, a hint per row that is
+    not zero for at least every row that the function would change.
+    """
+
+    name: str
+    source: str
+    function: TextFunction
+    default: bool
+    find: Finder
+
+    def apply(self, text: pa.StringArray, language: pa.StringArray | None = None) -> tuple[pa.StringArray, np.ndarray]:
+        """Return (edited text, changes as int32 [rows]); both as long as `text`, nulls staying null.
+
+        Rows are independent of one another: the same text gives the same result in any batch.
+        """
+        changes = np.zeros(len(text), dtype=np.int32)
+        hints = self.find(text)
+        chosen = np.flatnonzero(hints)
+        if not len(chosen):
+            return text, changes
+        data, offsets = string_buffers(text)
+        view = memoryview(data.data)
+        edited: list[bytes] = []
+        for row in chosen.tolist():
+            code = None if language is None else language[row].as_py()
+            new, count = self.function(bytes(view[offsets[row] : offsets[row + 1]]), code, int(hints[row]))
+            if count:
+                changes[row] = count
+                edited.append(new)
+        if not edited:
+            return text, changes
+        replacements = pa.array(edited, pa.binary()).cast(text.type)
+        return pc.replace_with_mask(text, pa.array(changes > 0), replacements), changes
+
+
+def _register(*transforms: Transform) -> dict[str, Transform]:
+    return {transform.name: transform for transform in transforms}
+
+
+TRANSFORMS: dict[str, Transform] = _register(
+    Transform(
+        "normalise_unicode",
+        "Unicode Standard Annex 15 (NFC); mojibake as ftfy describes it (Speer 2019)",
+        characters.normalise_unicode,
+        True,
+        characters.find_unusual,
+    ),
+    Transform(
+        "map_special_characters",
+        f"{PAPER}, rule 4",
+        characters.map_special_characters,
+        True,
+        characters.find_special,
+    ),
+    Transform("strip_html_tags", f"{PAPER}, rule 1", markup.strip_html_tags, True, rows_with_markup),
+    Transform("strip_urls", f"{PAPER}, rule 1", markup.strip_urls, True, rows_with_urls),
+    Transform("strip_garbled", f"{PAPER}, rule 2", characters.strip_garbled, True, characters.find_garbled),
+    Transform("collapse_punctuation", f"{PAPER}, rule 3", characters.collapse_punctuation, True, characters.find_runs),
+    # Off by default: a comma between digits is not always a thousands separator (coordinates, lists, other
+    # languages' decimals), and digits are data in tables, code and identifiers that no markup protects.
+    Transform(
+        "standardise_numbers", f"{PAPER}, rule 5", characters.standardise_numbers, False, characters.find_numbers
+    ),
+    Transform(
+        "redact_pii",
+        "FineWeb (Penedo et al. 2024): e-mail and public IP; more kinds",
+        pii.redact_pii,
+        True,
+        kinds_of_personal_data,
+    ),
+    # Off by default: quotations and glossaries are in other languages by intent.
+    Transform(
+        "strip_foreign_lines",
+        "OSCAR's multilingual documents (Abadji et al. 2022), language a line",
+        line_languages.strip_foreign_lines,
+        False,
+        line_languages.find_lines,
+    ),
+)
+DEFAULT_TRANSFORMS: tuple[str, ...] = tuple(name for name, transform in TRANSFORMS.items() if transform.default)

@@ -1,0 +1,110 @@
+"""Keys of lines and paragraphs of Arrow text columns, and texts without some of them."""
+
+import numpy as np
+from numba import njit
+
+from autoclave.kernels.text.keys.normalisation import character_table, normalise
+from autoclave.kernels.text.keys.xxh3 import xxh3_64
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_blank(data: np.ndarray, start: int, end: int) -> bool:
+    at = start
+    while at < end and (data[at] == 32 or 9 <= data[at] <= 13):
+        at += 1
+    return at == end
+
+
+@njit(cache=True, nogil=True)
+def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, ends: np.ndarray) -> int:
+    """Fill `ends` with where each line, or each paragraph with the blank lines after it, ends; returns their number."""
+    count = 0
+    at = start
+    after_blank = False
+    while at < end:
+        stop = at
+        while stop < end and data[stop] != 10:
+            stop += 1
+        following = min(stop + 1, end)
+        blank = _is_blank(data, at, stop)
+        if by_paragraph and count > 0 and (blank or not after_blank):
+            ends[count - 1] = following
+        else:
+            ends[count] = following
+            count += 1
+        after_blank = blank
+        at = following
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _line_keys(
+    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, by_paragraph: bool, min_words: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    longest = 0
+    for i in range(offsets.size - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    out = np.empty(2 * longest + 8, np.uint8)
+    starts = np.empty(2 * longest + 8, np.int64)
+    ends = np.empty(2 * longest + 8, np.int64)
+    stops = np.empty(longest + 1, np.int64)
+    keys = np.empty(1024, np.uint64)
+    segment_ends = np.empty(1024, np.int64)
+    bounds = np.zeros(offsets.size, np.int64)
+    size = 0
+    for i in range(offsets.size - 1):
+        count = _segment_ends(data, offsets[i], offsets[i + 1], by_paragraph, stops)
+        if size + count > keys.size:
+            capacity = 2 * (size + count)
+            grown_keys, grown_ends = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
+            grown_keys[:size], grown_ends[:size] = keys[:size], segment_ends[:size]
+            keys, segment_ends = grown_keys, grown_ends
+        at = offsets[i]
+        for s in range(count):
+            written, words = normalise(data, at, stops[s], table, True, out, starts, ends)
+            keys[size] = xxh3_64(out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
+            segment_ends[size] = stops[s]
+            at = stops[s]
+            size += 1
+        bounds[i + 1] = size
+    return keys[:size], segment_ends[:size], bounds
+
+
+def line_keys(
+    data: np.ndarray, offsets: np.ndarray, *, by_paragraph: bool, min_words: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (keys uint64[m], ends int64[m], bounds int64[n + 1]): each text's lines (or paragraphs), in order.
+
+    data, offsets: UTF-8 bytes and int64[n + 1]. A key is XXH3 of the normalised line (`normalisation.normalise`: case,
+    digits, punctuation, white space and diacritics do not count), odd; 0 for a line of fewer than max(1, min_words)
+    words, which is never counted nor removed. ends: where a line ends in `data`, its newline (and, for a paragraph,
+    the blank lines after it) included.
+    """
+    return _line_keys(data, offsets, character_table(), by_paragraph, max(1, min_words))
+
+
+@njit(cache=True, nogil=True)
+def without_lines(
+    data: np.ndarray, offsets: np.ndarray, ends: np.ndarray, bounds: np.ndarray, removed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (bytes uint8, offsets int64[n + 1]) of the texts without the lines that `removed` (bool[m]) marks.
+
+    A text that loses its end does not keep a trailing newline that the removed end had made necessary.
+    """
+    out = np.empty(max(1, offsets[-1] - offsets[0]), np.uint8)
+    kept = np.zeros(offsets.size, np.int64)
+    size = 0
+    for i in range(offsets.size - 1):
+        at = offsets[i]
+        begin = size
+        for line in range(bounds[i], bounds[i + 1]):
+            if not removed[line]:
+                for position in range(at, ends[line]):
+                    out[size] = data[position]
+                    size += 1
+            at = ends[line]
+        if bounds[i + 1] > bounds[i] and removed[bounds[i + 1] - 1]:
+            while size > begin and out[size - 1] == 10:
+                size -= 1
+        kept[i + 1] = size
+    return out[:size], kept

@@ -1,0 +1,270 @@
+"""Text to normalised units: what near-duplicate detection compares, in one pass over the UTF-8 bytes.
+
+The rules are those of datatrove's `simplify_text` (lower case, runs of digits become one 0, diacritics off) but that
+punctuation becomes a space ("a,b" is two words) and scripts without spaces are cut into characters. They are written
+down once, in `character_table`:
+
+- separators: Unicode categories P, S, Z, Cc, Co, Cn, and white space; they end a unit and leave nothing behind;
+- dropped: invisible format characters (Cf), variation selectors, and the combining marks of Latin, Greek, Cyrillic,
+  Hebrew, Arabic and Japanese (é and e + U+0301 both become e; か and が are the same);
+- units of their own: Han characters, kana, bopomofo, Thai, Lao, Khmer and Myanmar letters, which are written without
+  spaces; a following vowel sign or tone mark of these scripts stays with its letter;
+- everything else belongs to a word: letters (lower case, full-width forms as ASCII, canonical decomposition without
+  marks), the vowel signs of Indic scripts, letter numbers. Hangul syllables are letters: Korean writes spaces.
+"""
+
+import functools
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+
+from autoclave.kernels.text.raw.machine import read64, trailing_zeros, write64
+
+SEPARATOR, WORD, UNIT, MARK, DROP, DIGIT = range(6)
+_CLASS_SHIFT = 24
+
+_ZERO = np.uint64(0)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_LOW_7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_BIT_5 = np.uint64(0x2020202020202020)
+_FROM_A = np.uint64(0x1F1F1F1F1F1F1F1F)  # 0x80 - ord("a") in each byte: carries into the high bit from "a" on
+_ABOVE_Z = np.uint64(0x0505050505050505)  # 0x7F - ord("z"): carries above "z"
+
+_DROPPED_MARKS = (
+    (0x0300, 0x036F),
+    (0x0483, 0x0489),
+    (0x0591, 0x05C7),
+    (0x0610, 0x061A),
+    (0x064B, 0x065F),
+    (0x0670, 0x0670),
+    (0x06D6, 0x06ED),
+    (0x1AB0, 0x1AFF),
+    (0x1DC0, 0x1DFF),
+    (0x20D0, 0x20FF),
+    (0x3099, 0x309A),
+    (0xFE00, 0xFE2F),
+)
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x2E80, 0x31FF),  # radicals, kana, bopomofo, strokes
+    (0x3400, 0x9FFF),  # Han
+    (0xF900, 0xFAFF),  # Han, compatibility
+    (0xFF66, 0xFF9F),  # half-width kana
+)
+
+
+def _within(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(low <= code <= high for low, high in ranges)
+
+
+def _base_character(code: int) -> str:
+    """The lower-case base letter of a character: without marks, full-width as ASCII; itself where that is not one."""
+    character = chr(code)
+    lower = character.lower()
+    decomposed = unicodedata.normalize("NFKD", lower) if code >= 0xFF00 else unicodedata.normalize("NFD", lower)
+    for candidate in (decomposed, lower):
+        kept = "".join(c for c in candidate if not _within(ord(c), _DROPPED_MARKS))
+        if len(kept) == 1:
+            return kept
+    return character
+
+
+def _entry(code: int) -> int:
+    category = unicodedata.category(chr(code))
+    if category == "Cf" or (category[0] == "M" and _within(code, _DROPPED_MARKS)):
+        return DROP << _CLASS_SHIFT
+    if category[0] in "PSZC":
+        return SEPARATOR << _CLASS_SHIFT
+    base = ord(_base_character(code))
+    if unicodedata.category(chr(base)) == "Nd":
+        return DIGIT << _CLASS_SHIFT | ord("0")
+    if category[0] == "M":
+        return MARK << _CLASS_SHIFT | base
+    return (UNIT if _within(base, _UNSPACED) else WORD) << _CLASS_SHIFT | base
+
+
+@functools.cache
+def character_table() -> np.ndarray:
+    """uint32[65536]: for each character of the basic plane its class in the top byte, what it becomes below."""
+    codes = np.arange(0x10000, dtype=np.uint32)
+    table = np.zeros(0x10000, np.uint32)
+    for low, high, kind in ((0x3400, 0x4DC0, UNIT), (0x4E00, 0xA000, UNIT), (0xAC00, 0xD7A4, WORD)):
+        table[low:high] = codes[low:high] | np.uint32(kind << _CLASS_SHIFT)
+    for low, high in ((0, 0x3400), (0x4DC0, 0x4E00), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xF900, 0x10000)):
+        table[low:high] = [_entry(code) for code in range(low, high)]
+    return table
+
+
+def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return (UTF-8 bytes, int64 offsets[n + 1]) of a string array without copying the text; a null is an empty text.
+
+    TypeError where the array is neither string nor large_string.
+    """
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise TypeError(f"a string column is needed, not {column.type}")
+    kind = np.int64 if pa.types.is_large_string(column.type) else np.int32
+    _, offsets, data = column.buffers()
+    if offsets is None or len(column) == 0:
+        return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64)
+    bounds = np.frombuffer(offsets, kind)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    if column.null_count:
+        return text_buffers(column.fill_null(""))
+    text = np.zeros(0, np.uint8) if data is None or data.size == 0 else np.frombuffer(data, np.uint8)
+    return text, bounds
+
+
+@njit(cache=True, nogil=True, inline="always")
+def decode(data: np.ndarray, at: int) -> Any:
+    """The code point at `at` and its length in bytes; the bytes are valid UTF-8 (Arrow's promise)."""
+    lead = np.int64(data[at])
+    if lead < 0x80:
+        return lead, 1
+    if lead < 0xE0:
+        return ((lead & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
+    if lead < 0xF0:
+        return ((lead & 0x0F) << 12) | (np.int64(data[at + 1] & 0x3F) << 6) | (data[at + 2] & 0x3F), 3
+    high = ((lead & 0x07) << 18) | (np.int64(data[at + 1] & 0x3F) << 12)
+    return high | (np.int64(data[at + 2] & 0x3F) << 6) | (data[at + 3] & 0x3F), 4
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _encode(code: int, out: np.ndarray, size: int) -> int:
+    """Append a code point above 0x7F as UTF-8 and return the new size."""
+    if code < 0x800:
+        out[size] = 0xC0 | (code >> 6)
+        out[size + 1] = 0x80 | (code & 0x3F)
+        return size + 2
+    if code < 0x10000:
+        out[size] = 0xE0 | (code >> 12)
+        out[size + 1] = 0x80 | ((code >> 6) & 0x3F)
+        out[size + 2] = 0x80 | (code & 0x3F)
+        return size + 3
+    out[size] = 0xF0 | (code >> 18)
+    out[size + 1] = 0x80 | ((code >> 12) & 0x3F)
+    out[size + 2] = 0x80 | ((code >> 6) & 0x3F)
+    out[size + 3] = 0x80 | (code & 0x3F)
+    return size + 4
+
+
+@njit(cache=True, nogil=True, inline="always")
+def astral_entry(code: int) -> int:
+    """Class and value beyond the basic plane: Han extensions are units, pictographs separate, the rest are letters."""
+    if 0x20000 <= code < 0x40000:
+        return (UNIT << _CLASS_SHIFT) | code
+    if 0x1F000 <= code < 0x20000:
+        return SEPARATOR << _CLASS_SHIFT
+    if code >= 0xE0000:
+        return DROP << _CLASS_SHIFT
+    return (WORD << _CLASS_SHIFT) | code
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, size: int) -> int:
+    """Append the run of ASCII letters at `at` in lower case and return its length: the hot path of most texts.
+
+    Eight bytes at a time: a byte is a letter where its high bit is clear and, with bit 5 set, it lies in a .. z. Up to
+    seven bytes beyond the run are written to `out` too.
+    """
+    start = at
+    while at + 8 <= end:
+        word = read64(data, at)
+        lower = word | _BIT_5
+        seven = lower & _LOW_7
+        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
+        write64(out, size, lower)
+        run: Any = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
+        at += run
+        size += run
+        if run < 8:
+            return at - start
+    while at < end:
+        byte = data[np.uint64(at)]
+        lower_byte = byte | np.uint8(0x20)
+        if not 97 <= lower_byte <= 122:
+            break
+        out[np.uint64(size)] = lower_byte
+        at += 1
+        size += 1
+    return at - start
+
+
+@njit(cache=True, nogil=True)
+def normalise(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    table: np.ndarray,
+    split_unspaced: bool,
+    out: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+) -> tuple[int, int]:
+    """Write the normalised text of `data[start:end]` to `out`, its units separated by single spaces.
+
+    data, out: uint8, out at least 2 * (end - start) + 8 long; table: `character_table()`; starts, ends: int64, at least
+    end - start long, receive the byte range of each unit in `out`. split_unspaced: whether characters of scripts
+    without spaces are units of their own (word shingles) or stay together (character shingles).
+    Returns (bytes written, number of units).
+    """
+    size = 0
+    count = 0
+    inside = False  # in a unit that a letter may extend
+    attached = False  # after a unit that only a mark may extend
+    after_digit = False
+    at = start
+    while at < end:
+        byte = data[np.uint64(at)]
+        if byte < 0x80:
+            ascii_kind = table[np.uint64(byte)] >> np.uint32(_CLASS_SHIFT)
+            if ascii_kind == SEPARATOR:
+                inside, attached, after_digit = False, False, False
+                at += 1
+                continue
+            if ascii_kind == WORD:
+                if not inside:
+                    if count > 0:
+                        out[np.uint64(size)] = 32
+                        size += 1
+                    starts[np.uint64(count)] = size
+                    count += 1
+                run: Any = _copy_ascii_letters(data, at, end, out, size)
+                at += run
+                size += run
+                ends[np.uint64(count - 1)] = size
+                inside, attached, after_digit = True, False, False
+                continue
+        code, length = decode(data, at)
+        at += length
+        entry = np.int64(table[code]) if code < 0x10000 else astral_entry(code)
+        kind = entry >> _CLASS_SHIFT
+        if kind == DROP:
+            continue
+        if kind == SEPARATOR:
+            inside, attached, after_digit = False, False, False
+            continue
+        if kind == DIGIT and after_digit:
+            continue
+        after_digit = kind == DIGIT
+        alone = kind == UNIT and split_unspaced
+        joins = (attached or inside) if kind == MARK else (inside and not alone)
+        if not joins:
+            if count > 0:
+                out[size] = 32
+                size += 1
+            starts[count] = size
+            count += 1
+        value: Any = entry & 0xFFFFFF
+        if value < 0x80:
+            out[size] = value
+            size += 1
+        else:
+            size = _encode(value, out, size)
+        ends[count - 1] = size
+        if kind != MARK or not joins:
+            inside, attached = not alone, alone
+    return size, count

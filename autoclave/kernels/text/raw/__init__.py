@@ -1,0 +1,1 @@
+"""Memory and machine words: what all other kernels load, store and compare with."""

@@ -1,0 +1,1 @@
+"""What the published filters count: lines, words of lists, repetition, characters."""

@@ -1,0 +1,221 @@
+"""Per-document counts over characters and bytes: classes, scripts, entropy, addresses that look personal."""
+
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,index"
+# (numba, not mypy, types the bodies of kernels)
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoclave.kernels.text.characters import ALNUM, DECIMAL, UPPER, character_width, decode
+from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
+from autoclave.kernels.text.raw.memory import kernel, load, trailing_zeros
+
+CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, EMAILS, ADDRESSES, PHONES, DIGITS = (
+    range(11)
+)
+"""Columns: code points;
+ASCII letters, digits, newline and ?!,.; category Nd; tab, newline, return, backspace, space;
+brackets of NeMo Curator's list; upper case; characters of URLs; e-mail addresses; IPv4 addresses; phone numbers;
+0-9."""
+
+COLUMNS = 11
+
+
+@kernel
+def _url_length(data: np.ndarray, at: int, stop: int) -> int:
+    """Return the length of a URL at `at`, as Curator's pattern has it (ASCII characters only); 0 for none."""
+    begin = at
+    if at + 8 > stop or data[at] != 0x68 or data[at + 1] != 0x74 or data[at + 2] != 0x74 or data[at + 3] != 0x70:
+        return 0
+    at += 4
+    if data[at] == 0x73:
+        at += 1
+    if at + 3 > stop or data[at] != 0x3A or data[at + 1] != 0x2F or data[at + 2] != 0x2F:
+        return 0
+    at += 3
+    inner = at
+    while at < stop:
+        byte = data[at]
+        letter = 97 <= (byte | 0x20) <= 122 or 48 <= byte <= 57
+        mark = byte in (0x24, 0x2D, 0x5F, 0x40, 0x2E, 0x26, 0x2B, 0x2F, 0x3A, 0x3D, 0x3F, 0x23, 0x7E)
+        other = byte in (0x21, 0x2A, 0x28, 0x29, 0x2C)
+        if letter or mark or other:
+            at += 1
+        elif byte == 0x25 and at + 2 < stop and _is_hex(data[at + 1]) and _is_hex(data[at + 2]):
+            at += 3
+        else:
+            break
+    return at - begin if at > inner else 0
+
+
+@kernel
+def _is_hex(byte: int) -> bool:
+    return 48 <= byte <= 57 or 97 <= (byte | 0x20) <= 102
+
+
+@kernel
+def _is_local(byte: int) -> bool:
+    return 48 <= byte <= 57 or 97 <= (byte | 0x20) <= 122 or byte in (0x2E, 0x5F, 0x25, 0x2B, 0x2D)
+
+
+@kernel
+def _is_email(data: np.ndarray, at: int, start: int, stop: int) -> bool:
+    """Say whether the @ at `at` stands in an e-mail address: a local part, a host, a dot and two letters."""
+    if at == start or at + 1 >= stop or not _is_local(data[at - 1]):
+        return False
+    place, dot = at + 1, -1
+    while place < stop and _is_local(data[place]):
+        if data[place] == 0x2E:
+            dot = place
+        place += 1
+    if dot < 0 or dot == at + 1:
+        return False
+    letters = 0
+    while dot + 1 + letters < stop and 97 <= (data[dot + 1 + letters] | 0x20) <= 122:
+        letters += 1
+    return letters >= 2
+
+
+@kernel
+def _numeric_run(data: np.ndarray, at: int, stop: int) -> tuple[int, int, bool]:
+    """Return (bytes, digits, is an IPv4 address) of the run of digits and phone marks at `at`."""
+    begin, digits, groups, group, value, address = at, 0, 1, 0, 0, True
+    while at < stop:
+        byte = data[at]
+        if 48 <= byte <= 57:
+            digits += 1
+            group += 1
+            value = 10 * value + np.int64(byte) - 48 if group <= 3 else 999
+        elif byte == 0x2E and at + 1 < stop and 48 <= data[at + 1] <= 57:
+            address = address and group > 0 and value <= 255
+            groups += 1
+            group, value = 0, 0
+        elif byte in (0x20, 0x2D, 0x28, 0x29, 0x2B):
+            if byte == 0x20 and (at + 1 >= stop or not (48 <= data[at + 1] <= 57 or data[at + 1] == 0x28)):
+                break
+            address = False
+        else:
+            break
+        at += 1
+    return at - begin, digits, address and groups == 4 and group > 0 and value <= 255
+
+
+@kernel
+def _url_before(data: np.ndarray, colon: int, start: int, stop: int) -> tuple[int, int]:
+    """Return (where it begins, its length) of a URL whose scheme ends at the colon; length 0 for none."""
+    at = colon - 4
+    if at < start or data[colon - 1] == 0x73:
+        at -= 1
+    return at, _url_length(data, at, stop) if at >= start and data[at] == 0x68 else 0
+
+
+@kernel
+def _count_bytes(data: np.ndarray, start: int, stop: int, histogram: np.ndarray) -> None:
+    """Fill histogram[0] with how often each byte occurs; four rows, so that equal neighbours do not wait."""
+    for row in range(4):
+        for value in range(256):
+            histogram[row, value] = 0
+    at = start
+    while at + 4 <= stop:
+        for row in range(4):
+            histogram[row, load(data, at + row)] += 1
+        at += 4
+    while at < stop:
+        histogram[0, load(data, at)] += 1
+        at += 1
+    for value in range(256):
+        histogram[0, value] += histogram[1, value] + histogram[2, value] + histogram[3, value]
+
+
+@kernel
+def _count_ascii(
+    histogram: np.ndarray, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray, script_counts: np.ndarray
+) -> None:
+    """Set the counts of one document, and those of scripts, to what its ASCII characters give."""
+    for column in range(COLUMNS):
+        counts[column] = 0
+    for script in range(16):
+        script_counts[script] = 0
+    for byte in range(0x80):
+        number, bits = np.int64(histogram[byte]), np.int64(classes[byte])
+        script_counts[scripts[byte]] += number
+        counts[CHARS] += number
+        if bits & UPPER:
+            counts[UPPERCASE] += number
+        if bits & DECIMAL:
+            counts[DECIMALS] += number
+            counts[DIGITS] += number
+        if bits & ALNUM or byte in (10, 0x3F, 0x21, 0x2C, 0x2E):
+            counts[CURATOR_ALNUM] += number
+        if byte in (9, 10, 13, 8, 32):
+            counts[CURATOR_SPACE] += number
+        elif byte in (0x7B, 0x7D, 0x5B, 0x5D, 0x28, 0x29):
+            counts[BRACKETS] += number
+
+
+@kernel
+def _count_rest(
+    data: np.ndarray, start: int, stop: int, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray,
+    script_counts: np.ndarray,
+) -> None:  # fmt: skip
+    """Add what is beyond ASCII, and URLs, addresses and numbers, which begin at few bytes: digits, colon, + and @."""
+    at, url_until, number_until = start, start, start
+    while at < stop:
+        if at + BLOCK <= stop:
+            look = below_mask(data, at, 0x3B) & ~below_mask(data, at, 0x30) | ~below_mask(data, at, 0x80)
+            look |= equal_mask(data, at, 0x40) | equal_mask(data, at, 0x2B)
+            if look == 0:
+                at += BLOCK
+                continue
+            at += trailing_zeros(look)
+        byte = np.int64(load(data, at))
+        if byte >= 0x80:
+            point = decode(data, at)
+            bits = np.int64(load(classes, point))
+            counts[CHARS] += 1
+            counts[UPPERCASE] += bits & UPPER != 0
+            counts[DECIMALS] += bits & DECIMAL != 0
+            counts[BRACKETS] += point == 0x27E8 or point == 0x27E9
+            script_counts[load(scripts, point)] += 1
+            at += character_width(byte)
+            continue
+        if byte == 0x3A:
+            begin, length = _url_before(data, at, start, stop)
+            if length and begin >= url_until:
+                counts[URL_CHARS] += length
+                url_until = begin + length
+        elif byte == 0x40:
+            counts[EMAILS] += _is_email(data, at, start, stop)
+        elif (byte == 0x2B or 48 <= byte <= 57) and at >= number_until and (at == start or not _is_local(data[at - 1])):
+            length, digits, address = _numeric_run(data, at, stop)
+            number_until = at + length
+            if address:
+                counts[ADDRESSES] += 1
+            elif 9 <= digits <= 15 and digits < length:
+                counts[PHONES] += 1
+        at += 1
+
+
+@kernel
+def character_statistics(
+    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, scripts: np.ndarray, histogram: np.ndarray,
+    counts: np.ndarray, script_counts: np.ndarray, entropy: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill counts int64 [documents, COLUMNS], script_counts int64 [documents, 16], entropy float64 [documents].
+
+    script_counts: characters by script number; entropy: bits a byte of the document's own byte distribution.
+    histogram: int32 [4, 256], working room.
+    """
+    for document in range(len(offsets) - 1):
+        start, stop = offsets[document], offsets[document + 1]
+        _count_bytes(data, start, stop, histogram)
+        _count_ascii(histogram[0], classes, scripts, counts[document], script_counts[document])
+        _count_rest(data, start, stop, classes, scripts, counts[document], script_counts[document])
+        bits_per_byte = 0.0
+        size = stop - start
+        for value in range(256):
+            if histogram[0, value]:
+                share = histogram[0, value] / size
+                bits_per_byte -= share * np.log2(share)
+        entropy[document] = bits_per_byte

@@ -1,0 +1,160 @@
+"""RefinedWeb's line rules: which lines go at once, which need a closer look, and the text that is left."""
+
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode, step_back
+from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, within
+from autoclave.kernels.text.raw.memory import (
+    bytes_below,
+    bytes_equal,
+    copy_bytes,
+    count_bits,
+    inlined,
+    kernel,
+    load,
+    load64,
+)
+from autoclave.kernels.text.rules.search import find_phrases, phrase_tables
+from autoclave.kernels.text.rules.segments import strip_span
+
+KEEP, DROP, LOOK = 0, 1, 2
+
+_PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
+_TOPS, _TOP_BIT, _NOTHING = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(0)
+_1, _7, _8, _56, _63, _ALL = (np.uint64(value) for value in (1, 7, 8, 56, 63, 0xFFFFFFFFFFFFFFFF))
+_FOLDED = (0x130, 0x131, 0x17F)
+"""Letters that a pattern without case takes for an ASCII i or s."""
+
+
+@inlined
+def _final_letter(data: np.ndarray, first: int, stop: int, classes: np.ndarray) -> int:
+    """Return the last letter, digit or underscore of data[first:stop]; 0 where there is none."""
+    while stop > first:
+        stop = step_back(data, stop)
+        point = decode(data, stop)
+        if load(classes, point) & ALNUM or point == 0x5F:
+            return point
+    return 0
+
+
+@kernel
+def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: np.ndarray, verdict: np.ndarray) -> None:
+    """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines that a pattern may match.
+
+    Dropped: more than half upper case, all digits, or a single word. Looked at: lines of two to ten words with a digit
+    whose last letter is an s (a counter, '3,402 likes'), or with one of the phrases that are taken out.
+    """
+    for line in range(len(start)):
+        first, stop = np.int64(start[line]), np.int64(end[line])
+        at = first
+        chars, upper, digits, words, decimals, apart, folded = 0, 0, 0, 0, 0, _TOP_BIT, False
+        while at < stop:
+            if at + BLOCK <= len(data):
+                valid, spaces = within(_ALL, at, stop), equal_mask(data, at, 0x20)
+                if valid & (below_mask(data, at, 0x20) | ~below_mask(data, at, 0x80)) == 0:
+                    words += count_bits(~spaces & (spaces << _1 | apart >> _7) & valid)
+                    apart = spaces >> _63 << _7
+                    upper += count_bits(below_mask(data, at, 0x5B) & ~below_mask(data, at, 0x41) & valid)
+                    numbers = count_bits(below_mask(data, at, 0x3A) & ~below_mask(data, at, 0x30) & valid)
+                    digits += numbers
+                    decimals += numbers
+                    chars += count_bits(valid)
+                    at += BLOCK
+                    continue
+            if at + 8 <= stop:
+                eight = load64(data, at)
+                controls = bytes_below(eight, 0x20)
+                if eight & _TOPS == 0 and controls == 0:
+                    spaces = bytes_equal(eight, 0x20)
+                    words += count_bits(~spaces & (spaces << _8 | apart) & _TOPS)
+                    apart = spaces >> _56
+                    upper += count_bits(bytes_below(eight, 0x5B) & ~bytes_below(eight, 0x41))
+                    numbers = count_bits(bytes_below(eight, 0x3A) & ~bytes_below(eight, 0x30))
+                    digits += numbers
+                    decimals += numbers
+                    chars += 8
+                    at += 8
+                    continue
+            point = decode(data, at)
+            bits = np.int64(load(classes, point))
+            chars += 1
+            upper += bits & UPPER != 0
+            digits += bits & DIGIT != 0
+            decimals += bits & DECIMAL != 0
+            if bits & SPACE:
+                apart = _TOP_BIT
+            else:
+                words += apart != 0
+                apart = _NOTHING
+            if point >= 0x80:
+                folded = folded or point in _FOLDED
+                at += character_width(np.int64(load(data, at)))
+            else:
+                at += 1
+        verdict[line] = KEEP
+        if chars == 0:
+            continue
+        if 2 * upper > chars or digits > 0.999999 * chars or words < 2:
+            verdict[line] = DROP
+        elif words <= 10:
+            counter = decimals > 0 and _final_letter(data, first, stop, classes) | 0x20 == 0x73
+            if counter or folded or find_phrases(data, first, stop, _PAIRS, _TABLE, _LETTERS):
+                verdict[line] = LOOK
+
+
+@kernel
+def keep_lines(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    classes: np.ndarray,
+    applies: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    line_offsets: np.ndarray,
+    verdict: np.ndarray,
+    edited: np.ndarray,
+    edited_end: np.ndarray,
+    out: np.ndarray,
+    out_offsets: np.ndarray,
+    dropped: np.ndarray,
+) -> None:
+    """Write the lines that are not dropped, joined by newlines and stripped, to `out` (room for all of data).
+
+    applies: bool per document; others are copied. verdict: DROP, KEEP, or LOOK for the lines whose new texts, in
+    order, are edited[edited_end[i - 1]:edited_end[i]]. dropped (int32) counts lines per document.
+    """
+    size, place, looked = 0, 0, 0
+    for document in range(len(offsets) - 1):
+        out_offsets[document], dropped[document] = size, 0
+        if not applies[document]:
+            copy_bytes(data, offsets[document], offsets[document + 1], out, size)
+            size += offsets[document + 1] - offsets[document]
+            continue
+        begin, joined = size, False
+        for line in range(line_offsets[document], line_offsets[document + 1]):
+            if verdict[line] == DROP:
+                dropped[document] += 1
+                continue
+            if joined:
+                out[size] = 10
+                size += 1
+            joined = True
+            if verdict[line] == LOOK:
+                copy_bytes(edited, place, edited_end[looked], out, size)
+                size += edited_end[looked] - place
+                place = edited_end[looked]
+                looked += 1
+            else:
+                copy_bytes(data, np.int64(start[line]), np.int64(end[line]), out, size)
+                size += np.int64(end[line]) - np.int64(start[line])
+        first, last = strip_span(out, begin, size, classes)
+        if first > begin:
+            for byte in range(last - first):
+                out[begin + byte] = out[first + byte]
+        size = begin + last - first
+    out_offsets[len(offsets) - 1] = size

@@ -1,0 +1,59 @@
+"""Finding what occurs twice: bit sets that single out the few candidates without a branch that depends on the text."""
+
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoclave.kernels.text.raw.memory import inlined, load
+
+
+@inlined
+def table_size(entries: int) -> int:
+    """Return the slots of an open-addressing table for so many entries: twice as many at least, a power of two."""
+    size = 4
+    while size < 2 * entries:
+        size *= 2
+    return size
+
+
+@inlined
+def set_size(keys: int) -> int:
+    """Return the bytes of a bit set for so many keys: at least 16 bits a key, a power of two."""
+    size = 8
+    while size < 2 * keys:
+        size *= 2
+    return size
+
+
+@inlined
+def share_a_key(keys: np.ndarray, total: int, seen: np.ndarray, again: np.ndarray, chosen: np.ndarray) -> int:
+    """Fill chosen (int32) with the positions, ascending, whose key another one has, and a few more; return how many.
+
+    seen, again: uint8 bit sets of at least `set_size(total)` bytes.
+    """
+    size = set_size(total)
+    for byte in range(size):
+        seen[byte] = 0
+        again[byte] = 0
+    mask = np.uint64(8 * size - 1)
+    count = 0
+    for at in range(total):
+        slot = np.int64(load(keys, at) & mask)
+        bits, bit = np.int64(load(seen, slot >> 3)), slot & 7
+        chosen[count] = at
+        count += bits >> bit & 1
+        seen[slot >> 3] = bits | 1 << bit
+    if count == 0:
+        return 0
+    for index in range(count):
+        slot = np.int64(load(keys, np.int64(load(chosen, index))) & mask)
+        again[slot >> 3] = np.int64(load(again, slot >> 3)) | 1 << (slot & 7)
+    count = 0
+    for at in range(total):
+        slot = np.int64(load(keys, at) & mask)
+        chosen[count] = at
+        count += np.int64(load(again, slot >> 3)) >> (slot & 7) & 1
+    return count

@@ -1,0 +1,318 @@
+"""Lines and paragraphs of a batch: spans, lengths, hashes, flags, and how much of them is duplicated."""
+
+# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
+# (numba, not mypy, types the bodies of kernels)
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from autoclave.kernels.text.characters import (
+    SPACE,
+    TERMINAL,
+    character_width,
+    count_characters,
+    decode,
+    step_back,
+)
+from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
+from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.words.kinds import hash_long
+
+LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
+"""How text is cut: text.split("\\n"), text.splitlines(), re.split("\\n+"), split("\\n\\n"), re.split("\\n{2,}")."""
+
+MAX_BREAKS = 1 << 20
+"""Line breaks of one document that are found; what follows is its last line (bounded memory)."""
+
+BULLET_DATATROVE, BULLET_DCLM, BULLET_DOLMA, BULLET_CURATOR = 1, 2, 4, 8
+"""Begins, after white space, with • or -; begins with ●•*-; begins with * or -; one of Curator's twelve marks."""
+
+ELLIPSIS_DATATROVE, ELLIPSIS_DCLM, ELLIPSIS_DOLMA, ELLIPSIS_CURATOR = 16, 32, 64, 128
+"""Ends, before white space, in ... or …; also in '. . .'; in … exactly; in ..., …, [...], -», 'read more' and alike."""
+
+TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
+"""Last character is a sentence-final mark of any script; last before white space is one of .?!"'; only white space."""
+
+_CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25CF, 0x25D8, 0x25E6, 0x29BE, 0x29BF)
+
+
+@inlined
+def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
+    """Return the span without white space at its ends, as str.strip()."""
+    while start < stop and load(classes, decode(data, start)) & SPACE:
+        start += character_width(np.int64(load(data, start)))
+    while stop > start:
+        before = step_back(data, stop)
+        if not load(classes, decode(data, before)) & SPACE:
+            break
+        stop = before
+    return start, stop
+
+
+@kernel
+def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
+    """Fill where str.splitlines() breaks and the bytes of each break; return how many, at most len(places)."""
+    count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
+    while at < stop and count < most:
+        if at + BLOCK <= stop:
+            look = below_mask(data, at, 0x20) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
+            if look == 0:
+                at += BLOCK
+                continue
+            at += trailing_zeros(look)
+        byte = load(data, at)
+        width = 0
+        if byte < 0x20:
+            if 10 <= byte <= 13 or 28 <= byte <= 30:
+                width = 2 if byte == 13 and at + 1 < stop and load(data, at + 1) == 10 else 1
+        elif byte == 0xC2:
+            width = 2 if load(data, at + 1) == 0x85 else 0
+        elif byte == 0xE2:
+            width = 3 if load(data, at + 1) == 0x80 and load(data, at + 2) & 0xFE == 0xA8 else 0
+        if width == 0:
+            at += 1
+            continue
+        places[count], widths[count] = at, width
+        count += 1
+        at += width
+    return count
+
+
+@kernel
+def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
+    """Fill where '\\n' is; return how many there are, at most len(places)."""
+    count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
+    while at + BLOCK <= stop and count < most:
+        found = equal_mask(data, at, 10)
+        while found and count < most:
+            places[count] = at + trailing_zeros(found)
+            count += 1
+            found &= found - np.uint64(1)
+        at += BLOCK
+    while at < stop and count < most:
+        if load(data, at) == 10:
+            places[count] = at
+            count += 1
+        at += 1
+    return count
+
+
+@kernel
+def split_segments(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    classes: np.ndarray,
+    places: np.ndarray,
+    widths: np.ndarray,
+    mode: int,
+    strip_text: bool,
+    strip: bool,
+    drop_blank: bool,
+    start: np.ndarray,
+    end: np.ndarray,
+    segment_offsets: np.ndarray,
+) -> int:
+    """Fill the spans of all segments (room for a segment a break and a document); return how many there are.
+
+    places, widths: where '\\n' is (UNIVERSAL_LINES: where `find_line_breaks` says), in order. strip_text strips the
+    document first; strip strips each segment; drop_blank leaves out what is only white space.
+    """
+    segments, mark, marks = 0, 0, len(places)
+    for document in range(len(offsets) - 1):
+        segment_offsets[document] = segments
+        at, stop = offsets[document], offsets[document + 1]
+        if strip_text:
+            at, stop = strip_span(data, at, stop, classes)
+        while mark < marks and places[mark] < at:
+            mark += 1
+        begin = at
+        while True:
+            taken = 0
+            at = stop
+            while mark < marks and places[mark] < stop:
+                at, taken = np.int64(places[mark]), np.int64(widths[mark])
+                mark += 1
+                if mode > LINES and mode != UNIVERSAL_LINES:
+                    while (
+                        mark < marks
+                        and places[mark] < stop
+                        and places[mark] == at + taken
+                        and (mode != PARAGRAPHS or taken < 2)
+                    ):
+                        taken += 1
+                        mark += 1
+                if taken > 1 or mode <= LINE_RUNS:
+                    break
+                at, taken = stop, 0  # a single break ends no paragraph
+            if taken == 0 and mode == UNIVERSAL_LINES and begin == stop:
+                break  # splitlines gives no last empty line
+            first, last = begin, at
+            keep = True
+            if strip or drop_blank:
+                inner, outer = strip_span(data, first, last, classes)
+                if strip:
+                    first, last = inner, outer
+                keep = not (drop_blank and inner == outer)
+            if keep:
+                start[segments], end[segments] = first, last
+                segments += 1
+            if taken == 0:
+                break
+            begin = at + taken
+    segment_offsets[len(offsets) - 1] = segments
+    return segments
+
+
+@inlined
+def _ends_with(data: np.ndarray, start: int, stop: int, word: np.ndarray) -> bool:
+    """Say whether data[start:stop] ends with the ASCII word, in any case."""
+    if stop - start < len(word):
+        return False
+    for index in range(len(word)):
+        byte = data[stop - len(word) + index]
+        if 65 <= byte <= 90:
+            byte += 32
+        if byte != word[index]:
+            return False
+    return True
+
+
+_READ_MORE = np.frombuffer(b"read more", dtype=np.uint8)
+_READ_MORE_DOTS = np.frombuffer(b"read more..", dtype=np.uint8)
+
+
+@inlined
+def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
+    if start == stop:
+        return BLANK
+    flags = 0
+    last = decode(data, step_back(data, stop))
+    if classes[last] & TERMINAL:
+        flags |= TERMINAL_END
+    if last == 0x2026:
+        flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
+    elif (stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E) or (
+        stop - start >= 5
+        and last == 0x2E
+        and data[stop - 2] == 32
+        and data[stop - 3] == 0x2E
+        and data[stop - 4] == 32
+        and data[stop - 5] == 0x2E
+    ):
+        flags |= ELLIPSIS_DCLM
+    point = decode(data, start)
+    if point == 0x25CF or point == 0x2022 or point == 0x2A or point == 0x2D:
+        flags |= BULLET_DCLM
+    if point == 0x2A or point == 0x2D:
+        flags |= BULLET_DOLMA
+    start, stop = strip_span(data, start, stop, classes)
+    if start == stop:
+        return flags | BLANK
+    point = decode(data, start)
+    if point == 0x2022 or point == 0x2D:
+        flags |= BULLET_DATATROVE
+    for mark in _CURATOR_BULLETS:
+        if point == mark:
+            flags |= BULLET_CURATOR
+    last = decode(data, step_back(data, stop))
+    dots = stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E
+    if last == 0x2026 or dots:
+        flags |= ELLIPSIS_DATATROVE | ELLIPSIS_CURATOR
+    if last == 0x2E or last == 0x3F or last == 0x21 or last == 0x22 or last == 0x27:
+        flags |= MARK_END
+    size = stop - start
+    if (last == 0x5D or last == 0x29) and size >= 5:
+        opening = 0x5B if last == 0x5D else 0x28
+        if data[stop - 5] == opening and data[stop - 4] == 0x2E and data[stop - 3] == 0x2E and data[stop - 2] == 0x2E:
+            flags |= ELLIPSIS_CURATOR
+        if last == 0x5D and data[stop - 5] == 0x5B and decode(data, step_back(data, stop - 1)) == 0x2026:
+            flags |= ELLIPSIS_CURATOR
+    if last == 0xBB and size >= 3 and data[stop - 3] == 0x2D:
+        flags |= ELLIPSIS_CURATOR
+    if _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS):
+        flags |= ELLIPSIS_CURATOR
+    return flags
+
+
+@kernel
+def segment_flags(data: np.ndarray, classes: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray) -> None:
+    """Fill the flags (int32) of all segments from their spans."""
+    for segment in range(len(start)):
+        flags[segment] = _line_flags(data, np.int64(start[segment]), np.int64(end[segment]), classes)
+
+
+@kernel
+def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: np.ndarray, hashes: np.ndarray) -> None:
+    """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
+    for segment in range(len(start)):
+        first, last = np.int64(start[segment]), np.int64(end[segment])
+        chars[segment] = count_characters(data, first, last)
+        hashes[segment] = hash_long(data, first, last)
+
+
+@kernel
+def count_flagged(flags: np.ndarray, mask: int, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with how many segments of document d have one of the flags in `mask`."""
+    for document in range(len(offsets) - 1):
+        count = 0
+        for segment in range(offsets[document], offsets[document + 1]):
+            count += np.int64(load(flags, segment)) & mask != 0
+        out[document] = count
+
+
+@kernel
+def sum_values(values: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] (int64) with the sum of values[offsets[d]:offsets[d + 1]], int32."""
+    for document in range(len(offsets) - 1):
+        total = 0
+        for place in range(offsets[document], offsets[document + 1]):
+            total += np.int64(load(values, place))
+        out[document] = total
+
+
+@njit(cache=True, nogil=True)
+def count_duplicates(chars: np.ndarray, hashes: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Fill out[d] = (segments, chars, repeated, chars of repeated, members, chars of members).
+
+    `repeated` counts the second and later occurrences; `members` every occurrence of what occurs more than once.
+    out: int64 [documents, 6].
+    """
+    most = 1
+    for document in range(len(offsets) - 1):
+        most = max(most, offsets[document + 1] - offsets[document])
+    size = 4
+    while size < 2 * most:
+        size *= 2
+    table = np.empty(size, np.int64)
+    counts = np.empty(most, np.int64)
+    for document in range(len(offsets) - 1):
+        first, last = offsets[document], offsets[document + 1]
+        size = 4
+        while size < 2 * (last - first):
+            size *= 2
+        table[:size] = -1
+        mask = np.uint64(size - 1)
+        for column in range(6):
+            out[document, column] = 0
+        for segment in range(first, last):
+            length = np.int64(chars[segment])
+            out[document, 0] += 1
+            out[document, 1] += length
+            counts[segment - first] = 1
+            slot = hashes[segment] & mask
+            while table[slot] >= 0 and hashes[table[slot]] != hashes[segment]:
+                slot = (slot + np.uint64(1)) & mask
+            if table[slot] < 0:
+                table[slot] = segment
+                continue
+            original = table[slot] - first
+            out[document, 2] += 1
+            out[document, 3] += length
+            if counts[original] == 1:
+                out[document, 4] += 1
+                out[document, 5] += length
+            counts[original] += 1
+            out[document, 4] += 1
+            out[document, 5] += length

@@ -1,0 +1,171 @@
+"""Checkpoints: a folder that is whole or absent.
+
+    config.json               the ModelConfig
+    model.safetensors         weights, float32 as trained, our names
+    tokenizer.json            the tokenizer trained with, copied as it is
+    training_state.safetensors  optimizer moments
+    training_state.json       step, settings' fingerprint, counters
+
+Where several processes trained, weights and moments lie in one file a process and an index (sharded.py).
+
+A training folder holds `checkpoints/step-00000100/` and so on, and at its end the last one's config, weights and
+tokenizer at its top, so that the folder itself is a checkpoint to score with and to generate from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from autoclave.errors import CheckpointError
+from autoclave.model.config import ModelConfig, decode_config
+from autoclave.model.training.sharded import INDEX_FILE, WEIGHTS_STEM, CheckpointReader, file_name
+from autoclave.model.transnormer import TransNormerLLM
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = file_name(WEIGHTS_STEM, 0, 1)
+TOKENIZER_FILE = "tokenizer.json"
+STATE_FILE = "training_state.json"
+
+
+class TrainingState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where a training run stands.
+
+    step: optimizer steps done; tokens: target tokens seen; skipped: steps whose update was not finite
+    fingerprint: of the settings that shape the loss curve; resuming with others is refused
+    """
+
+    step: int
+    tokens: int = 0
+    skipped: int = 0
+    fingerprint: str = ""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write weights as one safetensors file, contiguous and on the CPU, names sorted; atomic."""
+    temporary = path.with_name(f".{path.name}.partial")
+    tensors = {name: weights[name].detach().contiguous().cpu() for name in sorted(weights)}
+    # One key only: safetensors writes metadata in the order of a randomised map.
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU. Raises CheckpointError when it is missing or broken."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file; is this a checkpoint folder?") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def model_weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a checkpoint folder, whole, on the CPU, whether one process wrote them or many."""
+    if not (folder / INDEX_FILE).exists():
+        return load_weights(folder / WEIGHTS_FILE)
+    reader = CheckpointReader(folder)
+    return {name: reader.whole(name) for name in sorted(reader.weights)}
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """The files that a checkpoint folder's weights lie in."""
+    if not (folder / INDEX_FILE).exists():
+        return [folder / WEIGHTS_FILE]
+    return sorted(folder.glob("model-*-of-*.safetensors"))
+
+
+def checkpoint_folder(folder: str | Path) -> Path:
+    """The folder that holds config.json: `folder` itself, else its newest `checkpoints/step-*`."""
+    folder = Path(folder)
+    if (folder / CONFIG_FILE).is_file() and any((folder / name).is_file() for name in (WEIGHTS_FILE, INDEX_FILE)):
+        return folder
+    latest = latest_checkpoint(folder)
+    if latest is None:
+        raise CheckpointError(f"{folder}: holds no {CONFIG_FILE} and {WEIGHTS_FILE}, nor checkpoints/step-*")
+    return latest
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a training folder, or None. Names are zero-padded, so they sort by step."""
+    found = sorted((folder / "checkpoints").glob("step-*"))
+    return found[-1] if found else None
+
+
+def read_config(folder: str | Path) -> ModelConfig:
+    """The config of a checkpoint folder."""
+    path = checkpoint_folder(folder) / CONFIG_FILE
+    return decode_config(path.read_bytes(), str(path))
+
+
+def load_model(folder: str | Path, *, device: str = "cpu", dtype: torch.dtype | None = None) -> TransNormerLLM:
+    """The model of a checkpoint folder, in eval mode; `dtype` is for matrices only, LRPE's theta stays float32.
+
+    Raises CheckpointError when files are missing, broken, or do not fit the config (the first bad name is given).
+    """
+    folder = checkpoint_folder(folder)
+    config = read_config(folder)
+    with torch.device("meta"):
+        model = TransNormerLLM(config)
+    assign_weights(model, model_weights(folder), str(folder / WEIGHTS_FILE))
+    for name, parameter in model.named_parameters():
+        if dtype is not None and parameter.dim() == 2 and not name.endswith("lrpe.theta"):
+            parameter.data = parameter.data.to(dtype)
+    return model.to(device=device).eval()
+
+
+def assign_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """Put these tensors into the model (which may be on the meta device), every name and shape checked."""
+    expected = {name: parameter.shape for name, parameter in model.named_parameters()}
+    missing = sorted(set(expected) - set(weights))
+    surplus = sorted(set(weights) - set(expected))
+    if missing or surplus:
+        what = f"lacks '{missing[0]}'" if missing else f"has an unknown tensor '{surplus[0]}'"
+        raise CheckpointError(f"{origin}: {what}; the weights belong to another model or layout")
+    for name, shape in expected.items():
+        if weights[name].shape != shape:
+            have, want = list(weights[name].shape), list(shape)
+            raise CheckpointError(f"{origin}: '{name}' has shape {have}, the config asks for {want}")
+    model.load_state_dict(weights, strict=True, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+
+
+def publish(checkpoint: Path, folder: Path) -> None:
+    """Put a checkpoint's weights, whole, tokenizer and config at the top of the training folder (config last)."""
+    if (checkpoint / INDEX_FILE).exists():
+        save_weights(folder / WEIGHTS_FILE, model_weights(checkpoint))
+    for name in (WEIGHTS_FILE, TOKENIZER_FILE, CONFIG_FILE):
+        if (checkpoint / name).exists():
+            temporary = folder / f".{name}.partial"
+            shutil.copyfile(checkpoint / name, temporary)
+            os.replace(temporary, folder / name)
+
+
+def read_training_state(checkpoint: Path) -> TrainingState:
+    """The training state of one `step-*` folder. Raises CheckpointError when it is unreadable."""
+    path = checkpoint / STATE_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TrainingState)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(f"{path}: unreadable training state ({error})") from error

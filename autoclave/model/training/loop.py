@@ -1,0 +1,330 @@
+"""The training loop: one CPU, one GPU, or a process group; exact to the bit after a kill and a resume on the CPU."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+import torch
+import xxhash
+from torch import Tensor
+
+from autoclave.errors import CheckpointError, RunError
+from autoclave.model.config import ModelConfig
+from autoclave.model.devices import cpu_threads, resolve_device
+from autoclave.model.formats import checkpoint as checkpoints
+from autoclave.model.parallel.parallelize import World, parallelise
+from autoclave.model.training.metrics import METRICS_FILE, MetricsFile, peak_flops, peak_memory
+from autoclave.model.training.optimizer import (
+    OptimizerSettings,
+    guarded_step,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+)
+from autoclave.model.training.restoring import pieces_to_write, restore
+from autoclave.model.training.saving import CheckpointSaver, remove_partial_checkpoints
+from autoclave.model.training.sharded import CheckpointReader
+from autoclave.model.training.tensorboard import append_event, begin_events
+from autoclave.model.transnormer import TransNormerLLM
+
+
+class TokenBatch(Protocol):
+    """inputs, targets: int64 [rows, length], targets -100 where ignored; cu_seqlens: int32, over the rows laid end
+    to end, with a boundary at every document start and at every row start."""
+
+    @property
+    def inputs(self) -> np.ndarray: ...
+    @property
+    def targets(self) -> np.ndarray: ...
+    @property
+    def cu_seqlens(self) -> np.ndarray: ...
+
+
+class Loader(Protocol):
+    """Batches as a pure function of the step: that is what makes resuming exact."""
+
+    def batch(self, step: int) -> TokenBatch:
+        """The batch of this 0-based step."""
+        ...
+
+
+class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to train.
+
+    steps: optimizer steps; accumulation: loader batches a step
+    optimizer: AdamW and its schedule
+    z_loss: weight of the squared log-normaliser, 0 = off
+    seed: of the initial weights
+    threads: CPU threads of PyTorch; results are bit-identical for one value of it
+    device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"
+    precision: "auto" (bfloat16 autocast on CUDA, float32 on the CPU), "float32", "bfloat16"; masters are float32
+    compile: run the layers through torch.compile
+    activation_checkpointing: "none", "full" (keep layer inputs only) or "selective" (every second layer)
+    tensor_parallel: processes that share one copy of the model's matrices, by heads
+    sequence_parallel: processes that share one batch, in consecutive pieces, for contexts too long for one
+    checkpoint_every: steps between checkpoints, 0 = only at the end; keep_checkpoints: newest ones kept
+    tensorboard: also write the metrics as a TensorBoard event file
+    max_skipped: give up after so many updates in a row that were not finite
+    """
+
+    steps: int = 1000
+    accumulation: int = 1
+    optimizer: OptimizerSettings = OptimizerSettings()
+    z_loss: float = 0.0
+    seed: int = 0
+    threads: int = 1
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    activation_checkpointing: Literal["none", "full", "selective"] = "none"
+    tensor_parallel: int = 1
+    sequence_parallel: int = 1
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+    max_skipped: int = 20
+
+
+class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished run reports: its folder (a checkpoint), steps, target tokens, last loss, skipped updates."""
+
+    folder: str
+    steps: int
+    tokens: int
+    loss: float
+    skipped: int
+
+
+def train(
+    config: ModelConfig,
+    settings: TrainSettings,
+    loader: Loader,
+    folder: str | Path,
+    *,
+    tokenizer: Path | None = None,
+    resume: bool = True,
+    data_fingerprint: str = "",
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainResult:
+    """Train and leave a checkpoint in `folder`, with `metrics.jsonl` (one line a step).
+
+    resume: go on from the newest checkpoint in `folder`; without one, or with resume=False, start anew.
+    data_fingerprint: names the loader's data; a checkpoint of other data or settings is refused.
+    Raises CheckpointError for a checkpoint that does not fit, RunError when the loss stays not finite.
+    """
+    with cpu_threads(settings.threads):
+        trainer = Trainer(config, settings, loader, Path(folder), tokenizer, data_fingerprint)
+        try:
+            trainer.start(resume)
+            while trainer.state.step < settings.steps:
+                line = trainer.step()
+                if progress is not None:
+                    progress(line)
+                every = settings.checkpoint_every
+                if every and trainer.state.step % every == 0 and trainer.state.step < settings.steps:
+                    trainer.save()
+            return trainer.finish()
+        finally:
+            trainer.saver.close()
+
+
+class Trainer:
+    """One run's model, optimizer and counters."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        settings: TrainSettings,
+        loader: Loader,
+        folder: Path,
+        tokenizer: Path | None,
+        data_fingerprint: str,
+    ) -> None:
+        self.config, self.settings, self.loader = config, settings, loader
+        self.folder = folder
+        kind = resolve_device(settings.device).type
+        self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, kind)
+        self.device = resolve_device(settings.device)  # only now does this process have its own GPU
+        self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
+        self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
+        self.metrics = MetricsFile(folder / METRICS_FILE)
+        keep = settings.keep_checkpoints
+        self.saver = CheckpointSaver(folder, self.world.rank, self.world.size, keep, tokenizer)
+        self.loss = math.nan
+        self.skipped_in_a_row = 0
+        on_cuda = self.device.type == "cuda"
+        self.bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and on_cuda)
+        # FSDP gathers matrices in bfloat16 itself; autocast would keep a second copy of the whole model.
+        enabled = self.bfloat16 and self.world.shard_size == 1
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        self.peak = peak_flops(self.device)
+
+    def start(self, resume: bool) -> None:
+        """Build the model, from the newest checkpoint if there is one and `resume` is set."""
+        if not resume and self.world.rank == 0:
+            shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
+        if self.world.rank == 0:
+            remove_partial_checkpoints(self.folder)
+        self.world.barrier()
+        latest = checkpoints.latest_checkpoint(self.folder) if resume else None
+        model = TransNormerLLM(self.config)
+        if latest is None:
+            model.initialise(self.settings.seed)
+        else:
+            self.state = self.read_state(latest)
+        if self.world.shard_size == 1:  # else FSDP moves a layer at a time and keeps its share only
+            model = model.to(self.device)
+        self.model = parallelise(
+            model,
+            self.world,
+            compile_layers=self.settings.compile,
+            activation_checkpointing=self.settings.activation_checkpointing,
+            bfloat16=self.bfloat16,
+        )
+        self.optimizer = make_optimizer(self.model, self.settings.optimizer)
+        if latest is not None:
+            restore(self.world, self.model, self.optimizer, CheckpointReader(latest))
+        if self.world.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.metrics.keep_until(self.state.step)
+            if self.settings.tensorboard:
+                begin_events(self.folder, self.metrics.read())
+        self.clock = time.perf_counter()
+
+    def read_state(self, folder: Path) -> checkpoints.TrainingState:
+        """The counters of a checkpoint; CheckpointError where it is another run's."""
+        state = checkpoints.read_training_state(folder)
+        if state.fingerprint != self.fingerprint:
+            raise CheckpointError(
+                f"{folder}: was trained with other settings, model or data; use another folder, or start anew there"
+            )
+        return state
+
+    def step(self) -> dict[str, Any]:
+        """One optimizer step over `accumulation` batches; returns its metrics line."""
+        number = self.state.step
+        rate = learning_rate(self.settings.optimizer, number, self.settings.steps)
+        set_learning_rate(self.optimizer, rate)
+        accumulation = self.settings.accumulation
+        batches = [self.loader.batch(number * accumulation + index) for index in range(accumulation)]
+        tokens = sum(int((batch.targets != -100).sum()) for batch in batches)
+        total = torch.zeros((), device=self.device)
+        for index, batch in enumerate(batches):
+            self.world.synchronise_gradients(self.model, index == accumulation - 1)
+            total += self.backward(batch, max(tokens, 1))
+        mean = self.world.sum_over_shards(total) / max(tokens, 1)
+        gradient_norm = self.world.gradient_norm(self.model)
+        guarded_step(self.optimizer, gradient_norm, mean, self.settings.optimizer.clip_norm)
+        self.optimizer.zero_grad(set_to_none=True)
+        # Read only now: on a GPU the update is under way already.
+        loss, norm = float(mean), float(gradient_norm)
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            self.loss, self.skipped_in_a_row = loss, 0
+        else:
+            self.skip(number)
+        self.state.step, self.state.tokens = number + 1, self.state.tokens + tokens
+        return self.report(loss, rate, norm, sum(batch.inputs.size for batch in batches), not finite)
+
+    def backward(self, batch: TokenBatch, tokens: int) -> Tensor:
+        """Gradients of one batch's share of the mean loss; returns its summed loss in nats, detached."""
+        rows = self.world.rows_of(batch.inputs, batch.targets, batch.cu_seqlens)
+        inputs, targets, boundaries, carry = self.world.piece_of(*rows)
+        with self.autocast:
+            losses = self.model(
+                torch.from_numpy(inputs)[None].to(self.device, non_blocking=True),
+                targets=torch.from_numpy(targets)[None].to(self.device, non_blocking=True),
+                cu_seqlens=torch.from_numpy(boundaries).to(self.device, non_blocking=True),
+                carry=carry,
+                z_loss=self.settings.z_loss,
+            ).losses
+        # FSDP averages over its ranks; the mean over all tokens is wanted.
+        (losses * (self.world.shard_size / tokens)).backward()
+        return losses.detach().float()
+
+    def skip(self, number: int) -> None:
+        """Count an update that was not finite; too many in a row end the run."""
+        self.state.skipped += 1
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row >= self.settings.max_skipped:
+            raise RunError(
+                f"training: loss or gradient not finite in {self.skipped_in_a_row} steps up to step {number + 1}; "
+                "lower the learning rate, or look at the data of these steps"
+            )
+
+    def report(self, loss: float, rate: float, norm: float, tokens: int, skipped: bool) -> dict[str, Any]:
+        """Write and return the metrics line of the step just done."""
+        now = time.perf_counter()
+        speed, self.clock = tokens / (now - self.clock), now
+        line: dict[str, Any] = {
+            "step": self.state.step,
+            "loss": loss if math.isfinite(loss) else None,
+            "lr": rate,
+            "grad_norm": norm if math.isfinite(norm) else None,
+            "tokens": self.state.tokens,
+            "tokens_per_second": round(speed, 1),
+        }
+        if self.peak is not None:
+            line["mfu"] = round(speed * self.config.training_flops_per_token() / (self.peak * self.world.size), 4)
+        line["memory_bytes"] = peak_memory(self.device)
+        if skipped:
+            line["skipped"] = True
+        if self.world.rank == 0:
+            self.metrics.append(line)
+            if self.settings.tensorboard:
+                append_event(self.folder, line)
+        return line
+
+    def save(self) -> None:
+        """Begin to write a checkpoint of the current step; training may go on at once."""
+        pieces = pieces_to_write(self.world, self.model, self.optimizer)
+        self.saver.save(self.config, pieces, self.state)
+
+    def finish(self) -> TrainResult:
+        """Write the last checkpoint if it is not there yet, and publish it at the top of the folder."""
+        self.saver.wait()
+        self.world.barrier()
+        latest = checkpoints.latest_checkpoint(self.folder)
+        if latest is None or checkpoints.read_training_state(latest).step != self.state.step:
+            self.world.barrier()
+            self.save()
+            self.saver.wait()
+            self.world.barrier()
+            latest = checkpoints.latest_checkpoint(self.folder)
+        if self.world.rank == 0 and latest is not None:
+            checkpoints.publish(latest, self.folder)
+        self.world.barrier()
+        if math.isnan(self.loss):
+            self.loss = self.metrics.last_loss()
+        return TrainResult(
+            folder=str(self.folder),
+            steps=self.state.step,
+            tokens=self.state.tokens,
+            loss=self.loss,
+            skipped=self.state.skipped,
+        )
+
+
+def checkpoint_matches(folder: Path, config: ModelConfig, settings: TrainSettings, data_fingerprint: str) -> bool:
+    """Whether the newest checkpoint in `folder` (if any) was made with this model, these settings and this data."""
+    latest = checkpoints.latest_checkpoint(folder)
+    if latest is None:
+        return False
+    fingerprint = training_fingerprint(config, settings, data_fingerprint)
+    return checkpoints.read_training_state(latest).fingerprint == fingerprint
+
+
+def training_fingerprint(config: ModelConfig, settings: TrainSettings, data: str) -> str:
+    """xxh3 of what shapes the loss curve. Steps may be raised later, and where and how often is left free."""
+    free = {"steps", "threads", "device", "compile", "activation_checkpointing", "tensor_parallel"}
+    free |= {"sequence_parallel"}
+    free |= {"checkpoint_every", "keep_checkpoints", "max_skipped", "tensorboard"}
+    shaping = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in free}
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode([msgspec.to_builtins(config), shaping, data]))

@@ -1,0 +1,1 @@
+"""The dedup stage: exact duplicates, near-duplicates, repeated lines and passages."""

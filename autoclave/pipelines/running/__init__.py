@@ -1,0 +1,1 @@
+"""What every stage runs on: recipes, engines, tasks, commits, accounting."""

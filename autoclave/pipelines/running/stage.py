@@ -1,0 +1,270 @@
+"""What a stage is, and how it runs over shards: tasks, fingerprints, commits, resume, accounting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from autoclave.corpus.commits import Commit, fingerprint, is_done, read_commit, read_commits
+from autoclave.corpus.output import ShardOutput
+from autoclave.corpus.schema import count_documents
+from autoclave.corpus.storage import Folder, input_fingerprint
+from autoclave.errors import InputError, RunError
+from autoclave.pipelines.running.engine import Engine, Failure, Outcome, Resources
+
+SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The work on one shard, as it travels to a worker: names and settings, never documents."""
+
+    stage: str
+    """Name of the stage, with its phase: 'dedup', 'dedup/signatures'."""
+    shard: str
+    """Six digits; the same shard keeps its name through all stages."""
+    inputs: tuple[str, ...]
+    """URLs of the files to read."""
+    folder: str
+    """URL of the directory that the outputs go to."""
+    settings: Any
+    """The stage's settings (a frozen msgspec.Struct)."""
+    arguments: Mapping[str, Any]
+    """JSON values that this shard needs besides (a partition's number, thresholds)."""
+    seed: int
+    fingerprint: str
+    expected_documents: int | None = None
+    """How many documents go in, where that is known beforehand."""
+    dropped_share: float = 1.0
+
+
+ShardFunction = Callable[[ShardTask, ShardOutput], None]
+
+
+@dataclass(frozen=True)
+class DocumentShard:
+    """One shard of documents that an earlier stage committed."""
+
+    name: str
+    path: str
+    fingerprint: str
+    documents: int
+    ledger: str | None = None
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """The function that workers call: skips what is done, runs the stage's function, commits."""
+
+    function: ShardFunction
+
+    def __call__(self, task: ShardTask) -> Commit:
+        folder = Folder(task.folder)
+        standing = read_commit(folder, task.shard)
+        if standing is not None and is_done(folder, standing, task.fingerprint):
+            return standing
+        folder.remove(f"commits/{task.shard}.json")
+        with ShardOutput(folder, task.stage, task.shard, dropped_share=task.dropped_share, seed=task.seed) as output:
+            if task.expected_documents is not None:
+                output.expect(task.expected_documents)
+            self.function(task, output)
+            return output.commit(task.fingerprint, task.inputs)
+
+
+class Progress(Protocol):
+    """Told what happens; the terminal shows it, tests ignore it."""
+
+    def begin(self, name: str, total: int) -> None: ...
+
+    def advance(self, name: str, outcome: Outcome, reused: bool) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def update(self, name: str, completed: int, total: int, note: str) -> None:
+        """Report progress inside one long task (a training run); total: 0 where it is not known."""
+        ...
+
+
+class Silent:
+    """A progress that shows nothing."""
+
+    def begin(self, name: str, total: int) -> None: ...
+
+    def advance(self, name: str, outcome: Outcome, reused: bool) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def update(self, name: str, completed: int, total: int, note: str) -> None: ...
+
+
+@dataclass
+class StageContext(Generic[SettingsType]):
+    """What a running stage may use.
+
+    folder: where it writes; settings: its own; seed: the run's; inputs: the document shards of the stage before it
+    (empty for the first); sources: the input arguments of the run, for a stage that reads raw files; previous: the
+    folder of the stage before it.
+    """
+
+    name: str
+    folder: Folder
+    settings: SettingsType
+    seed: int
+    engine: Engine
+    inputs: list[DocumentShard] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    previous: Folder | None = None
+    progress: Progress = field(default_factory=Silent)
+    dropped_share: float = 1.0
+    failures: list[Failure] = field(default_factory=list)
+    commits: list[Commit] = field(default_factory=list)
+    """Commits of the stage itself (not of its phases), set by `map_shards`."""
+    results: dict[str, float] = field(default_factory=dict)
+    """Figures for the run's summary (final loss, tokens)."""
+
+    def phase_folder(self, phase: str | None) -> Folder:
+        """Return the directory of a phase: the stage's own for None."""
+        return self.folder if phase is None else self.folder.child(f"phases/{phase}")
+
+    def task(
+        self,
+        shard: str,
+        inputs: Sequence[str | DocumentShard] = (),
+        *,
+        phase: str | None = None,
+        settings: msgspec.Struct | None = None,
+        expected_documents: int | None = None,
+        **arguments: Any,
+    ) -> ShardTask:
+        """Return the task for one shard.
+
+        Its fingerprint covers the settings (the stage's, or those given), the arguments, the seed and the inputs'
+        contents: give `arguments` for whatever else the result depends on. Argument names that begin with an
+        underscore (paths, say) do not count towards the fingerprint.
+        """
+        given = self.settings if settings is None else settings
+        paths = tuple(item.path if isinstance(item, DocumentShard) else item for item in inputs)
+        versions = [item.fingerprint if isinstance(item, DocumentShard) else input_fingerprint(item) for item in inputs]
+        stage = self.name if phase is None else f"{self.name}/{phase}"
+        counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
+        return ShardTask(
+            stage=stage,
+            shard=shard,
+            inputs=paths,
+            folder=self.phase_folder(phase).url,
+            settings=given,
+            arguments=arguments,
+            seed=self.seed,
+            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share),
+            expected_documents=expected_documents,
+            dropped_share=self.dropped_share,
+        )
+
+    def document_tasks(self, **arguments: Any) -> list[ShardTask]:
+        """Return one task per input shard for the stage itself, each expecting all of its documents."""
+        return [self.task(s.name, [s], expected_documents=s.documents, **arguments) for s in self.inputs]
+
+    def map_shards(
+        self,
+        function: ShardFunction,
+        tasks: Sequence[ShardTask],
+        *,
+        phase: str | None = None,
+        resources: Resources | None = None,
+    ) -> list[Commit]:
+        """Run `function(task, output)` over the tasks and return the commits in the order of the tasks.
+
+        Shards whose commit stands and matches are not run again. A shard that keeps failing is quarantined: it is
+        absent from the result and reported at the end. Raises RunError where every shard failed.
+        """
+        folder = self.phase_folder(phase)
+        self._forget_others(folder, {task.shard for task in tasks})
+        label = self.name if phase is None else f"{self.name}/{phase}"
+        self.progress.begin(label, len(tasks))
+        commits: list[Commit | None] = [None] * len(tasks)
+        waiting: list[int] = []
+        for index, task in enumerate(tasks):
+            standing = read_commit(folder, task.shard)
+            if standing is not None and is_done(folder, standing, task.fingerprint):
+                commits[index] = standing
+                self.progress.advance(label, Outcome(index, standing), True)
+            else:
+                waiting.append(index)
+        failures: list[Failure] = []
+        chosen = [tasks[index] for index in waiting]
+        for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():
+            commits[waiting[outcome.index]] = outcome.commit
+            if outcome.failure is not None:
+                failures.append(outcome.failure)
+                folder.write_bytes(f"quarantine/{outcome.failure.shard}.json", msgspec.json.encode(outcome.failure))
+            self.progress.advance(label, outcome, False)
+        self.progress.end(label)
+        self.failures += failures
+        done = [commit for commit in commits if commit is not None]
+        if tasks and not done:
+            raise RunError(f"{label}: every shard failed; the first: {failures[0].message}")
+        for commit in done:
+            folder.remove(f"quarantine/{commit.shard}.json")
+        if phase is None:
+            self.commits = done
+        return done
+
+    def _forget_others(self, folder: Folder, shards: set[str]) -> None:
+        """Remove what an earlier run left of shards that no longer exist (the inputs changed)."""
+        for commit in list(read_commits(folder)):
+            if commit.shard not in shards:
+                for name in (commit.name, *commit.outputs):
+                    folder.remove(name)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[SettingsType]):
+    """A stage as recipes know it: its name, the type of its settings, and what runs it.
+
+    check: raises RecipeError where the engine cannot run these settings; called before any stage of a run begins
+    """
+
+    name: str
+    settings: type[SettingsType]
+    run: Callable[[StageContext[SettingsType]], None]
+    reads: str = "documents"
+    """What it takes from the stage before it: 'documents', 'tokens', or 'sources' for raw files."""
+    writes: str = "documents"
+    check: Callable[[SettingsType, Engine], None] | None = None
+
+
+def document_shards(folder: Folder) -> list[DocumentShard]:
+    """Return the committed document shards of a stage directory; InputError where it has none."""
+    shards: list[DocumentShard] = []
+    for commit in read_commits(folder):
+        name = f"documents/{commit.shard}.parquet"
+        if name in commit.outputs:
+            ledger = f"ledger/{commit.shard}.parquet"
+            shards.append(
+                DocumentShard(
+                    commit.shard, folder.path(name), commit.outputs[name].checksum, commit.kept, folder.path(ledger)
+                )
+            )
+    if not shards:
+        raise InputError(f"{folder.url}: no finished stage output here (no commits); give the output folder of a stage")
+    return shards
+
+
+def refuse_run_directory(folder: Folder) -> None:
+    """Raise InputError, naming its stages, where the folder of one stage is wanted and this is a whole run's."""
+    stages = folder.files("[0-9][0-9]-*")
+    if stages and not folder.files("commits/*.json"):
+        raise InputError(f"{folder.url} is a run directory; name one of its stages, such as {folder.path(stages[-1])}")
+
+
+def parquet_shards(paths: Sequence[str]) -> Iterator[DocumentShard]:
+    """Yield shards for bare Parquet files of the document schema, named by their place in the list."""
+    for index, path in enumerate(paths):
+        yield DocumentShard(f"{index:06d}", path, input_fingerprint(path), count_documents(path))

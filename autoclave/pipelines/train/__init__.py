@@ -1,0 +1,1 @@
+"""The training stage, in one process or many."""

@@ -1,0 +1,88 @@
+"""Verdicts and speed of the bad-words rule beside datatrove's, on real text in the languages that have a list.
+
+    python benchmarks/bad_words.py --datatrove /path/to/other/venv/bin/python
+
+datatrove 0.10 runs in an environment of its own and is given the lists of this package. Text: web excerpts, web
+documents and sentences in the folder of shared data (AUTOCLAVE_DATA, or ../shared/data).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import zstandard
+
+from autoclave.cleaning.filters.bad_words import ALIASES, word_lists
+from autoclave.cleaning.language.identification import identifier
+from autoclave.cleaning.signals import measure
+
+SETS = (
+    "web_hplt/labelled.jsonl.zst",
+    "web_hplt/unlabelled.jsonl.zst",
+    "web_registers/docs.jsonl.zst",
+    "lid_tatoeba/tatoeba.jsonl.zst",
+)
+PEER = """
+import json, sys, time
+import datatrove.pipeline.filters.c4_filters as c4
+from datatrove.data import Document
+c4.cached_asset_path_or_download = lambda url, **options: sys.argv[1] + "/" + url.rsplit("/", 1)[1]
+chosen = c4.C4BadWordsFilter()
+documents = [Document(text=text, id="", metadata={"language": code}) for code, text in map(json.loads, sys.stdin)]
+begin = time.process_time()
+kept = [chosen.filter(document) is True for document in documents]
+print(json.dumps([kept, time.process_time() - begin]))
+"""
+
+
+def documents(data: Path) -> tuple[list[str], list[str]]:
+    """Return (texts, codes) of the documents in a language that has a list."""
+    texts: list[str] = []
+    for name in SETS:
+        with zstandard.open(data / name, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                text = json.loads(line)["text"]
+                texts.append(text if isinstance(text, str) else "\n".join(text))
+    labels = [ALIASES.get(code, code) for code in identifier().predict(pa.array(texts))[0].to_pylist()]
+    chosen = [place for place, code in enumerate(labels) if code in word_lists()]
+    return [texts[place] for place in chosen], [labels[place] for place in chosen]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--datatrove", required=True, help="the Python that has datatrove")
+    chosen = parser.parse_args()
+    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    texts, codes = documents(Path(os.environ.get("AUTOCLAVE_DATA", default)))
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    with tempfile.TemporaryDirectory() as lists:
+        for code, words in word_lists().items():
+            (Path(lists) / code).write_text("\n".join(words), encoding="utf-8")
+        sent = "\n".join(json.dumps(pair) for pair in zip(codes, texts, strict=True))
+        peer = subprocess.run(
+            [chosen.datatrove, "-c", PEER, lists], input=sent, capture_output=True, text=True, check=True
+        )
+    kept, seconds = json.loads(peer.stdout.splitlines()[-1])
+    print(f"{len(texts):,} texts, {size:.1f} MB; datatrove {size / seconds:.1f} MB/s, drops {kept.count(False)}")
+    column = pa.array(texts)
+    for dialect in ("datatrove", "paper"):
+        measure(column[:10], ["bad_words"], dialect=dialect, languages=codes[:10])
+        runs = []
+        for _ in range(5):
+            begin = time.process_time()
+            counts = measure(column, ["bad_words"], dialect=dialect, languages=codes)["bad_words"].to_pylist()
+            runs.append(size / (time.process_time() - begin))
+        same = sum((count == 0) == said for count, said in zip(counts, kept, strict=True))
+        dropped = sum(count > 0 for count in counts)
+        print(f"{dialect}: same verdict on {same:,}, drops {dropped}; {sorted(runs)[2]:.1f} MB/s")
+
+
+if __name__ == "__main__":
+    main()

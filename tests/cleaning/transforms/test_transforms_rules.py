@@ -1,0 +1,124 @@
+"""Each transform's rule, case by case: what goes, what stays, how many changes are counted."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from autoclave.cleaning.transforms.registry import TRANSFORMS
+
+CASES = [
+    ("strip_html_tags", "a <b>bold</b> word", "a bold word", 2),
+    ("strip_html_tags", "one<br/>two<p class='x' id=\"a>b\">three", "one\ntwo\nthree", 2),
+    ("strip_html_tags", "x<!-- gone\n --><script>var a = '</b>';</script><STYLE>p{}</STYLE>y", "xy", 3),
+    (
+        "strip_html_tags",
+        "&lt;i&gt; &amp; &eacute; &#20013; &#x6587; &nosuch; AT&T &",
+        "<i> & \u00e9 \u4e2d \u6587 &nosuch; AT&T &",
+        6,
+    ),
+    ("strip_html_tags", "<Directory> List<T> #include <stdio.h> a < b > c <3 <-", None, 0),
+    ("strip_html_tags", '<cnx-pi data-type="x">note</cnx-pi>', "note", 2),
+    ("strip_html_tags", "<<b>b>twice", "twice", 2),
+    ("strip_urls", "see https://a.example/b?c=d#e, or http://x.example.", "see, or.", 2),
+    (
+        "strip_urls",
+        '(https://a.example) and [1](http://b.example "title") ![alt](http://c.example/i.png)!',
+        " and 1 !",
+        3,
+    ),
+    ("strip_urls", "\u53c2\u89c1https://zh.example/\u8def\u5f84\u3002", "\u53c2\u89c1\u8def\u5f84\u3002", 1),
+    ("strip_urls", "www.example.org/x and <http://a.example> ftp://f.example/a_(b)", " and", 3),
+    ("strip_urls", "email@www.example.com, http:// alone, notahttp://x, std::string", None, 0),
+    ("strip_garbled", "a\ufffd\ufffdb \u951f\u65a4\u62f7\u951f\u65a4\u62f7 c", "ab  c", 2),
+    ("strip_garbled", "good line\nb\ufffda\ufffdd\ufffd l\ufffdne\nend", "good line\nend", 1),
+    (
+        "strip_garbled",
+        "\u70eb\u70eb\u70eb\u70eb \u5c6f\u5c6f\u5c6f \u6c34\u5f88\u70eb\u70eb\u7684 \u951f",
+        "  \u6c34\u5f88\u70eb\u70eb\u7684 \u951f",
+        2,
+    ),
+    ("strip_garbled", "x\x00\x01y\x7fz\u0085\u0096", "xyz\u0085", 4),
+    ("strip_garbled", "Z" + "\u0301\u0302\u0303\u0304\u0305" + "!", "Z\u0301\u0302\u0303!", 1),
+    ("strip_garbled", "data " + "aB3" * 40 + "== end", "data  end", 1),
+    ("strip_garbled", "-" * 200 + " " + "_" * 90 + " /usr/share/" + "long-path-name/" * 8, None, 0),
+    (
+        "collapse_punctuation",
+        "what??? no!!!! \u597d\u3002\u3002\u3002 \uff1f\uff1f ,,,",
+        "what? no! \u597d\u3002 \uff1f ,",
+        5,
+    ),
+    (
+        "collapse_punctuation",
+        "wait..... \u2026\u2026\u2026 \u2014\u2014\u2014\u2014 ?!?!?! hm~~~ ",
+        "wait... \u2026\u2026 \u2014\u2014 ?! hm~ ",
+        5,
+    ),
+    (
+        "collapse_punctuation",
+        "a... \u2026\u2026 \u2014\u2014 for(;;) a,,b == -- ## ** __init__ :: |-----| 3.14",
+        None,
+        0,
+    ),
+    ("map_special_characters", "a\u00a0b\u2003c\u3000d\u200be\ufefff\u00adg", "a b c defg", 6),
+    (
+        "map_special_characters",
+        "\ufb01ne \uff21\uff42\uff13 \u2f00\u2f06 \ue001x\U000f1234y",
+        "fine Ab3 \u4e00\u4e8c xy",
+        8,
+    ),
+    ("map_special_characters", "a\u2028b\u0085c\x0bd", "a\nb\nc\nd", 3),
+    ("map_special_characters", "\uff0c\uff01 \u200d\u200c \u201cquotes\u201d \u200e", None, 0),
+    ("normalise_unicode", "cafe\u0301 \u1100\u1161\u11a8 \ufa0a", "caf\u00e9 \uac01 \u898b", 1),
+    (
+        "normalise_unicode",
+        "caf\u00c3\u00a9 \u00e2\u20ac\u0153quoted\u00e2\u20ac\u009d \u00c3\u0192\u00c2\u00bc",
+        "caf\u00e9 \u201cquoted\u201d \u00fc",
+        1,
+    ),
+    ("normalise_unicode", "na\u00efve \u00abd\u00e9j\u00e0 vu\u00bb \u00e4\u00e4 \u00d7 \u00c2 x\u00b2", None, 0),
+    ("standardise_numbers", "1,234,567 and 12,34 and \u0661\u0662 \uff13", "1234567 and 12,34 and 12 3", 1),
+    ("redact_pii", "joe.b+x@mail.corp.io, a@example.com @user x@y", "[EMAIL], a@example.com @user x@y", 1),
+    (
+        "redact_pii",
+        "8.8.8.8 192.168.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v10.15.7",
+        "[IP] 192.168.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v10.15.7",
+        1,
+    ),
+    (
+        "redact_pii",
+        "2001:4860:4860::8888 and fe80::1 and 12:30:45 and a::b",
+        "[IP] and fe80::1 and 12:30:45 and a::b",
+        1,
+    ),
+    (
+        "redact_pii",
+        "\u624b\u673a13812345678\uff0c\u7535\u8bdd010-62345678",
+        "\u624b\u673a[PHONE]\uff0c\u7535\u8bdd[PHONE]",
+        2,
+    ),
+    ("redact_pii", "(415) 555-2671, 415-555-2671, +44 20 7946 0958", "[PHONE], [PHONE], [PHONE]", 3),
+    ("redact_pii", "2023-01-15 10:11:12, 1,234,567,890, 3.14159265358979, 20230115123456", None, 0),
+    ("redact_pii", "11010519491231002X 110105194912310021", "[ID] 110105194912310021", 1),
+    ("redact_pii", "4111 1111 1111 1111 or 4111 1111 1111 1112", "[ID] or 4111 1111 1111 1112", 1),
+    (
+        "redact_pii",
+        "DE89 3704 0044 0532 0130 00 or DE88 3704 0044 0532 0130 00",
+        "[ID] or DE88 3704 0044 0532 0130 00",
+        1,
+    ),
+    ("redact_pii", "SSN 123-45-6789 not 000-45-6789", "SSN [ID] not 000-45-6789", 1),
+    (
+        "redact_pii",
+        "key AKIAIOSFODNN7EXAMPLE `ghp_" + "a1B2" * 9 + "` task-oriented risk",
+        "key [SECRET] `[SECRET]` task-oriented risk",
+        2,
+    ),
+    ("redact_pii", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----.", "[SECRET].", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "expected", "changes"), CASES)
+def test_rules(name: str, text: str, expected: str | None, changes: int) -> None:
+    edited, count = TRANSFORMS[name].apply(pa.array([text], pa.string()))
+    assert (edited[0].as_py(), int(count[0])) == (text if expected is None else expected, changes)
