@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ALLOWED = {
@@ -31,6 +32,9 @@ ONLY_IN = {
     "torch": {"kernels/", "model/", "pipelines/train.py", "pipelines/score.py", "pipelines/selfclean"},
 }
 """package -> the places that may import it (a prefix of the path under autoclave/)."""
+
+FOLDER_SIZE = 16
+FILE_LINES = 400
 
 
 def modules(root: Path) -> Iterator[tuple[str, str, str]]:
@@ -70,17 +74,57 @@ def test_imports_point_one_way(repository: Path) -> None:
     assert faults(repository) == []
 
 
-def test_no_two_modules_import_each_other(repository: Path) -> None:
-    edges = set()
-    for relative, _, name in modules(repository):
+def import_circles(root: Path) -> list[list[str]]:
+    """Return the modules of every circle of imports, of any length: the strongly connected components of the graph."""
+    graph = nx.DiGraph()
+    for relative, _, name in modules(root):
+        importer = relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         if name.startswith("autoclave."):
-            edges.add(
-                (
-                    relative.removesuffix(".py").removesuffix("/__init__").replace("/", "."),
-                    name.removeprefix("autoclave."),
-                )
-            )
-    assert [(a, b) for a, b in sorted(edges) if a < b and (b, a) in edges] == []
+            graph.add_edge(importer, name.removeprefix("autoclave."))
+    return sorted(sorted(circle) for circle in nx.strongly_connected_components(graph) if len(circle) > 1)
+
+
+def crowded_folders(root: Path) -> list[str]:
+    """Return the folders of the package, the tests and the benchmarks with more than FOLDER_SIZE files of code."""
+    found = []
+    for part in ("autoclave", "tests", "benchmarks"):
+        for folder in [root / part, *(path for path in (root / part).rglob("*") if path.is_dir())]:
+            files = [path for path in folder.glob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+            if len(files) > FOLDER_SIZE:
+                found.append(f"{folder.relative_to(root)} holds {len(files)} files of code; at most {FOLDER_SIZE}")
+    return found
+
+
+def long_files(root: Path) -> list[str]:
+    """Return the files of the package with more than FILE_LINES lines."""
+    lengths = {path: path.read_bytes().count(b"\n") for path in sorted((root / "autoclave").rglob("*.py"))}
+    return [f"{path.relative_to(root)} has {lines} lines" for path, lines in lengths.items() if lines > FILE_LINES]
+
+
+def test_imports_make_no_circles(repository: Path) -> None:
+    assert import_circles(repository) == []
+
+
+def test_a_folder_is_seen_at_a_glance(repository: Path) -> None:
+    assert crowded_folders(repository) == []
+    assert long_files(repository) == []
+
+
+def test_a_circle_of_three_is_found(tmp_path: Path) -> None:
+    for name, imported in (("one", "two"), ("two", "three"), ("three", "one")):
+        file = tmp_path / "autoclave" / "corpus" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"def f():\n    from autoclave.corpus.{imported} import g\n")
+    assert import_circles(tmp_path) == [["corpus.one", "corpus.three", "corpus.two"]]
+
+
+def test_a_crowded_folder_is_found(tmp_path: Path) -> None:
+    for number in range(FOLDER_SIZE + 1):
+        file = tmp_path / "autoclave" / "corpus" / f"file_{number}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n" * (FILE_LINES + 1 if number == 0 else 1))
+    assert crowded_folders(tmp_path) == [f"autoclave/corpus holds {FOLDER_SIZE + 1} files of code; at most 16"]
+    assert long_files(tmp_path) == [f"autoclave/corpus/file_0.py has {FILE_LINES + 1} lines"]
 
 
 @pytest.mark.parametrize(
