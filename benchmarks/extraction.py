@@ -1,6 +1,6 @@
 """Extraction side by side: quality on two labelled sets and speed, ours and the libraries'.
 
-    python benchmarks/extraction.py [--pages N]
+    python -m benchmarks.extraction [--pages N]
 
 Sets (AUTOCLAVE_DATA or ../shared/data): article-extraction-benchmark (181 English pages, F1 of 4-word shingles as in
 its evaluate.py) and trafilatura's own evaluation pages (539, mostly German; share of wanted segments found, of
@@ -27,6 +27,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from autoclave.corpus.extraction import decode, extract_text
 
+# as in benchmarks.data, which this file cannot import where it is run by its path
 DATA = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WORD = re.compile(r"\w+")
 

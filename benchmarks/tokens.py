@@ -1,6 +1,6 @@
 """How fast the loader gives batches, beside the simplest loader there is.
 
-    python benchmarks/loader.py [--tokens 100_000_000] [--sequence-length 2048] [--batch-size 8] [--steps 300]
+    python -m benchmarks.tokens [--tokens 100_000_000] [--sequence-length 2048] [--batch-size 8] [--steps 300]
 
 The other side is what nanoGPT-like trainers do: one flat uint16 file, memory-mapped, rows cut from it at random places,
 with no document boundaries, no epochs and no exact resume. It is the floor of what copying rows costs. Prints one JSON

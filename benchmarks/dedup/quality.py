@@ -1,17 +1,15 @@
-"""Which verification threshold serves whom, on the labelled near-duplicate sets; run through `benchmarks/dedup.py`.
+"""Pairs found in the labelled near-duplicate sets: the stage beside datasketch, and which threshold serves whom.
 
-The labels are cut into two halves by name. Everything is printed for the first half, where a threshold is chosen; what
-is claimed of it is measured on the second.
+For `threshold` the labels are cut into two halves by name. Everything is printed for the first half, where a threshold
+is chosen; what is claimed of it is measured on the second.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import dedup
 import numpy as np
 import pyarrow as pa
 import xxhash
@@ -21,6 +19,10 @@ from autoclave.cleaning.dedup.lsh import band_keys
 from autoclave.cleaning.dedup.minhash import Signer, preset_parameters
 from autoclave.kernels.text.keys.minhash import shingle_sets
 from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.pipelines.dedup.settings import MinHashSettings
+from benchmarks.dedup.corpus import labelled_sets
+from benchmarks.dedup.runs import stage_groups
+from benchmarks.dedup.scores import pair_scores, pairs_of_groups
 
 PRESETS = ("fineweb", "data_juicer", "olmocr", "duplodocus")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
@@ -68,17 +70,17 @@ def candidates(half: Half, preset: str) -> tuple[np.ndarray, np.ndarray]:
 def scores(half: Half, chosen: np.ndarray) -> str:
     low, high = np.nonzero(np.triu(chosen, 1))
     found = set(zip(low.tolist(), high.tolist(), strict=True))
-    return "{:.3f} / {:.3f} / {:.3f}".format(*dedup.pair_scores(found, half.labels))
+    return "{:.3f} / {:.3f} / {:.3f}".format(*pair_scores(found, half.labels))
 
 
 def clustered(half: Half, **settings: Any) -> tuple[float, float, float]:
     """Precision, recall and F1 of the pairs inside the stage's clusters."""
-    return dedup.pair_scores(dedup.pairs_of_groups(dedup.stage_groups(half.corpus, **settings)), half.labels)
+    return pair_scores(pairs_of_groups(stage_groups(half.corpus, **settings)), half.labels)
 
 
 def threshold(arguments: argparse.Namespace) -> None:
     """Pairs by verification threshold on one half, the chosen one on the other."""
-    sets = {name: halves(*rest) for name, *rest in dedup.labelled_sets(Path(arguments.data)) if "articles" not in name}
+    sets = {name: halves(*rest) for name, *rest in labelled_sets(arguments.data) if "articles" not in name}
     print("threshold: precision / recall / F1 of pairs of the same label; first half of the labels")
     mean: dict[tuple[str, float], float] = {}
     for name, (first, _) in sets.items():
@@ -88,7 +90,7 @@ def threshold(arguments: argparse.Namespace) -> None:
             print(f"  {name}, {preset} ({parameters.bands} x {parameters.rows}); candidates {scores(first, shared)}")
             print(f"    {'threshold':<10} {'signature-verified':<24} {'Jaccard-verified':<24} clusters of the stage")
             for value in THRESHOLDS:
-                found = clustered(first, minhash=_preset(preset), verify_threshold=value)
+                found = clustered(first, minhash=MinHashSettings(preset=preset), verify_threshold=value)
                 mean[preset, value] = mean.get((preset, value), 0.0) + found[2] / len(sets)
                 pairs = [scores(first, shared & (table >= value)) for table in (estimate, first.jaccard)]
                 row = "{:.3f} / {:.3f} / {:.3f}".format(*found)
@@ -103,11 +105,38 @@ def threshold(arguments: argparse.Namespace) -> None:
             label = f"datasketch, candidate pairs ({bands} bands)"
             print(f"    {label:<58} {scores(second, candidates(second, bands)[0])}")
         for kind, at in (("fineweb", 0.75), ("fineweb", own), (preset, value)):
-            row = "{:.3f} / {:.3f} / {:.3f}".format(*clustered(second, minhash=_preset(kind), verify_threshold=at))
+            row = "{:.3f} / {:.3f} / {:.3f}".format(
+                *clustered(second, minhash=MinHashSettings(preset=kind), verify_threshold=at)
+            )
             print(f"    {f'autoclave, {kind}, verify_threshold {at}, clusters':<58} {row}")
 
 
-def _preset(name: str) -> Any:
-    from autoclave.pipelines.dedup.settings import MinHashSettings
+def datasketch_pairs(corpus: list[str], preset: str) -> set[tuple[int, int]]:
+    """Return the candidate pairs of datasketch's LSH with a preset's bands, on our signatures (equal to its own)."""
+    from datasketch import MinHash, MinHashLSH
 
-    return MinHashSettings(preset=name)
+    parameters = preset_parameters(preset)
+    table = Signer.of(parameters).sign(pa.array(corpus))[0]
+    lsh = MinHashLSH(params=(parameters.bands, parameters.rows), num_perm=parameters.num_perm)
+    sketches = [MinHash(hashvalues=values, scheme="affine32") for values in table]
+    for i, sketch in enumerate(sketches):
+        lsh.insert(i, sketch)
+    found = ((i, j) for i, sketch in enumerate(sketches) for j in lsh.query(sketch) if i != j)
+    return {(min(pair), max(pair)) for pair in found}
+
+
+def quality(arguments: argparse.Namespace) -> None:
+    """Pairs of the labelled sets: the stage with and without verification, beside datasketch on equal shingles."""
+    print("quality: pairs of the same label; word 5-grams (Chinese: characters), datasketch with the same bands")
+    print(f"  {'':<62} precision  recall     F1")
+    for name, corpus, labels in labelled_sets(arguments.data):
+        for preset in ("fineweb", "olmocr"):
+            parameters = preset_parameters(preset)
+            print(f"  {name}; {preset}, {parameters.bands} bands x {parameters.rows} rows")
+            results = {"datasketch MinHashLSH, candidate pairs": datasketch_pairs(corpus, preset)}
+            for verify in ("off", "jaccard"):
+                groups = stage_groups(corpus, verify=verify, minhash=MinHashSettings(preset=preset))
+                results[f"autoclave, verify: {verify}, pairs inside clusters"] = pairs_of_groups(groups)
+            for method, found in results.items():
+                precision, recall, f1 = pair_scores(found, labels)
+                print(f"    {method:<60} {precision:9.3f} {recall:7.3f} {f1:6.3f}")

@@ -1,4 +1,4 @@
-"""Other ways to verify and to cluster, beside the stage's, on the labelled sets: `benchmarks/dedup.py rules`.
+"""Other ways to verify and to cluster, beside the stage's, on the labelled sets: `python -m benchmarks.dedup rules`.
 
 Rules are tried on the pairs of exact similarities, outside the stage; the stage's own rule is asserted to give the
 stage's clusters. A choice may be made on the first halves of the labels only.
@@ -10,11 +10,7 @@ import argparse
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import dedup
-import dedup_quality
-import dedup_scale
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -25,6 +21,10 @@ from autoclave.cleaning.dedup.lsh import band_keys, star_edges
 from autoclave.cleaning.dedup.minhash import MinHashParameters, Signer, preset_parameters
 from autoclave.kernels.text.keys.minhash import shingle_sets
 from autoclave.kernels.text.keys.normalisation import text_buffers
+from benchmarks.dedup.corpus import labelled_sets, planted_corpus
+from benchmarks.dedup.quality import Half, candidates, halves
+from benchmarks.dedup.runs import stage_groups
+from benchmarks.dedup.scores import judge, pair_scores, pairs_of_groups
 
 FINEWEB = preset_parameters("fineweb")
 DRAWS = 400
@@ -124,9 +124,9 @@ def pairs_inside(corpus: list[str], rule: Rule) -> Pairs:
     return {(min(pair), max(pair)) for cluster in found for pair in itertools.combinations(cluster, 2)}
 
 
-def candidate_pairs(half: dedup_quality.Half, preset: str) -> Pairs:
+def candidate_pairs(half: Half, preset: str) -> Pairs:
     """Return the pairs that share a bucket: what datasketch's LSH answers."""
-    low, high = np.nonzero(np.triu(dedup_quality.candidates(half, preset)[0], 1))
+    low, high = np.nonzero(np.triu(candidates(half, preset)[0], 1))
     return set(zip(low.tolist(), high.tolist(), strict=True))
 
 
@@ -138,7 +138,7 @@ class Resampled:
         rng = np.random.default_rng(0)
         draws = rng.multinomial(names.size, np.full(names.size, 1 / names.size), DRAWS)
         self.weights = np.concatenate([np.ones((1, names.size)), draws])
-        self.true = dedup.pairs_of_groups(self.label.tolist())
+        self.true = pairs_of_groups(self.label.tolist())
 
     def f1(self, found: Pairs) -> np.ndarray:
         hits, claimed, true = (self._weight(pairs) for pairs in (found & self.true, found, self.true))
@@ -153,22 +153,22 @@ class Resampled:
 def rules(arguments: argparse.Namespace) -> None:
     """Each rule: F1 on both halves, its distance from datasketch on the whole set, and removal in a planted corpus."""
     print("rules: precision / recall / F1 of pairs; last: F1 of the whole set less datasketch's, and 95 % of resamples")
-    for name, corpus, labels in dedup.labelled_sets(Path(arguments.data)):
+    for name, corpus, labels in labelled_sets(arguments.data):
         if "articles" in name:
             continue
-        first, second = dedup_quality.halves(corpus, labels)
-        whole, resampled = dedup_quality.Half(corpus, labels, np.zeros((0, 0))), Resampled(labels)
+        first, second = halves(corpus, labels)
+        whole, resampled = Half(corpus, labels, np.zeros((0, 0))), Resampled(labels)
         peer = resampled.f1(candidate_pairs(whole, "fineweb"))
         print(f"  {name}\n    {'':<52} {'first half':<22} {'second half':<22} whole, difference")
-        stage = dedup.pairs_of_groups(dedup.stage_groups(corpus))
+        stage = pairs_of_groups(stage_groups(corpus))
         assert pairs_inside(corpus, Rule(jaccard(0.75))) == stage, "the rule is not the stage's"
-        rows: dict[str, Callable[[dedup_quality.Half], Pairs]] = {
+        rows: dict[str, Callable[[Half], Pairs]] = {
             f"datasketch, candidate pairs ({preset})": lambda half, preset=preset: candidate_pairs(half, preset)
             for preset in ("fineweb", "olmocr")
         }
         rows |= {title: lambda half, rule=rule: pairs_inside(half.corpus, rule) for title, rule in RULES.items()}
         for title, find in rows.items():
-            parts = ["{:.3f} / {:.3f} / {:.3f}".format(*dedup.pair_scores(find(h), h.labels)) for h in (first, second)]
+            parts = ["{:.3f} / {:.3f} / {:.3f}".format(*pair_scores(find(h), h.labels)) for h in (first, second)]
             f1 = resampled.f1(find(whole))
             low, high = np.quantile((f1 - peer)[1:], (0.025, 0.975))
             note = f"{f1[0]:.3f} {f1[0] - peer[0]:+.3f} [{low:+.3f}, {high:+.3f}]"
@@ -177,10 +177,10 @@ def rules(arguments: argparse.Namespace) -> None:
 
 
 def _planted(documents: int, words: int) -> None:
-    corpus, family = dedup_scale.planted_corpus(documents, words)
+    corpus, family = planted_corpus(documents, words)
     print(f"  {documents:,} documents with planted copies: removal at exact Jaccard 0.75")
     for title, rule in RULES.items():
         groups = [cluster for part in components_of(corpus, rule.parameters) for cluster in clusters(part, rule)]
         dropped = {row for cluster in groups for row in cluster[1:]}
-        recall, precision, _ = dedup_scale.judge(corpus, family, set(range(documents)) - dropped)
+        recall, precision, _ = judge(corpus, family, set(range(documents)) - dropped)
         print(f"    {title:<52} recall {recall:.4f}, precision {precision:.4f}")

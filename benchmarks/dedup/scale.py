@@ -1,4 +1,4 @@
-"""The whole job beside datatrove's four stages, and growth; run through `benchmarks/dedup.py`."""
+"""The whole job beside datatrove's four stages, and growth; `python -m benchmarks.dedup pipeline`, `growth`, `skew`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import dedup
 import numpy as np
 import pyarrow.parquet as pq
 
@@ -23,6 +22,9 @@ from autoclave.pipelines.dedup.clusters import DENSE_BYTES
 from autoclave.pipelines.dedup.edges import candidate_edges, copy_edges
 from autoclave.pipelines.dedup.manifest import read_manifest
 from autoclave.pipelines.running.stage import Silent
+from benchmarks.dedup.corpus import planted_corpus, texts, write_jsonl, write_parquet
+from benchmarks.dedup.runs import row, run_datatrove, run_stage
+from benchmarks.dedup.scores import Truth, judge, pairs_of_groups
 
 EXTERNAL_MB = 16
 """Budget of the components step when its method by files is measured: a half of what 10^6 documents need in memory."""
@@ -30,79 +32,10 @@ EXTERNAL_MB = 16
 PHASES = ("signatures", "candidates", "clusters", "members", "verify", None)
 
 
-def planted_corpus(count: int, words: int, seed: int = 11) -> tuple[list[str], list[int]]:
-    """Return texts and the family of each: 10 % exact copies, 20 % with 1 to 8 % of their words changed."""
-    rng = np.random.default_rng(seed)
-    corpus = dedup.texts(count, words, seed, spread=True)
-    family = list(range(count))
-    names = dedup.vocabulary()
-    for i in range(count // 10, count):
-        draw = rng.random()
-        if draw > 0.3:
-            continue
-        j = int(rng.integers(0, i))
-        family[i] = family[j]
-        corpus[i] = corpus[j]
-        if draw > 0.1:
-            own = corpus[j].split()
-            for at in rng.integers(0, len(own), max(1, int(len(own) * rng.uniform(0.01, 0.08)))):
-                own[at] = names[int(rng.integers(names.size))]
-            corpus[i] = " ".join(own)
-    return corpus, family
-
-
-def judge(corpus: list[str], family: list[int], kept: set[int], threshold: float = 0.75) -> tuple[float, float, int]:
-    """Return (recall, precision, removed) against exact Jaccard inside the planted families.
-
-    recall: of pairs (document, earliest relative) at or above the threshold, those of which at most one stayed;
-    precision: of removed documents, those with a relative that stayed at or above the threshold.
-    """
-    members: dict[int, list[int]] = {}
-    for i, name in enumerate(family):
-        members.setdefault(name, []).append(i)
-    pairs = found = removed = right = 0
-    for group in (group for group in members.values() if len(group) > 1):
-        sets = {i: set(dedup.shingles_of(corpus[i])) for i in group}
-        for i in group:
-            similar = [j for j in group if j != i and _jaccard(sets[i], sets[j]) >= threshold]
-            if i not in kept:
-                removed += 1
-                right += any(j in kept for j in similar)
-            for j in (j for j in similar if j < i):
-                pairs += 1
-                found += not (i in kept and j in kept)
-    strangers = sum(1 for group in members.values() if len(group) == 1 and group[0] not in kept)
-    return found / max(1, pairs), right / max(1, removed + strangers), removed + strangers
-
-
-def _jaccard(left: set[bytes], right: set[bytes]) -> float:
-    common = len(left & right)
-    return common / (len(left) + len(right) - common)
-
-
-class Truth:
-    """Exact Jaccard of pairs, and the pairs at or above the threshold inside the planted families."""
-
-    def __init__(self, corpus: list[str], family: list[int], threshold: float = 0.75) -> None:
-        self.corpus, self.threshold = corpus, threshold
-        self.pairs = {pair for pair in dedup.pairs_of_groups(list(family)) if self.similar(pair)}
-
-    def similar(self, pair: tuple[int, int]) -> bool:
-        left, right = (set(dedup.shingles_of(self.corpus[i])) for i in pair)
-        return _jaccard(left, right) >= self.threshold
-
-    def describe(self, name: str, found: set[tuple[int, int]]) -> None:
-        """Print the precision and recall of pairs (low, high)."""
-        hits = len(found & self.pairs)
-        right = hits + sum(map(self.similar, found - self.pairs))  # strangers may be alike by accident
-        precision, recall = right / max(1, len(found)), hits / len(self.pairs)
-        print(f"    {name:<46} {len(found):>8,} pairs, precision {precision:.4f}, recall {recall:.4f}")
-
-
 def closure(edges: set[tuple[int, int]], count: int) -> set[tuple[int, int]]:
     """Return all pairs inside the connected components of edges."""
     left, right = np.array(sorted(edges), np.int64).T
-    return dedup.pairs_of_groups(dense_components(left, right, count).tolist())
+    return pairs_of_groups(dense_components(left, right, count).tolist())
 
 
 def _edge_arrays(context: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -140,33 +73,33 @@ def pipeline(arguments: argparse.Namespace) -> None:
     )
     ours = {}
     with tempfile.TemporaryDirectory() as folder:
-        paths = dedup.write_parquet(Path(folder, "in"), corpus, 8)
-        dedup.run_stage(Path(folder, "warm"), paths[:1], 0)  # kernels compiled and cached before the clock starts
+        paths = write_parquet(Path(folder, "in"), corpus, 8)
+        run_stage(Path(folder, "warm"), paths[:1], 0)  # kernels compiled and cached before the clock starts
         for verify, keep in (("jaccard", "longest"), ("off", "longest"), ("off", "first")):
             seconds = []
             for turn in range(3):
                 out = Path(folder, f"{verify}{keep}{turn}")
                 started = time.perf_counter()
-                context = dedup.run_stage(out, paths, 2, verify=verify, keep=keep)
+                context = run_stage(out, paths, 2, verify=verify, keep=keep)
                 seconds.append(time.perf_counter() - started)
             title = f"verify: {verify}, keep: {keep}"
             ours[title] = sorted(seconds)[1]
             groups, kept = _groups(out)
             note = f"{len(corpus) / ours[title]:,.0f} docs/s (median of 3)"
-            dedup.row(f"autoclave, {title}", ours[title], "s", note)
+            row(f"autoclave, {title}", ours[title], "s", note)
             _describe_removal(corpus, family, kept)
-            truth.describe("pairs inside clusters", dedup.pairs_of_groups(groups))
+            truth.describe("pairs inside clusters", pairs_of_groups(groups))
         truth.describe("autoclave, raw candidate edges", _edges(context))
     if not arguments.datatrove_python:
         print("  datatrove: skipped, no --datatrove-python")
         return
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in")
-        dedup.write_jsonl(source, corpus, 8)
-        answer = dedup.run_datatrove(arguments, "stages", source, Path(folder, "work"), 2)
+        write_jsonl(source, corpus, 8)
+        answer = run_datatrove(arguments.datatrove_python, "stages", source, Path(folder, "work"), 2)
     theirs = answer["seconds"]
     ratios = ", ".join(f"{theirs / value:.1f} times ({title})" for title, value in ours.items())
-    dedup.row("datatrove, four stages", theirs, "s", f"{len(corpus) / theirs:,.0f} docs/s; autoclave {ratios}; bar 20")
+    row("datatrove, four stages", theirs, "s", f"{len(corpus) / theirs:,.0f} docs/s; autoclave {ratios}; bar 20")
     _describe_removal(corpus, family, {int(name[1:]) for name in answer["kept"]})
     parts = np.array_split(np.arange(len(corpus)), 8)
     ends = ((int(parts[a][b]), int(parts[c][d])) for a, b, c, d in answer["edges"])
@@ -234,8 +167,9 @@ def growth(arguments: argparse.Namespace) -> None:
 def _measure_growth(size: int, words: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for what in ("growth-write", "growth-one"):
-            script = [sys.executable, str(Path(dedup.__file__)), what, "--documents", str(size), "--words", str(words)]
-            answer = subprocess.run([*script, "--folder", folder], stdout=subprocess.PIPE, text=True, check=True)
+            command = [sys.executable, "-m", "benchmarks.dedup", what, "--folder", folder]
+            command += ["--documents", str(size), "--words", str(words)]
+            answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     return found
 
@@ -287,9 +221,9 @@ def growth_one(arguments: argparse.Namespace) -> None:
     peaks, warm = Peaks(), Peaks()
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(str(path) for path in Path(arguments.folder).iterdir())
-        dedup.run_stage(Path(folder, "warm"), paths[:1], 0, warm)
+        run_stage(Path(folder, "warm"), paths[:1], 0, warm)
         started = time.perf_counter()
-        context = dedup.run_stage(Path(folder, "out"), paths, 0, peaks)
+        context = run_stage(Path(folder, "out"), paths, 0, peaks)
         seconds = time.perf_counter() - started
         commits = {phase: list(read_commits(context.phase_folder(phase))) for phase in PHASES}
         phases = {str(phase or "dedup"): round(sum(c.seconds for c in done), 2) for phase, done in commits.items()}
@@ -298,7 +232,7 @@ def growth_one(arguments: argparse.Namespace) -> None:
             file.bytes for phase, done in commits.items() if phase for c in done for file in c.outputs.values()
         )
         files = Peaks()
-        context = dedup.run_stage(Path(folder, "out"), paths, 0, files, memory_budget_mb=EXTERNAL_MB)
+        context = run_stage(Path(folder, "out"), paths, 0, files, memory_budget_mb=EXTERNAL_MB)
         external = sum(c.seconds for c in read_commits(context.phase_folder("clusters")))
     answer = {"seconds": seconds, "peaks": peaks.megabytes, "storage": storage, "phases": phases, "edges": edges}
     answer |= {"external": external, "external_peak": files.megabytes["clusters"]}
@@ -308,7 +242,7 @@ def growth_one(arguments: argparse.Namespace) -> None:
 def skew(arguments: argparse.Namespace) -> None:
     """Every document in one bucket (a page that differs in a number), as many copies of a page that another one
     resembles, and as many unlike ones."""
-    template = dedup.texts(1, 100, 1)[0]
+    template = texts(1, 100, 1)[0]
     shards = max(2, arguments.documents // 10_000)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("one bucket", "copies of one page", "no bucket"):
@@ -316,21 +250,21 @@ def skew(arguments: argparse.Namespace) -> None:
                 if name == "one bucket":
                     corpus = [f"{template} page {shard} {i}" for i in range(10_000)]
                 elif name == "no bucket":
-                    corpus = dedup.texts(10_000, 103, shard + 2)
+                    corpus = texts(10_000, 103, shard + 2)
                 else:
                     corpus = [f"{template} page"] + [template] * 9_999
-                part = dedup.write_parquet(Path(folder, name, f"{shard}"), corpus, 1)[0]
+                part = write_parquet(Path(folder, name, f"{shard}"), corpus, 1)[0]
                 Path(part).rename(Path(folder, name, f"{shard:06d}.parquet"))
             paths = sorted(str(path) for path in Path(folder, name).glob("*.parquet"))
-            dedup.run_stage(Path(folder, "warm" + name), paths[:1], 0)
+            run_stage(Path(folder, "warm" + name), paths[:1], 0)
             peaks = Peaks()
             started = time.perf_counter()
-            context = dedup.run_stage(Path(folder, "out" + name), paths, 0, peaks)
+            context = run_stage(Path(folder, "out" + name), paths, 0, peaks)
             seconds = time.perf_counter() - started
             documents, kept = (sum(getattr(c, kind) for c in context.commits) for kind in ("documents_in", "kept"))
             peak = max(peaks.megabytes, key=lambda phase: peaks.megabytes[phase])
             note = f"{kept:,} kept, peak {peaks.megabytes[peak]:.0f} MB ({peak})"
-            dedup.row(f"{documents:,} documents in {name}", seconds, "s", note)
+            row(f"{documents:,} documents in {name}", seconds, "s", note)
 
 
 def _write_large(folder: Path, count: int, words: int) -> None:
@@ -339,11 +273,11 @@ def _write_large(folder: Path, count: int, words: int) -> None:
         if shard % 10 == 0:  # ten shards copy the same originals: families do not grow with the corpus
             originals, _ = planted_corpus(10_000, words, 5 + shard)
         rng = np.random.default_rng(shard)
-        corpus = dedup.texts(min(count, 10_000), words, 1000 + shard, spread=True)
+        corpus = texts(min(count, 10_000), words, 1000 + shard, spread=True)
         for at in rng.choice(len(corpus), len(corpus) * 3 // 10, replace=False).tolist():
             own = originals[int(rng.integers(len(originals)))].split()
             own[int(rng.integers(len(own)))] = f"changed{int(rng.integers(4))}"
             corpus[at] = " ".join(own)
-        part = dedup.write_parquet(folder / f"{shard:06d}", corpus, 1)
+        part = write_parquet(folder / f"{shard:06d}", corpus, 1)
         Path(part[0]).rename(folder / f"{shard:06d}.parquet")
         (folder / f"{shard:06d}").rmdir()

@@ -1,27 +1,26 @@
 """Verdicts and speed of the bad-words rule beside datatrove's, on real text in the languages that have a list.
 
-    python benchmarks/bad_words.py --datatrove /path/to/other/venv/bin/python
+    python -m benchmarks.filters.bad_words --datatrove /path/to/other/venv/bin/python
 
 datatrove 0.10 runs in an environment of its own and is given the lists of this package. Text: web excerpts, web
-documents and sentences in the folder of shared data (AUTOCLAVE_DATA, or ../shared/data).
+documents and sentences of the labelled sets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pyarrow as pa
-import zstandard
 
 from autoclave.cleaning.filters.bad_words import ALIASES, word_lists
 from autoclave.cleaning.language.identification import identifier
 from autoclave.cleaning.signals import measure
+from benchmarks.data import add_data_option, read_rows
 
 SETS = (
     "web_hplt/labelled.jsonl.zst",
@@ -46,21 +45,19 @@ def documents(data: Path) -> tuple[list[str], list[str]]:
     """Return (texts, codes) of the documents in a language that has a list."""
     texts: list[str] = []
     for name in SETS:
-        with zstandard.open(data / name, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                text = json.loads(line)["text"]
-                texts.append(text if isinstance(text, str) else "\n".join(text))
+        for row in read_rows(data / name):
+            texts.append(row["text"] if isinstance(row["text"], str) else "\n".join(row["text"]))
     labels = [ALIASES.get(code, code) for code in identifier().predict(pa.array(texts))[0].to_pylist()]
     chosen = [place for place, code in enumerate(labels) if code in word_lists()]
     return [texts[place] for place in chosen], [labels[place] for place in chosen]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datatrove", required=True, help="the Python that has datatrove")
+    add_data_option(parser)
     chosen = parser.parse_args()
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-    texts, codes = documents(Path(os.environ.get("AUTOCLAVE_DATA", default)))
+    texts, codes = documents(chosen.data)
     size = sum(len(text.encode()) for text in texts) / 1e6
     with tempfile.TemporaryDirectory() as lists:
         for code, words in word_lists().items():

@@ -1,8 +1,8 @@
 """Which dialect should be the default: what each keeps of good pages and drops of bad ones, on labelled text.
 
-    python benchmarks/dialects.py                   # the default chain, and the same in each dialect, half by half
-    python benchmarks/dialects.py --families        # each family alone as well
-    python benchmarks/dialects.py --sets            # every set of pages for itself
+    python -m benchmarks.filters.dialects               # the default chain, and the same in each dialect, half by half
+    python -m benchmarks.filters.dialects --families    # each family alone as well
+    python -m benchmarks.filters.dialects --sets        # every set of pages for itself
 
 Pages are split in two halves by a hash of what they have in common with others: their article, act, folder, or else
 their text. A reading is scored in each language by Youden's J: the share of good pages that it keeps plus the share of
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from autoclave.cleaning.chain import DEFAULT_FILTERS, CleanSettings, build_filte
 from autoclave.cleaning.dialects import DEFAULT_DIALECT, DIALECTS
 from autoclave.cleaning.filters.registry import dialects_of
 from autoclave.cleaning.signals import run_filters
+from benchmarks.data import add_data_option, read_set
 
 FAMILIES = ("gopher_quality", "gopher_repetition", "c4", "fineweb")
 WITHOUT_LINES = ("gopher_quality", "gopher_repetition")
@@ -72,23 +72,16 @@ class Page:
         return xxhash.xxh3_64_intdigest(self.group.encode()) & 1
 
 
-def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of all files of a set; OSError where there is no such set."""
-    for path in sorted(folder.glob("*.jsonl.zst")):
-        raw = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().decode()
-        yield from map(json.loads, raw.splitlines())
-
-
 def judged_pages(data: Path) -> Iterator[Page]:
     """Yield the pages that people judged: DCLM's votes, HPLT's excerpts, and documents whose lines are of one kind."""
-    for row in read_rows(data / "quality_dclm_human"):
+    for row in read_set(data / "quality_dclm_human"):
         yield Page("DCLM votes", "en", row["text"], row["label"] == 1, row["text"])
-    for row in read_rows(data / "web_hplt"):
+    for row in read_set(data / "web_hplt"):
         if "unnatural" in row and row["lang"] in HPLT_LANGUAGES:
             good = not row["unnatural"] and not row["porn"] and bool(row["lang_correct"])
             text = row["text"].replace("\n..........\n", " ")  # between the two excerpts of a page
             yield Page("HPLT", HPLT_LANGUAGES[row["lang"]], row["id"], good, text)
-    for row in read_rows(data / "quality_lines"):
+    for row in read_set(data / "quality_lines"):
         sizes = [len(line) for line in row["lines"]]
         main = sum(size for size, label in zip(sizes, row["labels"], strict=True) if label) / max(1, sum(sizes))
         if row["lang"] in ("en", "de", "es", "fr") and (main >= 0.9 or main <= 0.1):
@@ -103,7 +96,7 @@ def good_documents(data: Path) -> Iterator[Page]:
     for row in articles.values():
         yield Page("news articles", "en", row["articleBody"], True, row["articleBody"], judged=False)
     for folder, source, language, version in ORIGINS:
-        for row in read_rows(data / folder):
+        for row in read_set(data / folder):
             yield Page(source, language, re.sub(version, "", row["id"]), True, row["text"], judged=False)
 
 
@@ -226,8 +219,7 @@ def print_sets(pages: Sequence[Page]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the labelled sets")
+    add_data_option(parser)
     parser.add_argument("--families", action="store_true", help="each family alone, besides the chain")
     parser.add_argument("--sets", action="store_true", help="what is kept of every set")
     arguments = parser.parse_args()

@@ -1,50 +1,38 @@
 """Language identification on labelled sets, with and without the script check, and its speed on whole documents.
 
-    python benchmarks/language.py [--model PATH] [--languages]
+    python -m benchmarks.filters.language [--model PATH] [--languages]
 
-Sets (AUTOCLAVE_DATA or ../shared/data): Universal Declaration paragraphs, Tatoeba sentences, lingua's test sentences;
-only languages that the model knows count. `--languages` prints the accuracy of each language.
+Sets: Universal Declaration paragraphs, Tatoeba sentences, lingua's test sentences; only languages that the model knows
+count. `--languages` prints the accuracy of each language.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import fasttext
 import pyarrow as pa
-import zstandard
 
 from autoclave.cleaning.language.identification import LanguageIdentifier, bundled_model, short_code
+from benchmarks.data import add_data_option, read_rows
 
-DATA = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SETS = {"udhr": "lid_udhr/udhr", "tatoeba": "lid_tatoeba/tatoeba", "lingua": "lid_lingua/lingua_testdata"}
-
-
-def read(name: str) -> Iterator[dict[str, Any]]:
-    with open(DATA / f"{name}.jsonl.zst", "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
-        for line in io.TextIOWrapper(stream, "utf-8"):
-            yield json.loads(line)
+DOCUMENTS = ("zh_laws/laws", "tech_peps/peps")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
     parser.add_argument("--languages", action="store_true", help="accuracy of each language")
+    add_data_option(parser)
     arguments = parser.parse_args()
     labels = fasttext.load_model(arguments.model or bundled_model()).get_labels()
     known = {short_code(label) for label in labels}
     for title, path in SETS.items():
-        rows = [
-            (short_code(row["lang"]), row["text"]) for row in read(path) if row.get("kind", "sentences") == "sentences"
-        ]
+        found = read_rows(arguments.data / f"{path}.jsonl.zst")
+        rows = [(short_code(row["lang"]), row["text"]) for row in found if row.get("kind", "sentences") == "sentences"]
         rows = [row for row in rows if row[0] in known]
         texts = pa.array([text for _, text in rows])
         for check in (False, True):
@@ -62,7 +50,8 @@ def main() -> None:
             )
         if arguments.languages:
             print("  " + " ".join(f"{name} {right[name] / count[name]:.2f}" for name in sorted(count)))
-    documents = pa.array([row["text"] for name in ("zh_laws/laws", "tech_peps/peps") for row in read(name)])
+    files = [arguments.data / f"{name}.jsonl.zst" for name in DOCUMENTS]
+    documents = pa.array([row["text"] for file in files for row in read_rows(file)])
     identifier = LanguageIdentifier(arguments.model)
     started = time.process_time()
     identifier.predict(documents)

@@ -1,24 +1,22 @@
 """How often a line is called foreign that is not, and the other way round: sentences of Tatoeba, three to a line.
 
-    python benchmarks/line_languages.py
+    python -m benchmarks.filters.line_languages
 
-Reads the folder of shared data (AUTOCLAVE_DATA, or ../shared/data).
+Each line is given to a document in its own language, then to one in another.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import argparse
 import random
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import zstandard
 
 from autoclave.cleaning.language.identification import identifier, short_code
 from autoclave.cleaning.language.lines import FOREIGN, UNJUDGED, judge_lines
+from benchmarks.data import add_data_option, read_rows
 
 LARGE = {"en", "zh", "de", "fr", "es", "ru", "ja", "ar", "it", "pt", "ko", "nl", "tr", "pl", "vi", "th"}
 LINES = 100
@@ -26,13 +24,12 @@ LINES = 100
 
 
 def main() -> None:
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-    data = Path(os.environ.get("AUTOCLAVE_DATA", default))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_option(parser)
+    arguments = parser.parse_args()
     sentences: dict[str, list[str]] = defaultdict(list)
-    with zstandard.open(data / "lid_tatoeba" / "tatoeba.jsonl.zst", "rt", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            sentences[short_code(row["lang"])].append(row["text"])
+    for row in read_rows(arguments.data / "lid_tatoeba" / "tatoeba.jsonl.zst"):
+        sentences[short_code(row["lang"])].append(row["text"])
     known = set(identifier().languages)
     codes = sorted(code for code in sentences if code in known)
     chance = random.Random(0)

@@ -1,8 +1,8 @@
 """Filters beside their peers: same documents, same run, one core.
 
-    python benchmarks/cleaning.py                                   # ours alone, by family, English and Chinese
-    python benchmarks/cleaning.py --datatrove /path/to/venv         # verdicts and speed beside datatrove 0.10
-    python benchmarks/cleaning.py --curator VENV --dolma VENV       # beside NeMo Curator's heuristics, Dolma's taggers
+    python -m benchmarks.filters.speed                              # ours alone, by family, English and Chinese
+    python -m benchmarks.filters.speed --datatrove /path/to/venv    # verdicts and speed beside datatrove 0.10
+    python -m benchmarks.filters.speed --curator VENV --dolma VENV  # beside NeMo Curator's heuristics, Dolma's taggers
 
 Throughput is UTF-8 megabytes a CPU second after one warm-up call (numba's cache filled). A peer runs in an environment
 of its own (`pip install datatrove==0.10.1 spacy`, `nemo-curator==1.4.0`, `dolma==1.2.1`), on the same texts handed over
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,10 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import zstandard
 
 from autoclave.cleaning.filters.registry import MODULES, load_filter
 from autoclave.cleaning.signals import run_filters
+from benchmarks.data import add_data_option, read_set
+from benchmarks.environments import run_peer
 
 FAMILIES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
 ENGLISH = ("edu_openstax", "quality_onestop", "quality_dclm_human", "tech_peps", "web_en_ewt", "quality_spam_en")
@@ -56,13 +56,7 @@ PEERS = {
 
 def read_texts(data: Path, names: Sequence[str], limit: int) -> list[str]:
     """Return texts of the named sets, interleaved, up to `limit` bytes."""
-    sets: list[list[str]] = []
-    for name in names:
-        texts: list[str] = []
-        for path in sorted((data / name).glob("*.jsonl.zst")):
-            raw = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().decode()
-            texts += [row["text"] for row in map(json.loads, raw.splitlines()) if row.get("text")]
-        sets.append(texts)
+    sets = [[row["text"] for row in read_set(data / name) if row.get("text")] for name in names]
     chosen: list[str] = []
     size = 0
     for rank in range(max(map(len, sets), default=0)):
@@ -120,15 +114,13 @@ def ours(data: Path, megabytes: float) -> None:
             print(f"  {'+'.join(gopher) + '@' + dialect:48s} {speed(texts, gopher, dialect, language):7.1f} MB/s")
 
 
-def run_peer(peer: Peer, environment: Path, texts: Sequence[str]) -> dict[str, tuple[float, list[str | None]]]:
+def peer_reasons(peer: Peer, environment: Path, texts: Sequence[str]) -> dict[str, tuple[float, list[str | None]]]:
     """Return what the peer prints: families -> (CPU seconds, reasons)."""
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "texts.jsonl"
         source.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
-        command = [environment / "bin/python", Path(__file__).parent / "peers" / peer.script, str(source)]
-        settings = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=settings)
-    result: dict[str, tuple[float, list[str | None]]] = json.loads(done.stdout[done.stdout.index("{") :])
+        printed = run_peer(environment / "bin/python", peer.script, source)
+    result: dict[str, tuple[float, list[str | None]]] = json.loads(printed[printed.index("{") :])
     return result
 
 
@@ -147,7 +139,7 @@ def beside(peer: Peer, data: Path, environment: Path, megabytes: float) -> None:
     """Print verdicts and speed beside a peer: every filter of both over every document, one core each."""
     texts = read_texts(data, ENGLISH, int(megabytes * 1e6))
     size = sum(len(text.encode()) for text in texts) / 1e6
-    found = run_peer(peer, environment, texts)
+    found = peer_reasons(peer, environment, texts)
     tied = found.pop("tied", (0.0, [None] * len(texts)))[1]
     print(f"{len(texts)} documents, {size:.1f} MB; {peer.name} and ours in the dialect {peer.dialect}")
     for name, (seconds, said) in found.items():
@@ -179,8 +171,7 @@ def beside(peer: Peer, data: Path, environment: Path, megabytes: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder of the labelled sets")
+    add_data_option(parser)
     parser.add_argument("--datatrove", type=Path, help="virtual environment with datatrove 0.10 and spaCy")
     parser.add_argument("--curator", type=Path, help="virtual environment with nemo-curator 1.4")
     parser.add_argument("--dolma", type=Path, help="virtual environment with dolma 1.2")

@@ -1,25 +1,24 @@
 """Cut real Thai, Lao, Khmer and Japanese text into words, beside ICU, PyThaiNLP and MeCab: agreement, and speed.
 
-    python benchmarks/words.py --peer /path/to/other/venv/bin/python
+    python -m benchmarks.filters.words --peer /path/to/other/venv/bin/python
 
 The peers (`pip install icu4py==1.2.0 pythainlp==5.1.2 fugashi==1.5.2 ipadic==1.0.0`) run in an environment of their
-own. Text: the Universal Declaration of Human Rights, web excerpts of HPLT and web pages in the folder of shared data
-(AUTOCLAVE_DATA, or ../shared/data). A text is Japanese where a fifth of it is kana.
+own. Text: the Universal Declaration of Human Rights, web excerpts of HPLT and web pages of the labelled sets. A text is
+Japanese where a fifth of it is kana.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
 
 import pyarrow as pa
-import zstandard
 
 from autoclave.cleaning.language.words import scans
+from benchmarks.data import add_data_option, read_rows
 
 SCRIPTS = {"th": ((0xE01, 0xE4E),), "lo": ((0xE81, 0xEFF),), "km": ((0x1780, 0x17D3),)}
 KANA = ((0x3041, 0x3096), (0x30A1, 0x30FA), (0x30FC, 0x30FE))
@@ -65,14 +64,12 @@ def documents(data: Path) -> list[tuple[str, str]]:
     """Return (language, text) of what has more than 20 letters of one of the scripts, or is Japanese."""
     found = []
     for name in ("lid_udhr/udhr.jsonl.zst", "web_hplt/unlabelled.jsonl.zst", "web_registers/docs.jsonl.zst"):
-        with zstandard.open(data / name, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                text = json.loads(line)["text"]
-                text = text if isinstance(text, str) else "\n".join(text)
-                counts = {code: sum(within(letter, ranges) for letter in text) for code, ranges in SCRIPTS.items()}
-                found += [(language, text) for language, count in counts.items() if count > 20]
-                if 5 * sum(within(letter, KANA) for letter in text) > len(text):
-                    found.append(("ja", text))
+        for row in read_rows(data / name):
+            text = row["text"] if isinstance(row["text"], str) else "\n".join(row["text"])
+            counts = {code: sum(within(letter, ranges) for letter in text) for code, ranges in SCRIPTS.items()}
+            found += [(language, text) for language, count in counts.items() if count > 20]
+            if 5 * sum(within(letter, KANA) for letter in text) > len(text):
+                found.append(("ja", text))
     return found
 
 
@@ -90,11 +87,11 @@ def peer_cuts(words: list[str]) -> set[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", required=True, help="the Python that has icu4py and pythainlp")
+    add_data_option(parser)
     chosen = parser.parse_args()
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-    texts = documents(Path(os.environ.get("AUTOCLAVE_DATA", default)))
+    texts = documents(chosen.data)
     sent = "\n".join(json.dumps(pair) for pair in texts)
     peer = subprocess.run([chosen.peer, "-c", PEER], input=sent, capture_output=True, text=True, check=True)
     totals: dict[tuple[str, str], list[int]] = {}

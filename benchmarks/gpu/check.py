@@ -1,6 +1,6 @@
 """Every kernel against float64 on a GPU: bf16, fp16, fp32; random inputs; NaN in unwritten memory; 20 seeds.
 
-    python benchmarks/gpu_check.py [--seeds 20] [--jobs 8]
+    python -m benchmarks.gpu.check [--seeds 20] [--jobs 8]
 
 The reference is the chunked PyTorch path in float64 (which the test suite holds to the token recurrence). Each gradient
 is compared alone, dk too: that is where Triton's Hopper miscompile showed. Prints one line a case with the worst error
@@ -361,7 +361,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=8, help="processes that share the GPU (compilation dominates)")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
-        print("gpu_check needs a CUDA device", file=sys.stderr)
+        print("error: this check needs a CUDA device", file=sys.stderr)
         return 2
     cases: list[tuple[str, torch.dtype, int | None]] = []
     for dtype in (torch.bfloat16, torch.float32, torch.float16):

@@ -1,7 +1,7 @@
 """Training on several GPUs of one host: do FSDP2, tensor and sequence parallelism give one GPU's losses, how fast?
 
-    python benchmarks/gpu_parallel.py [--gpus 2] [--parts parity,speed] [--preset tnl-385m]
-    python benchmarks/gpu_parallel.py --device cpu --preset tnl-nano --vocabulary 512     # gloo, to try the script
+    python -m benchmarks.gpu.parallel [--gpus 2] [--parts parity,speed] [--preset tnl-385m]
+    python -m benchmarks.gpu.parallel --device cpu --preset tnl-nano --vocabulary 512     # gloo, to try the script
 
 Parity: a small model, 20 steps in float32 (and bfloat16), each way of splitting beside one GPU: the largest difference
 of a step's loss. Speed: tokens/s of the preset, with as many tokens a GPU on one and on all of them for FSDP2, and one

@@ -1,10 +1,10 @@
 """Compile every shipped kernel for GPUs that are not here, and read what the compiler says. No driver is needed.
 
-    python benchmarks/kernels_aot.py [--arch 90] [--match NAME] [--write-budget]
+    python -m benchmarks.kernels.ahead_of_time [--arch 90] [--match NAME] [--write-budget]
 
 Prints registers, spill bytes, shared memory and tensor-core instructions, and fails (exit 1) where a kernel is over
-`benchmarks/kernel_budget.json`. `--write-budget` rewrites that file from what was
-measured. Run it without TRITON_INTERPRET.
+`kernel_budget.json` beside this file. `--write-budget` rewrites that file from what was measured. Run it without
+TRITON_INTERPRET.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Kernel speed and memory beside flash-linear-attention, FlashAttention (PyTorch SDPA) and this card's roofline.
 
-    python benchmarks/kernels.py [--lengths 512 ... 131072] [--only attention,parts,roofline] [--seconds 200]
+    python -m benchmarks.kernels.speed [--lengths 512 ... 131072] [--only attention,parts,roofline] [--seconds 200]
 
 On a GPU: forward and backward in milliseconds and peak memory, bfloat16, at b4 h32 d128, b1 h16 d128 and the LRPE layer
 (K = 256), then norms, cross-entropy and the decoding step. `graph` columns are replays of a captured CUDA graph,

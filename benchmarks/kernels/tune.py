@@ -1,6 +1,6 @@
 """Time the scan kernel under many tile configurations, role by role: what triton_config.py rests on.
 
-    python benchmarks/kernels_tune.py [--heads 32 --batch 4 --time 8192] [--roles forward,dk] [--quick]
+    python -m benchmarks.kernels.tune [--heads 32 --batch 4 --time 8192] [--roles forward,dk] [--quick]
 
 One line a configuration: the median time of a CUDA graph's replay, and the relative error against the PyTorch path in
 float32 on 1,000 tokens. The best of each role last. `--quick` takes fewer repeats of all roles, under a minute in all.

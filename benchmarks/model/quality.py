@@ -1,18 +1,17 @@
 """TransNormerLLM beside a Transformer (Hugging Face Llama, SDPA) of the same size, on the same real tokens.
 
-    python benchmarks/model_peers.py prepare --out tokens.npz       tokens for the two below, from the data folder
-    python benchmarks/model_peers.py quality --tokens tokens.npz    loss at equal tokens, ours and Llama
-    python benchmarks/model_peers.py ablation --tokens tokens.npz   the paper's ablations on a small budget
-    python benchmarks/model_peers.py speed                          this CPU: tokens/s by context, decoding by length
+    python -m benchmarks.model.quality prepare --out tokens.npz       tokens for the two below, from the labelled sets
+    python -m benchmarks.model.quality quality --tokens tokens.npz    loss at equal tokens, ours and Llama
+    python -m benchmarks.model.quality ablation --tokens tokens.npz   the paper's ablations on a small budget
 
 Quality and ablation: every model sees the same rows in the same order, takes its learning rate from the same list (the
 best on seed 0, which then counts no more) and is trained from --seeds other seeds. Mean and 95 % interval (Student's t)
 over the seeds, and the difference from the first row, seed by seed. --jobs runs go at a time, on CPUs (a thread each)
 or sharing one GPU (--device cuda, bfloat16 autocast). Every finished run is at once in the results file
-($OUT/model_peers_<command>.json, or --results); the same command goes on from there. --seconds: no run starts that
+($OUT/model_<command>.json, or --results); the same command goes on from there. --seconds: no run starts that
 would likely end later.
 
-Needs transformers. The data folder is AUTOCLAVE_DATA, or ../shared/data.
+Needs transformers.
 """
 
 from __future__ import annotations
@@ -30,14 +29,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 import torch
-from peer_models import ABLATIONS, LLAMA, RELEASED, SIZES, Rows, Tokens, loss_of, make_variant
 from torch import nn
 
 from autoclave.model.training.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
+from benchmarks.data import add_data_option
+from benchmarks.model.variants import ABLATIONS, LLAMA, RELEASED, SIZES, Rows, Tokens, loss_of, make_variant
 
 VARIANTS = {"quality": [RELEASED, LLAMA], "ablation": list(ABLATIONS)}
 T_975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
@@ -247,7 +244,8 @@ def run_all(arguments: argparse.Namespace, setting: Setting, results: Results) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["prepare", "quality", "ablation", "speed"])
+    parser.add_argument("command", choices=["prepare", "quality", "ablation"])
+    add_data_option(parser)
     parser.add_argument("--out", type=Path, default=Path("tokens.npz"), help="the file of prepare")
     parser.add_argument("--tokens", type=Path, help="a file of prepare")
     parser.add_argument("--size", choices=list(SIZES), default="tiny")
@@ -263,20 +261,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
-    data = os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
     if arguments.command == "prepare":
-        tokens = Tokens.prepare(Path(data))
+        tokens = Tokens.prepare(arguments.data)
         tokens.save(arguments.out)
         print(
             f"{len(tokens.training):,} training tokens, {len(tokens.held_out):,} held out, {tokens.bytes_per_token:.3f}"
         )
-        return
-    results_file = arguments.results or Path(os.environ.get("OUT", "."), f"model_peers_{arguments.command}.json")
-    if arguments.command == "speed":
-        from peer_speed import speed
-
-        torch.set_num_threads(1)
-        results_file.write_text(json.dumps(speed(), indent=1))
         return
     if arguments.tokens is None:
         parser.error("--tokens: a file that 'prepare' made")
@@ -290,6 +280,7 @@ def main() -> None:
         arguments.precision or ("bfloat16" if arguments.device == "cuda" else "float32"),
         str(arguments.tokens),
     )
+    results_file = arguments.results or Path(os.environ.get("OUT", "."), f"model_{arguments.command}.json")
     results = Results(results_file, setting)
     run_all(arguments, setting, results)
     per_token = Tokens.load(arguments.tokens).bytes_per_token

@@ -1,8 +1,8 @@
 """How fast the model trains, scores and decodes.
 
-    python benchmarks/model.py                 this CPU, tnl-tiny (beside a Transformer: model_peers.py)
-    python benchmarks/model.py --gpu           one GPU, 385M: training step at 2K to 64K, scoring, decoding
-    python benchmarks/model.py --gpu --profile  also where a training step's time goes
+    python -m benchmarks.model.speed                  this CPU, tnl-tiny (beside a Transformer: speed_beside_llama)
+    python -m benchmarks.model.speed --gpu            one GPU, 385M: training step at 2K to 64K, scoring, decoding
+    python -m benchmarks.model.speed --gpu --profile  also where a training step's time goes
 
 Prints each row as it is measured and a short table last; with $OUT set, writes model.json (and profile.txt) there.
 """
@@ -13,19 +13,14 @@ import argparse
 import json
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from model_gpu import decoding_rows, profile_step, scoring_row, training_rows
-
 from autoclave.model.config import preset
+from benchmarks.model.measurements import decoding_rows, profile_step, scoring_row, training_rows
 
 
 def environment(device: torch.device) -> dict[str, Any]:

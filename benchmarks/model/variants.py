@@ -1,11 +1,8 @@
-"""What model_peers.py trains: TransNormerLLM with its options, Llama of the same size, and the tokens both read."""
+"""What quality.py trains: TransNormerLLM with its options, Llama of the same size, and the tokens both read."""
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +13,7 @@ from torch import Tensor, nn
 
 from autoclave.model.config import ModelConfig
 from autoclave.model.transnormer import TransNormerLLM
+from benchmarks.data import read_rows
 
 VOCABULARY = 8192
 TEXTS = ("edu_openstax/sections", "tech_peps/peps", "web_en_ewt/docs", "quality_dclm_human/docs")
@@ -111,7 +109,7 @@ class Tokens(NamedTuple):
         from autoclave.tokenize.encoding import Encoder
         from autoclave.tokenize.training import TokenizerSettings, train_tokenizer
 
-        texts = [text for name in TEXTS for text in read_texts(folder / f"{name}.jsonl.zst")]
+        texts = [row["text"] for name in TEXTS for row in read_rows(folder / f"{name}.jsonl.zst")]
         training = [text for index, text in enumerate(texts) if index % 10]
         held_out = [text for index, text in enumerate(texts) if index % 10 == 0]
         settings = TokenizerSettings(vocabulary_size=VOCABULARY, han_alphabet="none")
@@ -124,15 +122,6 @@ class Tokens(NamedTuple):
 
         held_out_ids = encode(held_out)
         return cls(encode(training), held_out_ids, sum(len(text.encode()) for text in held_out) / len(held_out_ids))
-
-
-def read_texts(file: Path) -> Iterator[str]:
-    import zstandard
-
-    with open(file, "rb") as compressed:
-        stream = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(compressed), encoding="utf-8")
-        for line in stream:
-            yield json.loads(line)["text"]
 
 
 class Rows:

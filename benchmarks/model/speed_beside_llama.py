@@ -1,20 +1,30 @@
-"""Speed part of benchmarks/model_peers.py: one CPU thread, random weights, the sizes of "tiny"."""
+"""Speed and memory beside Hugging Face's Llama (SDPA): one CPU thread, random weights, the sizes of "tiny".
+
+    python -m benchmarks.model.speed_beside_llama [--results FILE]
+
+Tokens a second of training and scoring by context, and decoding by the length of what came before. Prints each row as
+it is measured; all of them are in $OUT/model_speed_beside_llama.json, or --results, at the end. Needs transformers.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import multiprocessing
+import os
 import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
-from peer_models import SIZES, loss_of, make_llama, make_ours
 from torch import Tensor
 
 from autoclave.model.inference.decoding import decode
 from autoclave.model.inference.generation import prefill
+from benchmarks.model.variants import SIZES, loss_of, make_llama, make_ours
 
 SIZE = SIZES["tiny"]
 
@@ -88,3 +98,16 @@ def speed() -> list[dict[str, Any]]:
         rows.append(by_position(length))
         print(rows[-1], flush=True)
     return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = arguments.results or Path(os.environ.get("OUT", "."), "model_speed_beside_llama.json")
+    results.write_text(json.dumps(speed(), indent=1))
+
+
+if __name__ == "__main__":
+    main()

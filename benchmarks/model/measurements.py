@@ -1,4 +1,4 @@
-"""GPU part of benchmarks/model.py: training step, scoring and decoding of the 385M model on one device."""
+"""What speed.py measures on one device: a training step, scoring, decoding, and where a step's time goes."""
 
 from __future__ import annotations
 
