@@ -13,7 +13,7 @@ help:
 	@echo "make check      format, lint, types"
 	@echo "make test       tests that take seconds each (under 15 minutes on two cores)"
 	@echo "make test-slow  proofs that take minutes"
-	@echo "make bench      benchmarks beside peers"
+	@echo "make bench      list the benchmarks beside peers, how to call each"
 
 setup: $(STAMP)
 
@@ -40,7 +40,8 @@ test-slow: setup
 	$(BIN)/python -m pytest -q -m "slow and not gpu" --timeout 3600
 
 bench: setup
-	@for file in benchmarks/*.py; do echo "$$file: $(BIN)/python $$file --help"; done
+	@grep -rl --include='*.py' --exclude-dir=peers '__name__ == "__main__"' benchmarks | sort | \
+		sed -e 's/\.py$$//' -e 's/\/__main__$$//' -e 's/\//./g' -e 's|.*|$(BIN)/python -m & --help|'
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .cache .mypy_cache .ruff_cache .pytest_cache

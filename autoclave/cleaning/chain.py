@@ -26,8 +26,9 @@ DEFAULT_FILTERS: list[str | dict[str, Any]] = [
 ]
 """FineWeb's order and its choice to leave C4's end-mark rule out; C4's curly-bracket rule is off as well, because it
 would drop every page with code or LaTeX, which the transforms take care to preserve. Repetition is counted as datatrove
-does: FineWeb-2's Chinese limits were fitted to that counting, and on labelled pages (`benchmarks/dialects.py`) it keeps
-more of the good ones in every language than the paper's, which counts the first of equal n-grams as repeated too."""
+does: FineWeb-2's Chinese limits were fitted to that counting, and on labelled pages (`benchmarks.filters.dialects`)
+it keeps more of the good ones in every language than the paper's, which counts the first of equal n-grams as repeated
+too."""
 
 
 class LanguageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

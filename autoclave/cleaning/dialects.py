@@ -18,7 +18,7 @@ DIALECTS = {
 """The dialects and what each is."""
 
 DEFAULT_DIALECT = "paper"
-"""Chosen on labelled pages (`benchmarks/dialects.py`; docs/results.md, "Which dialect"): family by family on one
+"""Chosen on labelled pages (`benchmarks.filters.dialects`; docs/results.md, "Which dialect"): family by family on one
 half, and the chain of these choices is the best one on the other half too. Only two readings serve Chinese; the other
 three keep none of the Chinese pages that people called good. Of the English ones `paper` keeps 86 % and `datatrove`
 79 %; of those that people called bad they drop 50 % and 70 %. But punctuation marks count as words in `datatrove`, so

@@ -15,7 +15,7 @@ def run_report(repository: Path, *arguments: str) -> subprocess.CompletedProcess
     """The report in a process of its own: compiling and Triton's interpreter exclude each other."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = str(repository)
-    command = [sys.executable, str(repository / "benchmarks" / "kernels_aot.py"), *arguments]
+    command = [sys.executable, "-m", "benchmarks.kernels.ahead_of_time", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
@@ -38,7 +38,7 @@ def test_every_shipped_kernel_stays_within_budget(repository: Path, arch: int) -
 
 def test_what_the_budget_itself_promises(repository: Path) -> None:
     """The budget cannot drift: no spills on the model's path, tensor cores in use, half precision free of tf32."""
-    budget = json.loads((repository / "benchmarks" / "kernel_budget.json").read_text())
+    budget = json.loads((repository / "benchmarks" / "kernels" / "kernel_budget.json").read_text())
     assert {key.rsplit("_", 1)[1] for key in budget} == {"80", "86", "90", "100"}
     for key, used in budget.items():
         name, arch = key.rsplit("@sm_", 1)
@@ -56,15 +56,15 @@ def test_what_the_budget_itself_promises(repository: Path) -> None:
 
 def test_a_worse_kernel_fails_the_gate(repository: Path, tmp_path: Path) -> None:
     """A budget that is one register too small must fail: the gate is not decoration."""
-    script = (repository / "benchmarks" / "kernels_aot.py").read_text()
-    budget = json.loads((repository / "benchmarks" / "kernel_budget.json").read_text())
+    script = (repository / "benchmarks" / "kernels" / "ahead_of_time.py").read_text()
+    budget = json.loads((repository / "benchmarks" / "kernels" / "kernel_budget.json").read_text())
     budget["prefix@sm_90"]["registers"] = 1
-    (tmp_path / "kernels_aot.py").write_text(script)
+    (tmp_path / "ahead_of_time.py").write_text(script)
     (tmp_path / "kernel_budget.json").write_text(json.dumps(budget))
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment["PYTHONPATH"] = str(repository)
     report = subprocess.run(
-        [sys.executable, str(tmp_path / "kernels_aot.py"), "--arch", "90", "--match", "prefix"],
+        [sys.executable, str(tmp_path / "ahead_of_time.py"), "--arch", "90", "--match", "prefix"],
         capture_output=True,
         text=True,
         env=environment,
