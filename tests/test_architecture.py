@@ -27,9 +27,9 @@ ALLOWED = {
 """part -> the parts it may import besides itself."""
 
 ONLY_IN = {
-    "ray": {"pipelines/engine.py", "pipelines/ray_training.py"},
+    "ray": {"pipelines/running/ray_engine.py", "pipelines/train/ray_group.py"},
     "triton": {"kernels/"},
-    "torch": {"kernels/", "model/", "pipelines/train.py", "pipelines/score.py", "pipelines/selfclean"},
+    "torch": {"kernels/", "model/", "pipelines/train/", "pipelines/score.py", "pipelines/selfclean/"},
 }
 """package -> the places that may import it (a prefix of the path under autoclave/)."""
 

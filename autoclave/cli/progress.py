@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from autoclave.pipelines.running.engine import Outcome
+from autoclave.pipelines.running.attempts import Outcome
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a long task says where it is this often."""

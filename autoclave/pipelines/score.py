@@ -21,7 +21,8 @@ from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError
 from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, weights_files
 from autoclave.model.inference.scoring import Scorer
-from autoclave.pipelines.running.engine import Engine, Resources
+from autoclave.pipelines.running.attempts import Resources
+from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.stage import DocumentShard, Progress, ShardTask, Silent, StageContext
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.shards import MANIFEST, TokenShard, read_manifest

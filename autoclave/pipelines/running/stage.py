@@ -13,7 +13,8 @@ from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import count_documents
 from autoclave.corpus.storage import Folder, input_fingerprint
 from autoclave.errors import InputError, RunError
-from autoclave.pipelines.running.engine import Engine, Failure, Outcome, Resources
+from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
+from autoclave.pipelines.running.engine import Engine
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 

@@ -28,7 +28,7 @@ from autoclave.cleaning.selfclean.sample import Candidate, smallest, write_sampl
 from autoclave.cleaning.selfclean.thresholds import Band, find_bands, merge_histograms
 from autoclave.corpus.commits import Commit
 from autoclave.errors import MissingDependencyError, RunError
-from autoclave.pipelines.running.engine import Resources
+from autoclave.pipelines.running.attempts import Resources
 from autoclave.pipelines.running.stage import DocumentShard, Stage, StageContext
 from autoclave.pipelines.selfclean.models import train_fold
 from autoclave.pipelines.selfclean.settings import FoldSettings, NoSettings, SelfcleanSettings
