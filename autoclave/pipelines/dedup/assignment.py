@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from autoclave.cleaning.dedup.slices import read_slice
 from autoclave.pipelines.dedup.manifest import Manifest
+from autoclave.pipelines.dedup.members import copies_of_a_shard
 from autoclave.pipelines.dedup.merge import read_slices
-from autoclave.pipelines.dedup.verification import EXACT, KEPT, copies_of_a_shard
+from autoclave.pipelines.dedup.verification import EXACT, KEPT
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,11 @@ from autoclave.pipelines.dedup import clusters as dedup_clusters
 from autoclave.pipelines.dedup import index as dedup_index
 from autoclave.pipelines.dedup import lines as dedup_lines
 from autoclave.pipelines.dedup import passages as dedup_substring
-from autoclave.pipelines.dedup import verification as dedup_verify
 from autoclave.pipelines.dedup.manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
+from autoclave.pipelines.dedup.members import collect_members
 from autoclave.pipelines.dedup.merge import groups, merge_slices, source_files
 from autoclave.pipelines.dedup.settings import DedupSettings
+from autoclave.pipelines.dedup.verification import verify_part
 from autoclave.pipelines.running.recipe import apply_override, convert
 from autoclave.pipelines.running.stage import ShardFunction, ShardTask, Stage, StageContext
 
@@ -130,9 +131,9 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     parts = clusters[0].counts["partitions"]
     if parts:
         tasks = run.tasks("members", len(run.manifest.shards), "place", parts=parts)
-        run.phase("members", dedup_verify.collect_members, tasks)
+        run.phase("members", collect_members, tasks)
         run.merge("members", parts, len(tasks))
-        verified = run.phase("verify", dedup_verify.verify_part, run.tasks("verify", parts, "part"))
+        verified = run.phase("verify", verify_part, run.tasks("verify", parts, "part"))
         context.results |= _results(context.name, clusters[0], verified)
         run.merge("assignments", len(tasks), parts)
     arguments: dict[str, Any] = {"verified": parts}
