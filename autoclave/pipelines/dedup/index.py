@@ -10,8 +10,8 @@ from autoclave.cleaning.dedup.slices import column_numpy, read_slice, write_slic
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.storage import open_read
 from autoclave.pipelines.dedup.assignment import read_assignment
-from autoclave.pipelines.dedup.candidates import TABLE, write_bands, write_exact_keys
 from autoclave.pipelines.dedup.manifest import read_manifest
+from autoclave.pipelines.dedup.signatures import TABLE, write_bands, write_exact_keys
 from autoclave.pipelines.dedup.verification import KEPT
 from autoclave.pipelines.running.stage import ShardTask
 

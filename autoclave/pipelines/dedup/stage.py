@@ -25,16 +25,17 @@ from autoclave.cleaning.dedup.minhash import PRESETS, detection_probability, exp
 from autoclave.corpus.commits import Commit, merge_counts
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError
-from autoclave.pipelines.dedup import apply as dedup_apply
-from autoclave.pipelines.dedup import candidates as dedup_phases
-from autoclave.pipelines.dedup import clusters as dedup_clusters
-from autoclave.pipelines.dedup import index as dedup_index
-from autoclave.pipelines.dedup import lines as dedup_lines
-from autoclave.pipelines.dedup import passages as dedup_substring
+from autoclave.pipelines.dedup.apply import apply_shard
+from autoclave.pipelines.dedup.candidates import COPY_BYTES, ENTRY_BYTES, find_candidates
+from autoclave.pipelines.dedup.clusters import find_clusters
+from autoclave.pipelines.dedup.index import index_shard
+from autoclave.pipelines.dedup.lines import collect_lines, count_lines
 from autoclave.pipelines.dedup.manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
 from autoclave.pipelines.dedup.members import collect_members
 from autoclave.pipelines.dedup.merge import groups, merge_slices, source_files
+from autoclave.pipelines.dedup.passages import find_passages, group_shards
 from autoclave.pipelines.dedup.settings import DedupSettings
+from autoclave.pipelines.dedup.signatures import sign_shard
 from autoclave.pipelines.dedup.verification import verify_part
 from autoclave.pipelines.running.recipe import apply_override, convert
 from autoclave.pipelines.running.stage import ShardFunction, ShardTask, Stage, StageContext
@@ -124,10 +125,8 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     partitions = run.manifest.partitions
     run.merge("bands", partitions)
     run.merge("exact", partitions)
-    run.phase("candidates", dedup_phases.find_candidates, run.tasks("candidates", partitions, "partition"))
-    clusters = run.phase(
-        "clusters", dedup_clusters.find_clusters, run.tasks("clusters", 1, "number", partitions=partitions)
-    )
+    run.phase("candidates", find_candidates, run.tasks("candidates", partitions, "partition"))
+    clusters = run.phase("clusters", find_clusters, run.tasks("clusters", 1, "number", partitions=partitions))
     parts = clusters[0].counts["partitions"]
     if parts:
         tasks = run.tasks("members", len(run.manifest.shards), "place", parts=parts)
@@ -139,17 +138,17 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
     arguments: dict[str, Any] = {"verified": parts}
     if settings.write_index:
         tasks = run.shard_tasks("index", partitions=partitions, **arguments)
-        run.phase("index", dedup_index.index_shard, tasks)
+        run.phase("index", index_shard, tasks)
     passages = _find_passages(run, parts) if settings.substring is not None else {}
     if settings.lines is not None:
         tasks = run.shard_tasks("lines", partitions=partitions, **arguments)
-        run.phase("lines", dedup_lines.collect_lines, tasks)
+        run.phase("lines", collect_lines, tasks)
         run.merge("lines", partitions)
-        run.phase("line_counts", dedup_lines.count_lines, run.tasks("line_counts", partitions, "partition"))
+        run.phase("line_counts", count_lines, run.tasks("line_counts", partitions, "partition"))
         run.merge("frequent", len(run.manifest.shards), partitions)
         arguments["line_partitions"] = partitions
     context.map_shards(
-        dedup_apply.apply_shard,
+        apply_shard,
         [
             context.task(
                 shard.name,
@@ -189,7 +188,7 @@ def _find_passages(run: _Run, parts: int) -> dict[int, tuple[int, int]]:
     assert substring is not None
     inputs = run.context.inputs
     own = [shard.text_bytes for shard in run.manifest.shards if not shard.indexed]
-    groups = dedup_substring.group_shards(own, substring.group_mb << 20)
+    groups = group_shards(own, substring.group_mb << 20)
     tasks = [
         run.context.task(
             f"{number:06d}",
@@ -202,7 +201,7 @@ def _find_passages(run: _Run, parts: int) -> dict[int, tuple[int, int]]:
         )
         for number, group in enumerate(groups)
     ]
-    run.phase("substring", dedup_substring.find_passages, tasks)
+    run.phase("substring", find_passages, tasks)
     return {position: (number, slot) for number, group in enumerate(groups) for slot, position in enumerate(group)}
 
 
@@ -215,7 +214,7 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
         index = load_index(settings.index, parameters, settings.exact_normalisation, partitions)
         partitions, earlier = index.partitions, index_entries(settings.index, index)
     if partitions is None:
-        size = max(dedup_phases.COPY_BYTES, parameters.bands * dedup_phases.ENTRY_BYTES if parameters else 0)
+        size = max(COPY_BYTES, parameters.bands * ENTRY_BYTES if parameters else 0)
         documents = sum(shard.documents for shard in context.inputs)
         partitions = -(-documents * size // (settings.task_memory_mb << 20)) or 1
     relevant = (
@@ -234,7 +233,7 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
         tasks.append(
             context.task(shard.name, [shard, *ledger], phase="signatures", settings=relevant, partitions=partitions)
         )
-    commits = context.map_shards(dedup_phases.sign_shard, tasks, phase="signatures")
+    commits = context.map_shards(sign_shard, tasks, phase="signatures")
     require_all(context, "signatures", commits, len(tasks))
     folder = context.phase_folder("signatures").url
     own = [

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.cleaning.dedup.clusters import runs
-from autoclave.pipelines.dedup import clusters as dedup_clusters
-from autoclave.pipelines.dedup import clusters_external as dedup_external
+from autoclave.pipelines.dedup import clusters, clusters_external
 from autoclave.pipelines.dedup.settings import MinHashSettings
 
 
@@ -35,8 +34,8 @@ def test_one_page_very_often_does_not_fill_a_verification_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, externally: bool
 ) -> None:
     """Copies are one row a shard, and a bucket of more pages than the cap falls into parts: each leaves one."""
-    monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
-    monkeypatch.setattr(dedup_external, "ROW_BYTES", 1 << 29)  # chunks of 8 rows: a star is in several
+    monkeypatch.setattr(clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
+    monkeypatch.setattr(clusters_external, "ROW_BYTES", 1 << 29)  # chunks of 8 rows: a star is in several
     words = [str(word) for word in WORDS[:230]]
     page = " ".join(words[:200])
     near = [" ".join([*words[:100], other, *words[101:200]]) for other in words[200:222]]
@@ -86,6 +85,6 @@ def test_runs_by_chunks_are_those_of_memory(rows: list[tuple[int, int]], cap: in
     expected = dict(zip(node[order].tolist(), runs(label[order], node[order], cap).tolist(), strict=True))
     chunks = (table[first : first + size] for first in range(0, len(table), size))
     found = {name: name for name in node.tolist()}
-    for nodes, labels in dedup_external._limited(chunks, cap):
+    for nodes, labels in clusters_external._limited(chunks, cap):
         found |= dict(zip(nodes.tolist(), labels.tolist(), strict=True))
     assert found == expected

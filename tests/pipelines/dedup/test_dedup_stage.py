@@ -17,11 +17,7 @@ from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.corpus.commits import read_commit, read_commits
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError, RunError, SchemaError
-from autoclave.pipelines.dedup import candidates as dedup_phases
-from autoclave.pipelines.dedup import clusters as dedup_clusters
-from autoclave.pipelines.dedup import clusters_external as dedup_external
-from autoclave.pipelines.dedup import edges as dedup_edges
-from autoclave.pipelines.dedup import merge as dedup_merge
+from autoclave.pipelines.dedup import clusters, clusters_external, edges, merge, stage
 from autoclave.pipelines.dedup.manifest import read_manifest
 from autoclave.pipelines.dedup.settings import DedupSettings, MinHashSettings
 from autoclave.pipelines.dedup.stage import explain_settings
@@ -93,8 +89,8 @@ def test_tasks_are_cut_to_the_memory_that_they_may_need(
     """Reduce tasks hold a number of documents that follows from task_memory_mb, whatever the corpus's size."""
     root, inputs, _, _ = planted
     for constant in ("ENTRY_BYTES", "COPY_BYTES"):
-        monkeypatch.setattr(dedup_phases, constant, 100 * getattr(dedup_phases, constant))
-    monkeypatch.setattr(dedup_edges, "MEMBER_BYTES", 20_000)
+        monkeypatch.setattr(stage, constant, 100 * getattr(stage, constant))
+    monkeypatch.setattr(edges, "MEMBER_BYTES", 20_000)
     context = run(tmp_path / "small", inputs, task_memory_mb=1)
     documents = sum(shard.documents for shard in inputs)
     assert len(list(read_commits(context.phase_folder("candidates")))) == -(-documents * 14 * 4800 // (1 << 20))
@@ -121,9 +117,9 @@ def test_components_beyond_the_memory_budget_give_the_same_bytes(
     _, inputs, _, _ = planted
     common = {"partitions": 3, "members_per_partition": 40} | given
     memory = run(tmp_path / "memory", inputs, **common)
-    monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40)
-    monkeypatch.setattr(dedup_external, "DOCUMENT_BYTES", 30_000)
-    monkeypatch.setattr(dedup_external, "ROW_BYTES", row_bytes)  # the larger: chunks of 8 rows
+    monkeypatch.setattr(clusters, "DENSE_BYTES", 1 << 40)
+    monkeypatch.setattr(clusters_external, "DOCUMENT_BYTES", 30_000)
+    monkeypatch.setattr(clusters_external, "ROW_BYTES", row_bytes)  # the larger: chunks of 8 rows
     monkeypatch.setattr(external_stars, "RANGE_NODE_BYTES", 30_000)
     monkeypatch.setattr(external, "NODE_BYTES", 10_000)
     disk = run(tmp_path / "disk", inputs, **common, memory_budget_mb=1)
@@ -139,7 +135,7 @@ def test_merged_shuffle_files_give_the_same_bytes(
     _, inputs, _, _ = planted
     lines = LineSettings(scope="all", min_count=2)
     run(tmp_path / "direct", inputs, partitions=3, members_per_partition=40, lines=lines)
-    monkeypatch.setattr(dedup_merge, "FAN_IN", 2)
+    monkeypatch.setattr(merge, "FAN_IN", 2)
     merged = run(tmp_path / "merged", inputs, partitions=3, members_per_partition=40, lines=lines)
     for kind in ("bands", "exact", "members", "assignments", "lines", "frequent"):
         assert len(list(read_commits(merged.phase_folder(f"merge_{kind}")))) >= 2
@@ -356,7 +352,7 @@ def test_odd_corpora(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: list[list[str]], externally: bool
 ) -> None:
     inputs = write_source(tmp_path / "source", shards)
-    monkeypatch.setattr(dedup_clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
+    monkeypatch.setattr(clusters, "DENSE_BYTES", 1 << 40 if externally else 40)
     substring, lines = SubstringSettings(), LineSettings(scope="all")
     context = run(tmp_path / "out", inputs, lines=lines, substring=substring, write_index=True)
     assert sum(commit.kept for commit in context.commits) == sum(map(len, shards))
