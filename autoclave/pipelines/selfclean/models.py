@@ -24,7 +24,7 @@ from autoclave.corpus.storage import Folder, HashingFile, open_read
 from autoclave.errors import ShardError
 from autoclave.pipelines.running.stage import ShardTask
 from autoclave.pipelines.selfclean.settings import EvaluationModel
-from autoclave.pipelines.tokenize.stage import meaning_of, one_thread
+from autoclave.pipelines.tokenize.encode import meaning_of, one_thread
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.loader import TokenLoader
 from autoclave.tokenize.shards import TokenShard, TokenShardWriter

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -40,7 +39,7 @@ from autoclave.pipelines.selfclean.shards import (
     read_histogram,
     score_shard,
 )
-from autoclave.pipelines.tokenize.stage import TokenizeSettings, train_on
+from autoclave.pipelines.tokenize.sample import SampleSettings, train_on_sample
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.shards import TOKENIZER
 from autoclave.tokenize.training import TokenizerSettings
@@ -88,9 +87,8 @@ def _tokenizer(context: StageContext[SelfcleanSettings]) -> DocumentShard:
     settings = context.settings
     path = settings.tokenizer or context.phase_folder("train").path(TOKENIZER)
     if settings.tokenizer is None:
-        training = TokenizeSettings(training=TokenizerSettings(vocabulary_size=settings.vocabulary_size))
-        plain: StageContext[Any] = context
-        encoder = train_on(plain, context.inputs, training)
+        training = TokenizerSettings(vocabulary_size=settings.vocabulary_size)
+        encoder = train_on_sample(context, training, SampleSettings())
     else:
         encoder = Encoder.open(path)
     return DocumentShard("tokenizer", path, encoder.fingerprint, 0)

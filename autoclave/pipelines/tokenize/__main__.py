@@ -1,6 +1,6 @@
 """`python -m autoclave.pipelines.tokenize --recipe R`: the tokenize stage alone.
 
-The stage is in tokens.py. This folder has no __init__.py, so that it never stands in for the standard library's
+The stage is in stage.py. This folder has no __init__.py, so that it never stands in for the standard library's
 `tokenize` when a script is run from inside the package.
 """
 

@@ -16,14 +16,8 @@ from autoclave.corpus.storage import Folder
 from autoclave.errors import SchemaError
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
 from autoclave.pipelines.running.stage import StageContext, document_shards
-from autoclave.pipelines.tokenize.stage import (
-    STAGE,
-    SampleSettings,
-    TokenizeSettings,
-    run_tokenize,
-    sampling_rates,
-    train_tokenizer_file,
-)
+from autoclave.pipelines.tokenize.sample import SampleSettings, sampling_rates
+from autoclave.pipelines.tokenize.stage import STAGE, TokenizeSettings, run_tokenize, train_tokenizer_file
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.loader import IGNORE, TokenLoader
 from autoclave.tokenize.shards import open_listed, read_manifest, verify_shards
