@@ -112,7 +112,7 @@ def sample(
     """
     from autoclave.errors import RecipeError
     from autoclave.pipelines.reading.conditions import parse_conditions
-    from autoclave.pipelines.reading.ledgers import sample as draw
+    from autoclave.pipelines.reading.samples import draw, nearest
 
     if near is not None and where:
         raise RecipeError("give --near or --where, not both")
@@ -120,7 +120,7 @@ def sample(
     stages = with_signals(open_run(context, stage), signals)
     if near is not None:
         events = [
-            event for view, signal, value in near_places(stages, near) for event in _near(view, signal, value, count)
+            event for view, signal, value in near_places(stages, near) for event in nearest(view, signal, value, count)
         ]
     else:
         chosen = stages if stage or signals else [view for view in stages if _has(view, kept, reason)]
@@ -152,15 +152,9 @@ def with_signals(stages: list[StageView], signals: Sequence[str]) -> list[StageV
     return chosen
 
 
-def _near(view: StageView, signal: str, value: float | None, count: int) -> list[Any]:
-    from autoclave.pipelines.reading.ledgers import near
-
-    return near(view, signal, value, count)
-
-
 def _has(view: StageView, kept: bool, reason: str | None) -> bool:
     """Whether a stage has documents to sample from."""
-    from autoclave.pipelines.reading.ledgers import dropped_for
+    from autoclave.pipelines.reading.samples import dropped_for
 
     row = view.row
     if reason is None:
@@ -175,7 +169,8 @@ def near_places(stages: list[StageView], text: str) -> list[tuple[StageView, str
     """
     from autoclave.errors import RecipeError
     from autoclave.pipelines.reading.histograms import find_thresholds
-    from autoclave.pipelines.reading.ledgers import BAND, check_signal
+    from autoclave.pipelines.reading.ledgers import check_signal
+    from autoclave.pipelines.reading.samples import BAND
 
     signal, _, value = text.partition("=")
     views = [view for view in stages if signal in view.signals]
@@ -212,7 +207,7 @@ def document(
 
     Example: autoclave inspect runs/demo document https://example.org/
     """
-    from autoclave.pipelines.reading.ledgers import find_ids, tell_story
+    from autoclave.pipelines.reading.stories import find_ids, tell_story
 
     stages = open_run(context)
     stories = [tell_story(stages, doc_id) for doc_id in find_ids(stages, key)]
@@ -275,7 +270,7 @@ def cluster(
 
     Example: autoclave inspect runs/demo cluster
     """
-    from autoclave.pipelines.reading.ledgers import cluster_of, find_clusters, find_ids
+    from autoclave.pipelines.reading.stories import cluster_of, find_clusters, find_ids
 
     stages = [view for view in open_run(context, stage) if view.row.dropped]
     if key is None:

@@ -11,7 +11,9 @@ from rich.text import Text
 
 from autoclave.cleaning.ngram_model.buckets import BUCKET_NAMES
 from autoclave.pipelines.reading.histograms import Histogram
-from autoclave.pipelines.reading.ledgers import BAND, Cluster, DocumentRow, Event, LedgerRow, Story
+from autoclave.pipelines.reading.ledgers import DocumentRow, Event, LedgerRow
+from autoclave.pipelines.reading.samples import BAND
+from autoclave.pipelines.reading.stories import Cluster, Story
 from autoclave.pipelines.running.funnel import StageRow
 
 PIPE_WIDTH = 160

@@ -1,29 +1,24 @@
-"""Questions to a run's ledgers and texts: samples, one document's story, duplicates, distributions of signals.
+"""A run's stages opened: their ledgers and documents as tables, shard by shard, and single rows as structs.
 
-Everything is read shard by shard in bounded memory, and the same question gives the same answer: samples are drawn by
-the hash of a document's id.
+Everything is read in bounded memory.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
 from autoclave.corpus.commits import Commit, read_commits
 from autoclave.corpus.output import LEDGER_SCHEMA
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RecipeError, ShardError
-from autoclave.pipelines.reading.conditions import parse_conditions
+from autoclave.errors import RecipeError, ShardError
 from autoclave.pipelines.running.funnel import StageRow, fold, stage_folders
 
 
@@ -61,23 +56,6 @@ class Event(msgspec.Struct, kw_only=True):
     shard: str
     verdict: LedgerRow
     document: DocumentRow | None = None
-
-
-class Story(msgspec.Struct, kw_only=True):
-    """What became of a document, stage by stage; representatives: documents that stayed in its place, by id."""
-
-    doc_id: str
-    events: list[Event]
-    representatives: dict[str, DocumentRow] = {}
-
-
-class Cluster(msgspec.Struct, kw_only=True):
-    """Documents that were dropped as duplicates of one that stayed."""
-
-    representative: str
-    members: list[str]
-    size: int
-    """With the representative; members may be cut short, this is not."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +99,12 @@ def find_stage(stages: Sequence[StageView], label: str) -> StageView:
         if label in (stage.label, stage.folder.url.rsplit("/", 1)[-1]):
             return stage
     raise RecipeError(f"no stage '{label}' in this run; it has {', '.join(stage.label for stage in stages)}")
+
+
+def check_signal(stage: StageView, signal: str) -> None:
+    """Raise RecipeError, naming the signals there are, where the stage's ledger lacks one."""
+    if signal not in stage.signals:
+        raise RecipeError(f"{stage.label} has no signal '{signal}'; it has {', '.join(stage.signals) or 'none'}")
 
 
 def read_ledger(stage: StageView, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -199,29 +183,6 @@ def fetch_documents(stage: StageView, wanted: Mapping[str, set[bytes]]) -> dict[
     return found
 
 
-Rank = Callable[[pa.RecordBatch | pa.Table], Sequence[float]]
-"""Gives each ledger row a number; those with the smallest are chosen. NaN leaves a row out."""
-
-
-def choose(
-    stage: StageView, rank: Rank, count: int, columns: Sequence[str], where: pc.Expression | None = None
-) -> list[Event]:
-    """Return the `count` documents of a stage with the smallest rank, in that order, with their texts."""
-    best: list[tuple[float, bytes, str]] = []  # a heap of the negated ranks: the worst of the best is on top
-    names = [*dict.fromkeys(["doc_id", "kept", "filter", "reason", *columns])]
-    for shard, batch in read_ledger(stage, names):
-        rows = batch if where is None else pa.Table.from_batches([batch]).filter(where)
-        for doc_id, value in zip(rows.column("doc_id").to_pylist(), rank(rows), strict=True):
-            if math.isnan(value):
-                continue
-            item = (-value, doc_id, shard)
-            if len(best) < count:
-                heapq.heappush(best, item)
-            elif item > best[0]:
-                heapq.heapreplace(best, item)
-    return load_events(stage, [(doc_id, shard) for _, doc_id, shard in sorted(best, reverse=True)])
-
-
 def load_events(stage: StageView, places: Sequence[tuple[bytes, str]]) -> list[Event]:
     """Return the events of documents of one stage, given as (id, shard), in that order, with texts and all signals."""
     wanted: dict[str, set[bytes]] = {}
@@ -238,164 +199,12 @@ def load_events(stage: StageView, places: Sequence[tuple[bytes, str]]) -> list[E
     ]
 
 
-def sample(
-    stage: StageView,
-    *,
-    kept: bool | None = False,
-    reason: str | None = None,
-    conditions: Sequence[str] = (),
-    count: int = 10,
-    seed: int = 0,
-) -> list[Event]:
-    """Draw documents of a stage at random, the same ones each time for a seed.
-
-    kept: only kept ones, only dropped ones, or (None) both; reason: only those dropped by the filter of that name, for
-    that reason, or for a limit of that signal; conditions: only those whose signals meet them (`parse_conditions`).
-    Raises RecipeError where the stage dropped nothing of that name or has no such signal.
-    """
-    signals, met = parse_conditions(conditions)
-    for signal in signals:
-        check_signal(stage, signal)
-    where = None if kept is None else (pc.field("kept") == kept)
-    if reason is not None:
-        if not dropped_for(stage, reason):
-            names = ", ".join(stage.row.dropped_by) or "no drops"
-            raise RecipeError(f"{stage.label} dropped nothing for '{reason}'; filters that dropped: {names}")
-        where = (pc.field("filter") == reason) | (pc.field("reason") == reason)
-        where |= pc.starts_with(pc.field("reason"), f"{reason} ")
-    if met is not None:
-        where = met if where is None else where & met
-
-    def rank(batch: pa.RecordBatch | pa.Table) -> list[float]:
-        return [float(xxhash.xxh3_64_intdigest(i, seed)) for i in batch.column("doc_id").to_pylist()]
-
-    try:
-        return choose(stage, rank, count, signals, where)
-    except pa.ArrowNotImplementedError as error:
-        raise RecipeError(f"--where {', '.join(conditions)}: a number and a text cannot be compared") from error
-
-
-def dropped_for(stage: StageView, reason: str) -> int:
-    """Return how many documents a stage dropped by the filter, for the reason, or for the signal of that name."""
-    return sum(
-        number
-        for name, reasons in stage.row.dropped_by.items()
-        for said, number in reasons.items()
-        if reason in (name, said) or said.startswith(f"{reason} ")
-    )
-
-
-BAND = ("band_low", "band_high")
-"""Signals that hold each document's own limits: self-cleaning's, which differ from stratum to stratum."""
-
-
-def near(stage: StageView, signal: str, threshold: float | None, count: int = 10) -> list[Event]:
-    """Return the documents of a stage whose signal is nearest to a threshold, below and above it, nearest first.
-
-    threshold: None for the limits that stand beside the signal in the ledger (see BAND). Raises RecipeError where the
-    ledger has no such signal.
-    """
-    limits = [threshold] if threshold is not None else BAND
-    for name in (signal, *(limit for limit in limits if isinstance(limit, str))):
-        check_signal(stage, name)
-
-    def rank(batch: pa.RecordBatch | pa.Table) -> list[float]:
-        value = _floats(batch, signal)
-        away = [np.abs(value - (_floats(batch, at) if isinstance(at, str) else at)) for at in limits]
-        nearest: list[float] = np.fmin.reduce(away).tolist()
-        return nearest
-
-    return choose(stage, rank, count, [signal, *BAND] if threshold is None else [signal])
-
-
-def _floats(batch: pa.RecordBatch | pa.Table, name: str) -> np.ndarray:
-    """Return a column as float64, NaN where there is no value."""
-    column = batch.column(name).cast(pa.float64())
-    return column.fill_null(math.nan).to_numpy()
-
-
-def check_signal(stage: StageView, signal: str) -> None:
-    """Raise RecipeError, naming the signals there are, where the stage's ledger lacks one."""
-    if signal not in stage.signals:
-        raise RecipeError(f"{stage.label} has no signal '{signal}'; it has {', '.join(stage.signals) or 'none'}")
-
-
-def find_ids(stages: Sequence[StageView], key: str) -> list[bytes]:
-    """Return the ids that `key` names: a document's id in hexadecimal (8 digits or more of its start), or its URL.
-
-    Raises InputError where no document of the run has it.
-    """
-    is_id = 8 <= len(key) <= 32 and all(digit in "0123456789abcdef" for digit in key.lower())
-    found: dict[bytes, None] = {}
-    for stage in stages:
-        if is_id:
-            for _, batch in read_ledger(stage, ["doc_id"]):
-                found |= dict.fromkeys(i for i in batch.column("doc_id").to_pylist() if i.hex().startswith(key.lower()))
-        else:
-            for kind in ("documents", "dropped"):
-                for _, batch in read_shards(stage, kind, ["doc_id", "url"]):
-                    ids = batch.column("doc_id").filter(pc.equal(batch.column("url"), key).fill_null(False))
-                    found |= dict.fromkeys(ids.to_pylist())
-        if found:
-            return list(found)
-    raise InputError(f"no document with the {'id' if is_id else 'URL'} {key} in this run")
-
-
-def tell_story(stages: Sequence[StageView], doc_id: bytes) -> Story:
-    """Return what every stage made of a document, up to where it was dropped."""
-    story = Story(doc_id=doc_id.hex(), events=[])
-    for stage in stages:
-        shard = _shard_of(stage, doc_id)
-        if shard is None:
-            continue
-        event = load_events(stage, [(doc_id, shard)])[0]
-        story.events.append(event)
-        other = event.verdict.duplicate_of
-        if other is not None:
-            place = _shard_of(stage, bytes.fromhex(other))
-            if place is not None:
-                found = fetch_documents(stage, {place: {bytes.fromhex(other)}})
-                story.representatives |= {row.doc_id: row for row in found.values()}
-    return story
-
-
-def _shard_of(stage: StageView, doc_id: bytes) -> str | None:
+def shard_of(stage: StageView, doc_id: bytes) -> str | None:
+    """Return the shard of a document's row in a stage's ledger, None where it has none."""
     for shard, batch in read_ledger(stage, ["doc_id"]):
         if pc.any(pc.equal(batch.column("doc_id"), pa.scalar(doc_id, pa.binary(16)))).as_py():
             return shard
     return None
-
-
-def find_clusters(stage: StageView, count: int = 20, members: int = 10) -> list[Cluster]:
-    """Return the largest groups of duplicates of a stage, with up to `members` of the dropped ones of each."""
-    clusters: dict[bytes, Cluster] = {}
-    for _, batch in read_ledger(stage, ["doc_id", "duplicate_of"]):
-        batch = batch.filter(batch.column("duplicate_of").is_valid())
-        for doc_id, other in zip(*(batch.column(i).to_pylist() for i in ("doc_id", "duplicate_of")), strict=True):
-            cluster = clusters.setdefault(other, Cluster(representative=other.hex(), members=[], size=1))
-            cluster.size += 1
-            if len(cluster.members) < members:
-                cluster.members.append(doc_id.hex())
-    return heapq.nsmallest(count, clusters.values(), key=lambda cluster: (-cluster.size, cluster.representative))
-
-
-def cluster_of(stage: StageView, doc_id: bytes, count: int = 20) -> list[Event]:
-    """Return the documents of the cluster that a document is in at a stage: the one that stayed, then up to `count`
-    dropped ones, by id. Empty where the document was not in a cluster."""
-    places: dict[bytes, tuple[str, bytes | None]] = {}
-    for shard, batch in read_ledger(stage, ["doc_id", "duplicate_of"]):
-        for one, other in zip(*(batch.column(i).to_pylist() for i in ("doc_id", "duplicate_of")), strict=True):
-            if other is not None or one == doc_id:
-                places[one] = (shard, other)
-    if doc_id not in places:
-        return []
-    representative = places[doc_id][1] or doc_id
-    members = sorted(one for one, (_, other) in places.items() if other == representative)[:count]
-    if not members:
-        return []
-    home = places[representative][0] if representative in places else _shard_of(stage, representative)
-    first = [] if home is None else [(representative, home)]
-    return load_events(stage, first + [(one, places[one][0]) for one in members])
 
 
 def read_errors(stage: StageView, count: int = 20) -> list[dict[str, str]]:

@@ -13,7 +13,8 @@ import msgspec
 
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.reading.histograms import Histogram, count_values, find_thresholds, numeric_signals
-from autoclave.pipelines.reading.ledgers import Event, StageView, open_stages, read_errors, sample
+from autoclave.pipelines.reading.ledgers import Event, StageView, open_stages, read_errors
+from autoclave.pipelines.reading.samples import draw
 from autoclave.pipelines.running.funnel import StageRow, Summary, find_alarms, read_summary
 
 MAX_HISTOGRAMS = 12
@@ -193,7 +194,7 @@ def _samples(stages: Sequence[StageView]) -> str:
     parts: list[str] = []
     for stage in stages:
         for name in stage.row.dropped_by:
-            for event in sample(stage, reason=name, count=SAMPLES):
+            for event in draw(stage, reason=name, count=SAMPLES):
                 parts.append(_sample(event))
     note = "drawn at random; more with autoclave inspect RUN sample --reason FILTER"
     return f'<h2>Some that were dropped</h2>\n<p class="note">{note}</p>\n{"".join(parts)}' if parts else ""
