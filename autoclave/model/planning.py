@@ -15,7 +15,7 @@ from autoclave.model.training.metrics import PEAK_BFLOAT16
 ActivationCheckpointing = Literal["none", "selective", "full"]
 
 GIB = 2**30
-# Memory that a program can use, in GiB, as the driver reports it; peaks are in metrics.py.
+# Memory that a program can use, in GiB, as the driver reports it; peaks are in training/metrics.py.
 GPUS = {"h100": ("H100", 79.2), "h200": ("H200", 139.8), "a100": ("A100", 79.2), "b200": ("B200", 178.4)}
 # CUDA context, cuBLAS workspaces and the allocator's fragments: measured allowances, not a formula.
 OVERHEAD_GIB = 2.0

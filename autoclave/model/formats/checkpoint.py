@@ -6,7 +6,7 @@
     training_state.safetensors  optimizer moments
     training_state.json       step, settings' fingerprint, counters
 
-Where several processes trained, weights and moments lie in one file a process and an index (sharded.py).
+Where several processes trained, weights and moments lie in one file a process and an index (training/sharded.py).
 
 A training folder holds `checkpoints/step-00000100/` and so on, and at its end the last one's config, weights and
 tokenizer at its top, so that the folder itself is a checkpoint to score with and to generate from.

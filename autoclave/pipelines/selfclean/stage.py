@@ -1,7 +1,7 @@
 """The self-cleaning stage: train small models on the corpus, score every document with one that has not seen it, drop
 both tails, draw a sample for people; and round again.
 
-Phases, each resumable shard by shard (see stage.py; what they do to a shard is in selfclean_shards.py):
+Phases, each resumable shard by shard (see running/stage.py; what they do to a shard is in shards.py):
 
     census              bytes by host, so that folds can be balanced               once
     strata, sample,     BPE on a sample of the corpus, unless one is given         once
