@@ -24,7 +24,19 @@ recipes look like is in [recipes.md](recipes.md).
 
 
 def explanations(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return what the source says of each field: the string below it, or its line in the class's docstring."""
+    """Return what the source says of each field, of this type or of those that it inherits or derives from."""
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        if "derived_from" in vars(one):
+            for source in vars(one)["derived_from"]:
+                found |= explanations(source)
+        elif issubclass(one, msgspec.Struct) and one is not msgspec.Struct:
+            found |= own_explanations(one)
+    return found
+
+
+def own_explanations(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return what the class says of its fields: the string below each, or its line in the class's docstring."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(tree, ast.ClassDef)
     found: dict[str, str] = {}

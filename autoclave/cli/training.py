@@ -14,7 +14,7 @@ from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
 
 if TYPE_CHECKING:
     from autoclave.model.training.loop import TrainResult
-    from autoclave.pipelines.train.run import TrainStageSettings
+    from autoclave.pipelines.train.settings import TrainStageSettings
 
 Checkpoint = Annotated[str, typer.Argument(help="A training folder or a checkpoint folder.")]
 
@@ -126,7 +126,7 @@ def training_request(
 
     from autoclave.errors import InputError, RecipeError
     from autoclave.pipelines.running.recipe import apply_override, convert
-    from autoclave.pipelines.train.run import TrainStageSettings
+    from autoclave.pipelines.train.settings import TrainStageSettings
 
     document: dict[str, Any] = {"shards": argument, "train": {}, "seed": seed}
     if argument.endswith((".yaml", ".yml")):
@@ -206,9 +206,9 @@ def generate(
     """
     require_torch("autoclave generate")
     from autoclave.errors import InputError
+    from autoclave.model.devices import resolve_device
     from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
     from autoclave.model.inference.generation import SamplingSettings, stream
-    from autoclave.model.training.loop import resolve_device
     from autoclave.tokenize.encoding import Encoder
 
     folder = checkpoint_folder(checkpoint)

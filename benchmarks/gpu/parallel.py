@@ -28,8 +28,8 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from autoclave.model.config import ModelConfig, preset
-from autoclave.model.training.loop import Trainer, TrainSettings
-from autoclave.model.training.optimizer import OptimizerSettings
+from autoclave.model.training.loop import Trainer
+from autoclave.model.training.settings import OptimizerSettings, TrainSettings
 
 PARITY_STEPS = 20
 SMALL = ModelConfig(vocabulary_size=8192, hidden_size=512, layers=4, heads=4, glu_size=1408)

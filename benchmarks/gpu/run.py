@@ -22,7 +22,8 @@ from autoclave.pipelines.running.funnel import stage_folders
 from autoclave.pipelines.running.stage import StageContext, document_shards
 from autoclave.pipelines.selfclean.settings import EvaluationModel, SelfcleanSettings
 from autoclave.pipelines.selfclean.stage import run_selfclean
-from autoclave.pipelines.train.run import TrainStageSettings, train_on_shards
+from autoclave.pipelines.train.run import train_on_shards
+from autoclave.pipelines.train.settings import TrainStageSettings
 
 
 def find_stage(run: str, kind: str) -> Folder:

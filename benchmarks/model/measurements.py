@@ -17,7 +17,8 @@ from autoclave.model.inference.generation import prefill
 from autoclave.model.inference.scoring import Scorer
 from autoclave.model.parallel.parallelize import World, parallelise
 from autoclave.model.training.metrics import peak_flops
-from autoclave.model.training.optimizer import OptimizerSettings, guarded_step, make_optimizer
+from autoclave.model.training.optimizer import guarded_step, make_optimizer
+from autoclave.model.training.settings import OptimizerSettings
 from autoclave.model.transnormer import ModelState, TransNormerLLM
 
 Row = dict[str, Any]

@@ -32,7 +32,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from autoclave.model.training.optimizer import OptimizerSettings, learning_rate, make_optimizer, set_learning_rate
+from autoclave.model.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from autoclave.model.training.settings import OptimizerSettings
 from benchmarks.data import add_data_option
 from benchmarks.model.variants import ABLATIONS, LLAMA, RELEASED, SIZES, Rows, Tokens, loss_of, make_variant
 

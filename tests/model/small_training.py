@@ -10,8 +10,7 @@ import torch
 from batches import Batch
 
 from autoclave.model.config import ModelConfig
-from autoclave.model.training.loop import TrainSettings
-from autoclave.model.training.optimizer import OptimizerSettings
+from autoclave.model.training.settings import OptimizerSettings, TrainSettings
 from autoclave.model.transnormer import TransNormerLLM
 
 CONFIG = ModelConfig(vocabulary_size=97, hidden_size=32, layers=2, heads=2, glu_size=48)

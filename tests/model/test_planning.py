@@ -20,7 +20,8 @@ from autoclave.model import transnormer
 from autoclave.model.config import PRESETS, ModelConfig
 from autoclave.model.parallel.parallelize import World, parallelise
 from autoclave.model.planning import GIB, TrainingPlan, activation_elements, plan_training
-from autoclave.model.training.optimizer import OptimizerSettings, make_optimizer
+from autoclave.model.training.optimizer import make_optimizer
+from autoclave.model.training.settings import OptimizerSettings
 from autoclave.model.transnormer import TransNormerLLM
 
 CONFIG = ModelConfig(vocabulary_size=512, hidden_size=128, layers=5, heads=4, glu_size=320)

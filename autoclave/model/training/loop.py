@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -22,7 +22,6 @@ from autoclave.model.formats import checkpoint as checkpoints
 from autoclave.model.parallel.parallelize import World, parallelise
 from autoclave.model.training.metrics import METRICS_FILE, MetricsFile, peak_flops, peak_memory
 from autoclave.model.training.optimizer import (
-    OptimizerSettings,
     guarded_step,
     learning_rate,
     make_optimizer,
@@ -30,6 +29,7 @@ from autoclave.model.training.optimizer import (
 )
 from autoclave.model.training.restoring import pieces_to_write, restore
 from autoclave.model.training.saving import CheckpointSaver, remove_partial_checkpoints
+from autoclave.model.training.settings import TrainSettings
 from autoclave.model.training.sharded import CheckpointReader
 from autoclave.model.training.tensorboard import append_event, begin_events
 from autoclave.model.transnormer import TransNormerLLM
@@ -53,43 +53,6 @@ class Loader(Protocol):
     def batch(self, step: int) -> TokenBatch:
         """The batch of this 0-based step."""
         ...
-
-
-class TrainSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to train.
-
-    steps: optimizer steps; accumulation: loader batches a step
-    optimizer: AdamW and its schedule
-    z_loss: weight of the squared log-normaliser, 0 = off
-    seed: of the initial weights
-    threads: CPU threads of PyTorch; results are bit-identical for one value of it
-    device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"
-    precision: "auto" (bfloat16 autocast on CUDA, float32 on the CPU), "float32", "bfloat16"; masters are float32
-    compile: run the layers through torch.compile
-    activation_checkpointing: "none", "full" (keep layer inputs only) or "selective" (every second layer)
-    tensor_parallel: processes that share one copy of the model's matrices, by heads
-    sequence_parallel: processes that share one batch, in consecutive pieces, for contexts too long for one
-    checkpoint_every: steps between checkpoints, 0 = only at the end; keep_checkpoints: newest ones kept
-    tensorboard: also write the metrics as a TensorBoard event file
-    max_skipped: give up after so many updates in a row that were not finite
-    """
-
-    steps: int = 1000
-    accumulation: int = 1
-    optimizer: OptimizerSettings = OptimizerSettings()
-    z_loss: float = 0.0
-    seed: int = 0
-    threads: int = 1
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
-    activation_checkpointing: Literal["none", "full", "selective"] = "none"
-    tensor_parallel: int = 1
-    sequence_parallel: int = 1
-    checkpoint_every: int = 500
-    keep_checkpoints: int = 2
-    tensorboard: bool = False
-    max_skipped: int = 20
 
 
 class TrainResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-import msgspec
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-Schedule = Literal["cosine", "wsd", "constant"]
-
-
-class OptimizerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """AdamW and its schedule.
-
-    The release did not publish its values; these are the usual ones of models of this size.
-
-    learning_rate: the peak
-    minimum_ratio: last learning rate / peak
-    warmup_steps: linear warm-up from zero
-    schedule: "cosine", "wsd" (warm-up, stable, decay) or "constant"
-    decay_share: share of the steps in which wsd decays, linearly
-    beta1, beta2, epsilon: of AdamW
-    weight_decay: on matrices; never on the embedding, LRPE's theta or norms
-    clip_norm: largest global gradient norm; 0 turns clipping off
-    """
-
-    learning_rate: float = 1e-3
-    minimum_ratio: float = 0.1
-    warmup_steps: int = 100
-    schedule: Schedule = "cosine"
-    decay_share: float = 0.2
-    beta1: float = 0.9
-    beta2: float = 0.95
-    epsilon: float = 1e-8
-    weight_decay: float = 0.1
-    clip_norm: float = 1.0
+from autoclave.model.training.settings import OptimizerSettings
 
 
 def learning_rate(settings: OptimizerSettings, step: int, steps: int) -> float:

@@ -77,8 +77,8 @@ def train_fold(task: ShardTask, output: ShardOutput) -> None:
     inputs: tokenizer, token files. A kill resumes at the last checkpoint where the stage's folder is a local one.
     """
     from autoclave.model.config import preset
-    from autoclave.model.training.loop import TrainSettings, train
-    from autoclave.model.training.optimizer import OptimizerSettings
+    from autoclave.model.training.loop import train
+    from autoclave.model.training.settings import OptimizerSettings, TrainSettings
 
     settings: EvaluationModel = task.settings
     tokenizer, files = task.inputs[0], list(task.inputs[1:])

@@ -7,25 +7,26 @@ from typing import Any, Literal
 import msgspec
 
 from autoclave.cleaning.selfclean.thresholds import StratumKey
+from autoclave.pipelines.running.derived import derive_settings
+from autoclave.pipelines.train.settings import TrainStageSettings
 
 
-class EvaluationModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The model that scores, and how it is trained."""
-
-    preset: str = "tnl-tiny"
-    """tnl-385m at scale (as the paper); tnl-tiny on a laptop."""
+class _Overrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     overrides: dict[str, Any] = {}
     """Fields of the model's configuration to change."""
-    steps: int = 200
-    batch_size: int = 8
-    """Rows a step."""
-    sequence_length: int = 512
-    learning_rate: float = 2e-3
-    threads: int = 1
-    """CPU threads of one training or scoring task; results are the same bytes for one value of it."""
-    gpus: float = 0
-    """GPUs of one task (Ray); 0 leaves the device to what the machine has."""
-    device: str = "auto"
+
+
+_ModelSettings: Any = derive_settings(
+    "_ModelSettings",
+    (TrainStageSettings,),
+    base=_Overrides,
+    only=("preset", "steps", "batch_size", "sequence_length", "learning_rate", "threads", "gpus", "device"),
+    defaults={"learning_rate": 2e-3},
+)
+
+
+class EvaluationModel(_ModelSettings):
+    """The model that scores, and how it is trained: keys of the train stage, a lower peak of the learning rate."""
 
 
 class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +40,7 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     folds: int = 2
     """Models a round, for cross-fit."""
     model: EvaluationModel = EvaluationModel()
+    """The model that scores, and how it is trained: tnl-385m at scale (as the paper), tnl-tiny on a laptop."""
     tokenizer: str | None = None
     """A tokenizer.json; without one, one is trained on the corpus."""
     vocabulary_size: int = 8192

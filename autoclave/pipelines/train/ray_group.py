@@ -21,7 +21,8 @@ from typing import Any
 from autoclave.errors import AutoclaveError, MissingDependencyError, RecipeError, RunError
 from autoclave.model.training.loop import TrainResult
 from autoclave.model.training.metrics import METRICS_FILE, MetricsFile
-from autoclave.pipelines.train.run import Report, TrainStageSettings, train_on_shards
+from autoclave.pipelines.train.run import Report, train_on_shards
+from autoclave.pipelines.train.settings import TrainStageSettings
 
 ATTEMPTS = 3
 """Times in a row that the group may die without a step done; progress gives it all of them again."""

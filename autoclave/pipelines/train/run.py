@@ -1,107 +1,25 @@
-"""One training run on token shards: its settings, and what `autoclave train` and the stage call."""
+"""One training run on token shards: what `autoclave train` and the stage call."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import xxhash
 
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RecipeError
-from autoclave.model.config import ModelConfig, preset
-from autoclave.model.training.loop import TrainResult, TrainSettings, checkpoint_matches, train
-from autoclave.model.training.optimizer import OptimizerSettings
+from autoclave.errors import InputError
+from autoclave.model.config import ModelConfig
+from autoclave.model.training.loop import TrainResult, checkpoint_matches, train
+from autoclave.model.training.settings import TrainSettings
+from autoclave.pipelines.train.settings import TrainStageSettings
 from autoclave.tokenize.loader import TokenLoader
 from autoclave.tokenize.shards import MANIFEST, TOKENIZER, Manifest, read_manifest
 
 Report = Callable[[dict[str, Any]], None]
-
-
-class TrainStageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to train, and how; `train:` in a recipe."""
-
-    preset: str = "tnl-tiny"
-    """tnl-nano, tnl-tiny, tnl-small (CPUs), tnl-385m, tnl-1b, tnl-3b, tnl-7b, tnl-15b."""
-    model: dict[str, Any] = {}
-    """Fields of the preset to replace (autoclave/model/config.py); the vocabulary is always the shards' tokenizer's."""
-    steps: int = 200
-    """Optimizer steps; each reads batch_size * accumulation rows."""
-    sequence_length: int = 512
-    """Tokens of a row."""
-    batch_size: int = 8
-    """Rows of one forward pass, of all processes together."""
-    accumulation: int = 1
-    """Forward and backward passes of one step."""
-    learning_rate: float = 3e-3
-    """The peak."""
-    minimum_ratio: float = 0.1
-    """Last learning rate / peak."""
-    warmup_steps: int = 20
-    """Linear warm-up from zero."""
-    schedule: Literal["cosine", "wsd", "constant"] = "cosine"
-    """After the warm-up: cosine, wsd (stable, then a linear decay) or constant."""
-    decay_share: float = 0.2
-    """Share of the steps in which wsd decays."""
-    beta1: float = 0.9
-    """Of AdamW."""
-    beta2: float = 0.95
-    """Of AdamW."""
-    weight_decay: float = 0.1
-    """On matrices; never on the embedding, LRPE's theta or norms."""
-    clip_norm: float = 1.0
-    """Largest global gradient norm; 0 turns clipping off."""
-    z_loss: float = 0.0
-    """Weight of the squared log-normaliser; 0 turns it off."""
-    workers: int = 1
-    """Processes that train together, with --engine ray (which needs a folder that all machines see); torchrun says it
-    itself."""
-    threads: int = 1
-    """CPU threads of a process; the loss curve is bit-identical for one value of it."""
-    gpus: float = 0
-    """GPUs of a process, with --engine ray."""
-    device: str = "auto"
-    """auto (the GPU if there is one), cpu, cuda, cuda:1."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 matrix products on a GPU, float32 on a CPU; masters are float32."""
-    compile: bool = False
-    """Put the layers through torch.compile."""
-    activation_checkpointing: Literal["none", "full", "selective"] = "none"
-    """full: keep the inputs of layers only and compute the rest again; selective: in every second layer."""
-    tensor_parallel: int = 1
-    """Processes that share the matrices, by heads."""
-    sequence_parallel: int = 1
-    """Processes that share one batch, in consecutive pieces."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints; 0: only at the end."""
-    keep_checkpoints: int = 2
-    """Newest checkpoints kept."""
-    tensorboard: bool = False
-    """Also write the metrics as a TensorBoard event file."""
-
-    def __post_init__(self) -> None:
-        counts = (self.steps, self.sequence_length, self.batch_size, self.accumulation, self.threads, self.workers)
-        if min(counts) < 1:
-            raise RecipeError(
-                "train: steps, sequence_length, batch_size, accumulation, threads and workers must be at least 1"
-            )
-        preset(self.preset, **self.model)
-
-    def training(self, seed: int) -> TrainSettings:
-        """The part that the training loop reads."""
-        given = msgspec.to_builtins(self)
-        optimizer = {name: given[name] for name in OptimizerSettings.__struct_fields__ if name in given}
-        rest = {name: given[name] for name in TrainSettings.__struct_fields__ if name in given}
-        return TrainSettings(**rest, optimizer=OptimizerSettings(**optimizer), seed=seed)
-
-    def model_config(self, manifest: Manifest) -> ModelConfig:
-        """The model for these shards: the preset, its overrides, and the tokenizer's vocabulary."""
-        meaning = manifest.meaning
-        vocabulary = {"vocabulary_size": meaning.vocabulary_size, "bos_id": meaning.bos_id, "eos_id": meaning.eos_id}
-        return preset(self.preset, **(self.model | vocabulary | {"pad_id": 0}))
 
 
 def tokens_folder(url: str) -> str:

@@ -10,7 +10,8 @@ from autoclave.model.training.metrics import METRICS_FILE, MetricsFile
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.stage import Stage, StageContext
 from autoclave.pipelines.train.ray_group import train_on_ray
-from autoclave.pipelines.train.run import TrainStageSettings, can_resume, train_on_shards
+from autoclave.pipelines.train.run import can_resume, train_on_shards
+from autoclave.pipelines.train.settings import TrainStageSettings
 
 
 def check_engine(settings: TrainStageSettings, engine: Engine) -> None:

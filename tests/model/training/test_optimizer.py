@@ -14,7 +14,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from autoclave.model.training.optimizer import OptimizerSettings, guarded_step, make_optimizer
+from autoclave.model.training.optimizer import guarded_step, make_optimizer
+from autoclave.model.training.settings import OptimizerSettings
 
 
 def small_model(seed: int) -> nn.Module:

@@ -14,8 +14,9 @@ import torch
 from batches import PatternLoader
 
 from autoclave.model.config import ModelConfig
-from autoclave.model.training.loop import TrainSettings, train
-from autoclave.model.training.optimizer import OptimizerSettings, Schedule, learning_rate
+from autoclave.model.training.loop import train
+from autoclave.model.training.optimizer import learning_rate
+from autoclave.model.training.settings import OptimizerSettings, Schedule, TrainSettings
 
 PEAK = 3e-3
 

@@ -22,7 +22,8 @@ from small_training import CONFIG, SETTINGS, gradient_norm_in_float64, losses, m
 from autoclave.errors import CheckpointError, RunError
 from autoclave.model.formats import checkpoint as checkpoints
 from autoclave.model.training.loop import checkpoint_matches, train
-from autoclave.model.training.optimizer import OptimizerSettings, decays, make_optimizer
+from autoclave.model.training.optimizer import decays, make_optimizer
+from autoclave.model.training.settings import OptimizerSettings
 from autoclave.model.transnormer import TransNormerLLM
 
 

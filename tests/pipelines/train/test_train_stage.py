@@ -23,7 +23,8 @@ from autoclave.pipelines.running.run import run_recipe
 from autoclave.pipelines.running.stage import DocumentShard, Silent, StageContext, document_shards
 from autoclave.pipelines.score import SCORE_SCHEMA, ScoreSettings, score_folder
 from autoclave.pipelines.tokenize.stage import TokenizeSettings, run_tokenize
-from autoclave.pipelines.train.run import TrainStageSettings, train_on_shards
+from autoclave.pipelines.train.run import train_on_shards
+from autoclave.pipelines.train.settings import TrainStageSettings
 from autoclave.pipelines.train.stage import STAGE, run_train
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.training import TokenizerSettings
