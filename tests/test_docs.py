@@ -13,7 +13,7 @@ import yaml
 from autoclave.cleaning.chain import Chain
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from autoclave.pipelines.running.recipe import check_recipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -57,9 +57,7 @@ def test_the_filter_of_the_contributing_page_works(
     monkeypatch.syspath_prepend(str(tmp_path))
     recipe = check_recipe({"name": "own", "stages": {"clean": settings | {"language": None}}}, "CONTRIBUTING.md")
     texts = ["It is calm! " * 10, "It is not calm! " * 11]
-    columns = {"doc_id": [make_doc_id("s", i) for i in range(2)], "text": texts, "source": ["s"] * 2, "offset": [0, 1]}
-    arrays = [pa.array(columns.get(field.name, [None] * 2), field.type) for field in DOCUMENT_SCHEMA]
-    _, verdicts = Chain(recipe.stages[0].settings).apply(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA))
+    _, verdicts = Chain(recipe.stages[0].settings).apply(make_documents(texts, "s"))
     assert verdicts.signals["exclamation_count"].to_pylist() == [10, 11]
     assert "calm" not in str(pa.array(verdicts.filter)[0])
     assert recipe.stages[0].settings.filters == ["gopher_quality", "my_filters:CALM"]

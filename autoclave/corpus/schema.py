@@ -1,9 +1,9 @@
-"""What a document is: the Arrow schema that every stage reads and writes, and how documents are read in batches."""
+"""What a document is: the Arrow schema that every stage reads and writes, and how batches of it are made and read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +46,33 @@ def make_doc_id(source: str, offset: int) -> bytes:
     another disk keeps its ids; `offset` is the record's place in it (byte offset, line number or row).
     """
     return xxhash.xxh3_128_digest(f"{source}\x00{offset}".encode())
+
+
+def make_documents(
+    text: pa.Array | Sequence[str], source: str | pa.Array | Sequence[str], **columns: pa.Array | Sequence[Any]
+) -> pa.RecordBatch:
+    """Return a batch of DOCUMENT_SCHEMA from its texts and where they are from (one name for all, or one a text).
+
+    columns: others by name, as long as `text`, cast to the type of the schema. Without them `offset` counts from 0,
+    `doc_id` follows from source and offset, and the rest is null. Raises TypeError for a name that documents lack.
+    """
+    rows = len(text)
+    given = {"text": text, "source": [source] * rows if isinstance(source, str) else source, "offset": range(rows)}
+    given |= columns
+    unknown = sorted(set(given) - set(DOCUMENT_SCHEMA.names))
+    if unknown:
+        raise TypeError(f"documents have no {unknown}; they have {DOCUMENT_SCHEMA.names}")
+    arrays = {name: _column(name, values) for name, values in given.items()}
+    if "doc_id" not in arrays:
+        places = zip(arrays["source"].to_pylist(), arrays["offset"].to_pylist(), strict=True)
+        arrays["doc_id"] = _column("doc_id", [make_doc_id(*place) for place in places])
+    filled = [arrays.get(field.name, pa.nulls(rows, field.type)) for field in DOCUMENT_SCHEMA]
+    return pa.RecordBatch.from_arrays(filled, schema=DOCUMENT_SCHEMA)
+
+
+def _column(name: str, values: pa.Array | Sequence[Any]) -> pa.Array:
+    kind = DOCUMENT_SCHEMA.field(name).type
+    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 def text_bytes(batch: pa.RecordBatch) -> int:

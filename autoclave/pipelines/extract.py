@@ -16,7 +16,7 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.jsonl import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, split_batch
+from autoclave.corpus.schema import make_documents, split_batch
 from autoclave.corpus.sources import group_files, resolve_inputs
 from autoclave.errors import InputError, MissingDependencyError, RecipeError
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
@@ -180,35 +180,26 @@ def _write_documents(
     replaced: list[int],
     output: ShardOutput,
 ) -> None:
-    count = batch.num_rows
-    text = pa.array(texts, pa.string())
     metadata = [
         [*(pairs or []), *([("declared_language", language)] if language else [])]
         for pairs, language in zip(
             batch.column("metadata").to_pylist(), batch.column("language").to_pylist(), strict=True
         )
     ]
-    columns = {
-        "text": text,
-        "content_type": pa.array(types, pa.string()),
-        "language": pa.nulls(count, pa.string()),
-        "language_score": pa.nulls(count, pa.float32()),
-        "metadata": pa.array(metadata, DOCUMENT_SCHEMA.field("metadata").type),
-    }
-    arrays = [columns[field.name] if field.name in columns else batch.column(field.name) for field in DOCUMENT_SCHEMA]
-    documents = pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    same = {name: batch.column(name) for name in ("source", "offset", "doc_id", "url", "host", "crawled_at")}
+    documents = make_documents(texts, **same, content_type=types, metadata=metadata)
     reason = pa.array(reasons, pa.string())
     signals = {
         "url": batch.column("url"),
         "http_status": batch.column("http_status"),
-        "content_type": columns["content_type"],
+        "content_type": documents.column("content_type"),
         "charset": pa.array(charsets, pa.string()),
         "payload_bytes": batch.column("payload_bytes"),
         "text_bytes": pa.array([len(value.encode()) for value in texts], pa.int64()),
         "replaced_characters": pa.array(replaced, pa.int32()),
     }
     start = 0
-    for part in split_batch(documents) if count else [documents]:
+    for part in split_batch(documents) if texts else [documents]:
         span = slice(start, start + part.num_rows)
         dropped = [FILTER if value is not None else None for value in reasons[span]]
         verdicts = Verdicts(

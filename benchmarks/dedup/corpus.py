@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import yaml
 import zstandard
 
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from benchmarks.data import existing, read_rows
 
 
@@ -90,15 +90,9 @@ def write_parquet(folder: Path, corpus: list[str], files: int) -> list[str]:
     folder.mkdir(parents=True)
     paths = []
     for part, positions in enumerate(np.array_split(np.arange(len(corpus)), files)):
-        columns = {
-            "doc_id": pa.array([make_doc_id("corpus", int(i)) for i in positions], pa.binary(16)),
-            "text": pa.array([corpus[i] for i in positions], pa.string()),
-            "source": pa.array(["corpus"] * len(positions), pa.string()),
-            "offset": pa.array(positions, pa.int64()),
-        }
-        arrays = [columns.get(field.name, pa.nulls(len(positions), field.type)) for field in DOCUMENT_SCHEMA]
+        batch = make_documents([corpus[i] for i in positions], "corpus", offset=positions)
         paths.append(str(folder / f"{part:06d}.parquet"))
-        pq.write_table(pa.Table.from_arrays(arrays, schema=DOCUMENT_SCHEMA), paths[-1], row_group_size=4096)
+        pq.write_table(pa.Table.from_batches([batch]), paths[-1], row_group_size=4096)
     return paths
 
 

@@ -17,7 +17,7 @@ from autoclave.cleaning.chain import Chain, CleanSettings, build_filters
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.clean import STAGE
@@ -47,16 +47,7 @@ PLAIN: dict[str, Any] = {"language": None, "transforms": [], "dialect": "datatro
 
 
 def make_batch(texts: Sequence[str], languages: Sequence[str | None] | None = None) -> pa.RecordBatch:
-    rows = len(texts)
-    columns = {
-        "doc_id": pa.array([make_doc_id("test", row) for row in range(rows)], pa.binary(16)),
-        "text": pa.array(texts, pa.string()),
-        "source": pa.array(["test"] * rows, pa.string()),
-        "offset": pa.array(range(rows), pa.int64()),
-        "language": pa.array(languages or [None] * rows, pa.string()),
-    }
-    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in DOCUMENT_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    return make_documents(texts, "test", language=languages or [None] * len(texts))
 
 
 def settings(**values: Any) -> CleanSettings:

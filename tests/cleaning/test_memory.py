@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.filters.registry import MODULES
-from autoclave.corpus.schema import DOCUMENT_SCHEMA
+from autoclave.corpus.schema import make_documents
 
 piece, size, dialect = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if piece == "all planes":
@@ -26,10 +26,8 @@ unit = np.frombuffer(piece.encode(), dtype=np.uint8)
 data = np.tile(unit, max(size // len(unit), 1))
 text = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, len(data)], dtype=np.int32)), pa.py_buffer(data))
 chain = Chain(CleanSettings(language=None, dialect=dialect, filters=[*MODULES, "line_languages"]))
-known = {"text": text, "language": pa.array(["en"])}  # all families measure English, and the language of its lines
-columns = [known[field.name].cast(field.type) if field.name in known else pa.nulls(1, field.type)
-           for field in DOCUMENT_SCHEMA]
-edited, verdicts = chain.apply(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA))
+# All families measure English, and the language of its lines.
+edited, verdicts = chain.apply(make_documents(text, "s", language=["en"]))
 assert edited.num_rows == len(verdicts.kept) == 1
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,18 +29,15 @@ def text_of(shard: int, row: int) -> str:
 
 def batch(shard: int, rows: Sequence[int], texts: Sequence[str]) -> pa.RecordBatch:
     count = len(rows)
-    columns = {
-        "doc_id": pa.array([make_doc_id(f"crawl/{shard}.warc", row) for row in rows], pa.binary(16)),
-        "text": pa.array(texts, pa.string()),
-        "url": pa.array([f"https://site{shard}.example/{row}" for row in rows], pa.string()),
-        "host": pa.array([f"site{shard}.example"] * count, pa.string()),
-        "source": pa.array([f"crawl/{shard}.warc"] * count, pa.string()),
-        "offset": pa.array(rows, pa.int64()),
-        "language": pa.array(["en"] * count, pa.string()),
-        "language_score": pa.array([0.9] * count, pa.float32()),
-    }
-    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in DOCUMENT_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    return make_documents(
+        texts,
+        f"crawl/{shard}.warc",
+        offset=rows,
+        url=[f"https://site{shard}.example/{row}" for row in rows],
+        host=[f"site{shard}.example"] * count,
+        language=["en"] * count,
+        language_score=[0.9] * count,
+    )
 
 
 def write_stage(

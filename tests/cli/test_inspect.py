@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from autoclave.cli import inspection
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import AutoclaveError, InputError, RecipeError
 
@@ -191,9 +191,6 @@ def test_what_is_no_run(tmp_path: Path) -> None:
 
 def test_nearest_to_limits_of_their_own(tmp_path: Path) -> None:
     ids = [make_doc_id("s", row) for row in range(6)]
-    arrays = {"doc_id": pa.array(ids, pa.binary(16)), "text": pa.array(["t"] * 6), "source": pa.array(["s"] * 6)}
-    arrays["offset"] = pa.array(range(6), pa.int64())
-    columns = [arrays.get(field.name, pa.nulls(6, field.type)) for field in DOCUMENT_SCHEMA]
     values = {
         "bits_per_byte": [1.0, 2.0, 2.9, 3.1, 5.0, None],
         "band_low": [0.5, 0.5, 0.5, 1.0, 4.95, 1.0],
@@ -201,7 +198,7 @@ def test_nearest_to_limits_of_their_own(tmp_path: Path) -> None:
     }
     signals = {name: pa.array(column, pa.float32()) for name, column in values.items()}
     with ShardOutput(Folder(tmp_path / "01-selfclean"), "selfclean", "000000") as output:
-        output.write(pa.RecordBatch.from_arrays(columns, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(6, signals))
+        output.write(make_documents(["t"] * 6, "s"), Verdicts.keep_all(6, signals))
         output.commit("f", [])
     found = answer(tmp_path, "sample", "--near", "bits_per_byte", "-n", 9)
     assert [event["verdict"]["doc_id"] for event in found] == [ids[row].hex() for row in (4, 2, 0, 1, 3)]

@@ -11,7 +11,7 @@ import pytest
 
 from autoclave.corpus.commits import is_done, read_commit
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id, read_documents
+from autoclave.corpus.schema import make_documents, read_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 
@@ -24,14 +24,7 @@ def folder() -> Iterator[Folder]:
 
 
 def batch(rows: int) -> pa.RecordBatch:
-    columns = {
-        "doc_id": pa.array([make_doc_id("s", i) for i in range(rows)], pa.binary(16)),
-        "text": pa.array([f"text {i}" for i in range(rows)]),
-        "source": pa.array(["s"] * rows),
-        "offset": pa.array(range(rows), pa.int64()),
-    }
-    arrays = [columns.get(f.name, pa.nulls(rows, f.type)) for f in DOCUMENT_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    return make_documents([f"text {i}" for i in range(rows)], "s")
 
 
 def test_a_shard_is_written_and_read_back(folder: Folder) -> None:

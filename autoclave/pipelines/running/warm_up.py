@@ -13,7 +13,7 @@ import pyarrow as pa
 from autoclave.cleaning.chain import CleanSettings
 from autoclave.cleaning.signals import measure
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.clean import STAGE as CLEAN
 from autoclave.pipelines.dedup.stage import STAGE as DEDUP
@@ -33,7 +33,8 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         first = Folder(scratch).child("01-documents")
         with ShardOutput(first, "documents", "000000") as output:
-            output.write(_documents(), Verdicts.keep_all(2 * len(TEXTS)))
+            texts = [text * 20 for text in TEXTS] * 2
+            output.write(make_documents(texts, "warm-up"), Verdicts.keep_all(len(texts)))
             output.commit("warm-up", [])
         clean = StageContext("clean", Folder(scratch).child("02-clean"), CleanSettings(), 0, InProcessEngine())
         clean.inputs = document_shards(first)
@@ -42,19 +43,6 @@ def warm_up() -> None:
         dedup.inputs = document_shards(first)
         dedup.previous = first
         DEDUP.run(dedup)
-
-
-def _documents() -> pa.RecordBatch:
-    texts = [text * 20 for text in TEXTS] * 2
-    rows = len(texts)
-    columns = {
-        "doc_id": pa.array([make_doc_id("warm-up", row) for row in range(rows)], pa.binary(16)),
-        "text": pa.array(texts, pa.string()),
-        "source": pa.array(["warm-up"] * rows, pa.string()),
-        "offset": pa.array(range(rows), pa.int64()),
-    }
-    arrays = [columns.get(field.name, pa.nulls(rows, field.type)) for field in DOCUMENT_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pyarrow as pa
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.language.lines import FOREIGN, OWN, UNJUDGED, judge_lines, strip_foreign_lines
 from autoclave.cleaning.signals import measure
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 
 ENGLISH = (
     "All human beings are born free and equal in dignity and rights, and they are endowed with reason and conscience."
@@ -53,10 +53,7 @@ def test_foreign_lines_go_and_code_stays() -> None:
 
 def test_the_chain_counts_what_it_removed_and_can_drop_mixed_pages() -> None:
     texts = [f"{ENGLISH}\n{ENGLISH}\n{ENGLISH}\n{GERMAN}\n{GERMAN}", f"{ENGLISH}\n{ENGLISH}\n{ENGLISH}\n{ENGLISH}"]
-    columns = {"doc_id": [make_doc_id("s", i) for i in range(2)], "text": texts, "source": ["s"] * 2, "offset": [0, 1]}
-    columns["language"] = ["en"] * 2
-    arrays = [pa.array(columns.get(field.name, [None] * 2), field.type) for field in DOCUMENT_SCHEMA]
-    batch = pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
+    batch = make_documents(texts, "s", language=["en"] * 2)
     edited, verdicts = Chain(CleanSettings(language=None, transforms=["strip_foreign_lines"], filters=[])).apply(batch)
     assert edited.column("text").to_pylist() == [f"{ENGLISH}\n{ENGLISH}\n{ENGLISH}", texts[1]]
     assert verdicts.signals["strip_foreign_lines_changes"].to_pylist() == [2, 0]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.dedup.settings import DedupSettings
 from autoclave.pipelines.dedup.stage import run_dedup
@@ -26,25 +26,15 @@ def write_source(path: Path, shards: Shards, hosts: Shards | None = None, qualit
     """Write shards as an earlier stage would, with a ledger that holds `quality` where given."""
     folder = Folder(path)
     for index, texts in enumerate(shards):
-        rows = len(texts)
-        columns = {
-            "doc_id": pa.array([make_doc_id(f"{path.name}{index}", i) for i in range(rows)], pa.binary(16)),
-            "text": pa.array(texts, pa.string()),
-            "source": pa.array([f"{path.name}{index}"] * rows, pa.string()),
-            "offset": pa.array(range(rows), pa.int64()),
-        }
-        if hosts is not None:
-            columns["host"] = pa.array(hosts[index], pa.string())
-        batch = pa.RecordBatch.from_arrays(
-            [columns.get(f.name, pa.nulls(rows, f.type)) for f in DOCUMENT_SCHEMA], schema=DOCUMENT_SCHEMA
-        )
-        verdicts = Verdicts.keep_all(rows)
+        host = {} if hosts is None else {"host": hosts[index]}
+        batch = make_documents(texts, f"{path.name}{index}", **host)
+        verdicts = Verdicts.keep_all(len(texts))
         if quality is not None:
             verdicts.signals = {"quality": pa.array(quality[index], pa.float32())}
         with ShardOutput(folder, "source", f"{index:06d}") as output:
-            if rows:
+            if texts:
                 output.write(batch, verdicts)
-            output.expect(rows)
+            output.expect(len(texts))
             output.commit(f"f{index}", [])
     return document_shards(folder)
 

@@ -73,20 +73,14 @@ def write_shards(folder: Path, texts: list[str], shards: int) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+    from autoclave.corpus.schema import make_documents
 
     paths = []
     count = len(texts) // shards
     for shard in range(shards):
-        columns = {
-            "doc_id": pa.array([make_doc_id(str(shard), i) for i in range(count)], pa.binary(16)),
-            "text": pa.array(texts[count * shard : count * (shard + 1)], pa.string()),
-            "source": pa.array([str(shard)] * count, pa.string()),
-            "offset": pa.array(range(count), pa.int64()),
-        }
-        arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in DOCUMENT_SCHEMA]
+        batch = make_documents(texts[count * shard : count * (shard + 1)], str(shard))
         paths.append(str(folder / f"{shard}.parquet"))
-        pq.write_table(pa.Table.from_arrays(arrays, schema=DOCUMENT_SCHEMA), paths[-1])
+        pq.write_table(pa.Table.from_batches([batch]), paths[-1])
     return paths
 
 

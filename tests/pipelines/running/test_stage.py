@@ -13,7 +13,7 @@ import pytest
 
 from autoclave.corpus.commits import read_commit, read_commits
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import BATCH_ROWS, DOCUMENT_SCHEMA, make_doc_id, read_documents, split_batch
+from autoclave.corpus.schema import BATCH_ROWS, DOCUMENT_SCHEMA, make_documents, read_documents, split_batch
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError, ShardError
 from autoclave.pipelines.running.engine import InProcessEngine, LocalEngine
@@ -24,22 +24,10 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: int = 5
 
 
-def documents(texts: list[str], source: str = "toy") -> pa.RecordBatch:
-    rows = len(texts)
-    columns = {
-        "doc_id": pa.array([make_doc_id(source, i) for i in range(rows)], pa.binary(16)),
-        "text": pa.array(texts, pa.string()),
-        "source": pa.array([source] * rows, pa.string()),
-        "offset": pa.array(range(rows), pa.int64()),
-    }
-    arrays = [columns.get(f.name, pa.nulls(rows, f.type)) for f in DOCUMENT_SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA)
-
-
 def source_shards(folder: Folder, shards: list[list[str]]) -> list[DocumentShard]:
     for index, texts in enumerate(shards):
         with ShardOutput(folder, "source", f"{index:06d}") as output:
-            batch = documents(texts, f"toy{index}")
+            batch = make_documents(texts, f"toy{index}")
             output.write(batch, Verdicts.keep_all(batch.num_rows))
             output.commit(f"f{index}", [])
     return document_shards(folder)
@@ -188,7 +176,7 @@ def test_dropped_share_is_a_deterministic_sample(tmp_path: Path) -> None:
 
 
 def test_batches_keep_their_bounds() -> None:
-    batch = documents(["a"] * (BATCH_ROWS + 3) + ["b" * (20 << 20)] * 3)
+    batch = make_documents(["a"] * (BATCH_ROWS + 3) + ["b" * (20 << 20)] * 3, "toy")
     parts = list(split_batch(batch))
     assert [p.num_rows for p in parts] == [BATCH_ROWS, 4, 1, 1]
     assert pa.Table.from_batches(parts).equals(pa.Table.from_batches([batch]))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import SchemaError
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
@@ -41,16 +41,9 @@ def write_documents(folder: Path, shards: int = 3, rows: int = 60, seed: int = 0
         texts = [text(rng, language) for language in languages]
         texts[3] = ""
         everything += texts
-        columns = {
-            "doc_id": pa.array([make_doc_id(f"crawl/{shard}.warc", i) for i in range(rows)], pa.binary(16)),
-            "text": pa.array(texts, pa.string()),
-            "source": pa.array([f"crawl/{shard}.warc"] * rows, pa.string()),
-            "offset": pa.array(range(rows), pa.int64()),
-            "language": pa.array(languages, pa.string()),
-        }
-        arrays = [columns.get(f.name, pa.nulls(rows, f.type)) for f in DOCUMENT_SCHEMA]
+        batch = make_documents(texts, f"crawl/{shard}.warc", language=languages)
         with ShardOutput(Folder(folder), "source", f"{shard:06d}") as output:
-            output.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(rows))
+            output.write(batch, Verdicts.keep_all(rows))
             output.commit(f"{seed}-{shard}", [])
     return everything
 
@@ -165,10 +158,8 @@ def test_command_line_training_gives_the_same_tokenizer_as_the_stage(source: Pat
 
 
 def test_a_corpus_without_any_text(tmp_path: Path) -> None:
-    columns = {"doc_id": [bytes(16)], "text": [""], "source": ["s"], "offset": [0]}
-    rows = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(1, f.type) for f in DOCUMENT_SCHEMA]
     with ShardOutput(Folder(tmp_path / "source"), "source", "000000") as output:
-        output.write(pa.RecordBatch.from_arrays(rows, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(1))
+        output.write(make_documents([""], "s"), Verdicts.keep_all(1))
         output.commit("empty", [])
     context = run(tmp_path / "source", tmp_path / "out")
     assert context.results["tokens"] == 0

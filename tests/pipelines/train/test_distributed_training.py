@@ -13,11 +13,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import psutil
-import pyarrow as pa
 import pytest
 
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.running.engine import InProcessEngine
 from autoclave.pipelines.running.stage import StageContext, document_shards
@@ -47,15 +46,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tokens")
     random = np.random.default_rng(0)
     texts = [" ".join(random.choice(WORDS, int(random.integers(5, 120)))) + "." for _ in range(150)]
-    columns: dict[str, list[Any]] = {
-        "doc_id": [make_doc_id("s", i) for i in range(150)],
-        "text": texts,
-        "source": ["s"] * 150,
-        "offset": list(range(150)),
-    }
-    arrays = [pa.array(columns.get(field.name, [None] * 150), field.type) for field in DOCUMENT_SCHEMA]
     with ShardOutput(Folder(root / "documents"), "source", "000000") as output:
-        output.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(150))
+        output.write(make_documents(texts, "s"), Verdicts.keep_all(150))
         output.commit("f", [])
     settings = TokenizeSettings(training=TokenizerSettings(vocabulary_size=400, han_alphabet="none"))
     context = StageContext("tokenize", Folder(root / "stage"), settings, 0, InProcessEngine())

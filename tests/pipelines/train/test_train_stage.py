@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError, InputError, RecipeError
 from autoclave.model.inference.scoring import Scorer
@@ -48,15 +47,8 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     source = Folder(root / "documents")
     for index in range(2):
         texts = make_texts(60, index)
-        rows = {
-            "doc_id": pa.array([make_doc_id(f"s{index}", i) for i in range(60)], pa.binary(16)),
-            "text": pa.array(texts),
-            "source": pa.array([f"s{index}"] * 60),
-            "offset": pa.array(range(60), pa.int64()),
-        }
-        arrays = [rows.get(field.name, pa.nulls(60, field.type)) for field in DOCUMENT_SCHEMA]
         with ShardOutput(source, "source", f"{index:06d}") as output:
-            output.write(pa.RecordBatch.from_arrays(arrays, schema=DOCUMENT_SCHEMA), Verdicts.keep_all(60))
+            output.write(make_documents(texts, f"s{index}"), Verdicts.keep_all(60))
             output.commit(f"f{index}", [])
     settings = TokenizeSettings(training=TokenizerSettings(vocabulary_size=600, han_alphabet="none"))
     context = StageContext("tokenize", Folder(root / "stage"), settings, 0, InProcessEngine())
