@@ -21,7 +21,7 @@ from autoclave.errors import RecipeError
 DEFAULT_FILTERS: list[str | dict[str, Any]] = [
     {"gopher_repetition": {"dialect": "datatrove"}},
     "gopher_quality",
-    {"c4": {"dialect": "datatrove", "terminal_punctuation": False, "curly_bracket_lines": None}},
+    {"c4": {"dialect": "datatrove", "rewrite": False, "terminal_punctuation": False, "curly_bracket_lines": None}},
     "fineweb",
 ]
 """FineWeb's order and its choice to leave C4's end-mark rule out; C4's curly-bracket rule is off as well, because it
@@ -269,8 +269,8 @@ def _measured_after(settings: CleanSettings) -> dict[str, tuple[bool, tuple[Any,
     for chosen in build_filters(settings):
         if chosen.name == "language":
             continue
-        way = (chosen.dialect, chosen.languages, chosen.rules, edits)
-        found[chosen.name] = (chosen.edit is not None, way)
+        way = (chosen.dialect, chosen.languages, chosen.rules, chosen.rewrites, edits)
+        found[chosen.name] = (chosen.edit is not None and chosen.rewrites, way)
         if chosen.edit is not None:
             edits += (chosen.name,)
     return found

@@ -21,12 +21,13 @@ def run_filters(
 ) -> tuple[pa.StringArray, dict[str, pa.Array]]:
     """Return (text after the edits of the filters, all their signals), every document through every filter.
 
-    A filter sees the text as the filters before it left it. Signals of documents in a language that a filter does not
+    A filter sees the text as the filters before it left it, their views of it (`Filter.rewrites`) included; a filter
+    that rewrites starts from the text itself. Signals of documents in a language that a filter does not
     apply to are null.
     """
     slices: list[Columns] = []
     sink, sizes = pa.BufferOutputStream(), [np.zeros(1, dtype=np.int64)]
-    edits = any(chosen.edit is not None for chosen in filters)
+    edits = any(chosen.edit is not None and chosen.rewrites for chosen in filters)
     row = 0
     with borrowed_workspace() as workspace:
         for scan in scans(text, workspace):
@@ -48,16 +49,21 @@ def run_filters(
 
 
 def _run_slice(scan: Scan, filters: Sequence[Filter], codes: Sequence[str | None]) -> tuple[Columns, Scan]:
+    """Return (all signals, the slice as the rewriting filters leave it)."""
     columns: Columns = {}
+    view = scan
     for chosen in filters:
+        rewrites = chosen.edit is not None and chosen.rewrites
         measurement = Measurement(codes, chosen.languages)
         concerned = chosen.languages is None or len(scan) == 0 or measurement.applies.any()
-        seen = scan if concerned else _empty_scan(len(scan))  # what is measured there is masked (`_mask`)
+        seen = scan if rewrites else view
+        seen = seen if concerned else _empty_scan(len(scan))  # what is measured there is masked (`_mask`)
         if chosen.edit is not None:
             edited = chosen.edit(seen, measurement)
             columns.update(edited.signals)
             seen = edited.scan
-            scan = seen if concerned else scan
+            view = seen if concerned else view
+            scan = seen if concerned and rewrites else scan
         if chosen.measure is not None:
             columns.update(chosen.measure(seen, measurement))
     return columns, scan

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from autoclave.corpus.commits import Commit, OutputFile, write_commit
+from autoclave.corpus.groups import GroupCounts, count_groups, largest_groups
 from autoclave.corpus.schema import BATCH_BYTES, BATCH_ROWS, DOCUMENT_SCHEMA, text_bytes
 from autoclave.corpus.storage import Folder, HashingFile
 from autoclave.errors import ShardError
@@ -131,6 +132,7 @@ class ShardOutput:
         self._expected: int | None = None
         self._dropped_by: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._counts: dict[str, int] = defaultdict(int)
+        self._groups: GroupCounts = {}
 
     def __enter__(self) -> ShardOutput:
         return self
@@ -167,6 +169,7 @@ class ShardOutput:
             self._sinks["documents"].write(kept)
         else:
             self._sinks.pop("documents", None)
+        count_groups(self._groups, batch, ledger)
         self._write_dropped(batch, ledger)
 
     def _write_dropped(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> None:
@@ -233,6 +236,7 @@ class ShardOutput:
             bytes_in=self._bytes_in,
             bytes_kept=self._bytes_kept,
             counts=dict(sorted(self._counts.items())),
+            groups=largest_groups(self._groups),
             seconds=round(time.monotonic() - self._started, 3),
             outputs=dict(sorted(outputs.items())),
         )

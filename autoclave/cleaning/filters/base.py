@@ -64,7 +64,8 @@ class Filter:
 
     name: as recipes and the ledger say it; source: where rules and thresholds were published; bounds: in the order in
     which the first failure gives the reason; measure: slice -> signals (None where earlier filters measure them);
-    edit: slice -> edited slice, in place of measure, for a filter that rewrites text; dialect: whose reading;
+    edit: slice -> edited slice, in place of measure, for a filter that edits text; rewrites: whether the edited text
+    replaces the document's; else it is a view that this filter and those after it judge; dialect: whose reading;
     languages: measured and applied only there (None: everywhere); by_language: bounds of one language in place of the
     general ones, None to switch a bound off; rules: settings of measure and edit besides bounds; files: paths whose
     contents the signals depend on (a model, an index); family: the name it had before a chain labelled it otherwise.
@@ -75,6 +76,7 @@ class Filter:
     bounds: tuple[Bound, ...]
     measure: Callable[[Scan, Measurement], Columns] | None = None
     edit: Callable[[Scan, Measurement], Edited] | None = None
+    rewrites: bool = True
     dialect: str | None = None
     languages: tuple[str, ...] | None = None
     by_language: Mapping[str, Mapping[str, Range | None]] = field(default_factory=dict)

@@ -67,12 +67,12 @@ def _module(name: str, where: str) -> Any:
 def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, where: str) -> Filter:
     """Return a filter as a recipe names it.
 
-    name: a family, or 'module:object' naming a `Filter`; options: `dialect`, `languages`, rules of the family, and
-    bounds as signal: [low, high]; dialect: the chain's (`resolve_dialect`).
+    name: a family, or 'module:object' naming a `Filter`; options: `dialect`, `languages`, `rewrite` (of a filter that
+    edits), rules of the family, and bounds as signal: [low, high]; dialect: the chain's (`resolve_dialect`).
     Raises RecipeError for names and options that do not exist.
     """
     given = dict(options or {})
-    languages = given.pop("languages", ())
+    languages, rewrite = given.pop("languages", ()), given.pop("rewrite", None)
     if ":" in name:
         chosen = _load_object(name, where)
     else:
@@ -88,6 +88,10 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
         if languages is not None and not isinstance(languages, list):
             raise RecipeError(f"{where}.{name}.languages: give a list of language codes, or null for all")
         chosen = replace(chosen, languages=None if languages is None else tuple(languages))
+    if rewrite is not None:
+        if chosen.edit is None or not isinstance(rewrite, bool):
+            raise RecipeError(f"{where}.{name}.rewrite: true or false, for a filter that edits text")
+        chosen = replace(chosen, rewrites=rewrite)
     return chosen.with_bounds(given, f"{where}.{name}") if given else chosen
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +172,12 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
         said = decide([chosen], verdicts.signals, languages, settings)
         step = _filter_step(chosen, verdicts.signals, languages[0], said)
         if chosen.edit is not None:
-            after, _ = run_filters(text, [chosen], languages)
+            after, _ = run_filters(text, [replace(chosen, rewrites=True)], languages)
             step.diff, step.characters = _diff(text, after), len(after[0].as_py())
-            text = after
+            if chosen.rewrites:
+                text = after
+            else:
+                step.details["view"] = "judged by it; the text stays as it was"
         result.steps.append(step)
     result.kept = bool(verdicts.kept[0])
     result.filter, result.reason = pa.array(verdicts.filter)[0].as_py(), pa.array(verdicts.reason)[0].as_py()

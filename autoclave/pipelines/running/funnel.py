@@ -7,11 +7,24 @@ from collections.abc import Iterable
 import msgspec
 
 from autoclave.corpus.commits import Commit, merge_counts, read_commits
+from autoclave.corpus.groups import GroupCounts, merge_groups
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 
 ALARM_SHARE = 0.9
 """A filter that drops a larger share of what came into its stage is reported: more often a mistake than a wish."""
+
+GROUP_ALARM_SHARE = 0.5
+"""... and so is one that drops a larger share of one language, of a host or a source of weight."""
+
+GROUP_DOCUMENTS = 20
+"""Fewest documents of a group that a share is taken of."""
+
+GROUP_WEIGHT = 0.01
+"""Share of a stage's documents from which on a host or a source has weight. A language has it at any size."""
+
+GROUP_ALARMS = 10
+"""Groups that are named for a stage and a kind, those that lost most documents first."""
 
 
 class StageRow(msgspec.Struct, kw_only=True):
@@ -28,6 +41,8 @@ class StageRow(msgspec.Struct, kw_only=True):
     bytes_in: int = 0
     bytes_kept: int = 0
     counts: dict[str, int] = {}
+    groups: GroupCounts = {}
+    """language, host, source -> its largest values -> filter -> documents dropped, '' -> documents in."""
     seconds: float = 0.0
     """Summed over shards: core seconds, not wall time."""
     quarantined: dict[str, str] = {}
@@ -53,6 +68,7 @@ def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
     """Return the row of a stage whose commits are given."""
     row = StageRow(label=label, folder=folder.url.rsplit("/", 1)[-1])
     counts: list[dict[str, int]] = []
+    groups: list[GroupCounts] = []
     dropped_by: dict[str, list[dict[str, int]]] = {}
     for commit in commits:
         row.shards += 1
@@ -64,10 +80,12 @@ def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
         row.bytes_kept += commit.bytes_kept
         row.seconds += commit.seconds
         counts.append(commit.counts)
+        groups.append(commit.groups)
         for name, reasons in commit.dropped_by.items():
             dropped_by.setdefault(name, []).append(reasons)
     row.seconds = round(row.seconds, 2)
     row.counts = merge_counts(counts)
+    row.groups = merge_groups(groups)
     row.dropped_by = {name: merge_counts(reasons) for name, reasons in sorted(dropped_by.items())}
     for name in folder.files("quarantine/*.json"):
         failure = msgspec.json.decode(folder.read_bytes(name))
@@ -88,8 +106,35 @@ def read_funnel(run: Folder) -> list[StageRow]:
     return [fold(folder.url.rsplit("/", 1)[-1][3:], folder, read_commits(folder)) for folder in stage_folders(run)]
 
 
+def find_group_alarms(row: StageRow) -> list[str]:
+    """Return which filters drop more than half of a language, or of a host or source of weight, with the numbers.
+
+    A language that the recipe does not keep is dropped by wish, and no reason for an alarm.
+    """
+    alarms: list[str] = []
+    for kind, groups in sorted(row.groups.items()):
+        found = []
+        for group, counts in groups.items():
+            came = counts[""]
+            if came < GROUP_DOCUMENTS or (kind != "language" and came < GROUP_WEIGHT * row.documents_in):
+                continue
+            shares = {name: number for name, number in counts.items() if name not in ("", "language")}
+            found += [(n, name, group, came) for name, n in shares.items() if n > GROUP_ALARM_SHARE * came]
+        found.sort(key=lambda one: (-one[0], one[1:]))
+        for dropped, name, group, came in found[:GROUP_ALARMS]:
+            shown = "".join(sign if sign.isprintable() else "?" for sign in group)
+            alarms.append(
+                f"{row.label}: the filter {name} dropped {dropped} of {came} documents ({dropped / came:.0%}) of the"
+                f" {kind} {shown}"
+            )
+        if len(found) > GROUP_ALARMS:
+            alarms.append(f"{row.label}: ... and more than half of {len(found) - GROUP_ALARMS} other {kind}s")
+    return alarms
+
+
 def find_alarms(rows: Iterable[StageRow]) -> list[str]:
-    """Return what a person should look at: filters that drop nearly everything, quarantined shards, lost documents."""
+    """Return what a person should look at: filters that drop nearly everything, or most of a language, a host or a
+    source; quarantined shards, lost documents."""
     alarms: list[str] = []
     before: StageRow | None = None
     for row in rows:
@@ -100,6 +145,7 @@ def find_alarms(rows: Iterable[StageRow]) -> list[str]:
                     f"{row.label}: the filter {name} dropped {dropped} of {row.documents_in} documents;"
                     " check its settings and the language of the corpus"
                 )
+        alarms += find_group_alarms(row)
         for shard, message in row.quarantined.items():
             alarms.append(f"{row.label}: shard {shard} was given up: {message}")
         if not row.accounted:

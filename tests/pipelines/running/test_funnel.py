@@ -106,3 +106,32 @@ def test_summary_comes_back(tmp_path: Path) -> None:
     summary = Summary(name="demo", stages=[StageRow(label="a", folder="01-a")], alarms=["x"], results={"loss": 1.5})
     write_summary(Folder(tmp_path), summary)
     assert read_summary(Folder(tmp_path)) == summary
+
+
+def grouped(groups: dict[str, dict[str, dict[str, int]]], documents: int = 1000) -> list[str]:
+    row = StageRow(label="clean", folder="02-clean", documents_in=documents, kept=documents, groups=groups)
+    return find_alarms([row])
+
+
+def test_a_filter_that_drops_most_of_a_language_raises_an_alarm_with_the_number() -> None:
+    alarms = grouped({"language": {"th": {"": 30, "gopher_quality": 25}, "en": {"": 900, "gopher_quality": 100}}})
+    assert alarms == ["clean: the filter gopher_quality dropped 25 of 30 documents (83%) of the language th"]
+
+
+def test_a_language_that_is_not_kept_raises_none() -> None:
+    assert grouped({"language": {"de": {"": 300, "language": 300}}}) == []
+
+
+def test_hosts_and_sources_count_from_a_hundredth_of_the_stage_on() -> None:
+    groups = {kind: {"a": {"": 30, "c4": 20}, "b": {"": 30, "c4": 15}} for kind in ("host", "source")}
+    found = [f"clean: the filter c4 dropped 20 of 30 documents (67%) of the {kind} a" for kind in ("host", "source")]
+    assert grouped(groups) == found
+    assert grouped(groups, documents=4000) == []
+    assert grouped({"host": {"\x1b[2Jx": {"": 30, "c4": 20}}})[0].endswith("of the host ?[2Jx")
+
+
+def test_only_the_groups_that_lost_most_are_named() -> None:
+    alarms = grouped({"language": {f"l{n}": {"": 100, "c4": 60 + n} for n in range(14)}})
+    assert len(alarms) == 11
+    assert "73 of 100" in alarms[0]
+    assert alarms[-1] == "clean: ... and more than half of 4 other languages"
