@@ -67,7 +67,6 @@ _SCRIPT_SYNONYMS = {
     "Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hang": ("Hang",),
     "Hira": ("Kana",), "Aran": ("Arab",),
 }  # fmt: skip
-# ISO 639-3 codes of individual languages, as GlotLID and OpenLID use them -> the code that recipes use.
 _INDIVIDUAL_CODES = (
     "afr:af amh:am ara:ar arb:ar asm:as ast:ast aze:az azj:az bel:be ben:bn bod:bo bos:bs bre:br bul:bg cat:ca "
     "ces:cs cmn:zh zho:zh cym:cy dan:da deu:de ell:el eng:en epo:eo est:et ekk:et eus:eu fao:fo fas:fa pes:fa "
@@ -77,9 +76,12 @@ _INDIVIDUAL_CODES = (
     "mya:my nep:ne npi:ne nld:nl nno:nn nob:no nor:no oci:oc ori:or ory:or pan:pa pol:pl por:pt pus:ps pbt:ps "
     "ron:ro rus:ru san:sa sin:si slk:sk slv:sl sna:sn snd:sd som:so spa:es sqi:sq als:sq srp:sr sun:su swa:sw "
     "swh:sw swe:sv tam:ta tat:tt tel:te tgk:tg tgl:tl fil:tl tha:th tuk:tk tur:tr uig:ug ukr:uk urd:ur uzb:uz "
-    "uzn:uz vie:vi xho:xh yid:yi ydd:yi yor:yo zul:zu"
+    "uzn:uz vie:vi xho:xh yid:yi ydd:yi yor:yo zul:zu "
+    "arg:an ava:av bak:ba bho:bh che:ce cos:co chv:cv div:dv grn:gn gug:gn glv:gv ina:ia ile:ie ido:io kpv:kv koi:kv "
+    "cor:kw lim:li oss:os quz:qu quy:qu roh:rm srd:sc hbs:sh vol:vo wln:wa"
 )
-_SHORT_CODES = dict(pair.split(":") for pair in _INDIVIDUAL_CODES.split())
+ISO_639_3 = dict(pair.split(":") for pair in _INDIVIDUAL_CODES.split())
+"""ISO 639-3 codes of individual languages, as GlotLID and OpenLID use them -> the code that recipes use."""
 
 
 class LanguageIdentifier:
@@ -178,7 +180,14 @@ _HANI, _KANA = SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
 def short_code(label: str) -> str:
     """Return the ISO 639-1 code of a model's label or an ISO 639-3 code, and the code itself where there is none."""
     code = label.removeprefix("__label__").split("_")[0]
-    return _SHORT_CODES.get(code, code)
+    return ISO_639_3.get(code, code)
+
+
+def scripts_of(language: str) -> tuple[str, ...]:
+    """Return the ISO 15924 codes of the scripts that a language of lid.176 is written in."""
+    found = dict.fromkeys(_SCRIPTS_OF_LANGUAGE.get(language, ("Latn",)))
+    names = {script for script, ours in _SCRIPT_SYNONYMS.items() if set(ours) <= set(found)}
+    return (*found, *sorted(names))
 
 
 def _script_mask(label: str) -> np.ndarray:
