@@ -202,12 +202,15 @@ class Chain:
         every signal of every document.
         """
         text, label, score = batch.column("text"), batch.column("language"), batch.column("language_score")
-        if self._identifier is not None:
-            label, values = self._identifier.predict(text)
-            score = pa.array(values, pa.float32())
-        signals: dict[str, pa.Array] = {"language": label.cast(pa.string()), "language_score": score}
-        text, found = self.measure(text, label)
-        signals |= found
+        names = list(self.transforms)
+        before = next((at for at, name in enumerate(names) if self.transforms[name].needs_language), len(names))
+        text, first = self._edit(text, label, names[:before])
+        if self._identifier is not None:  # of the edited text: markup and addresses are in no language
+            label, score = self._identifier.predict(text)
+        text, rest = self._edit(text, label, names[before:])
+        text, measured = self._run_filters(text, label)
+        signals = {"language": label.cast(pa.string()), "language_score": score.cast(pa.float32())}
+        signals |= first | rest | measured
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {"text": text, "language": label, "language_score": score}
         edited = pa.RecordBatch.from_arrays(
@@ -217,13 +220,24 @@ class Chain:
 
     def measure(self, text: pa.StringArray, languages: pa.StringArray) -> tuple[pa.StringArray, dict[str, pa.Array]]:
         """Return (text after all edits, the signals of the transforms and filters) of documents in these languages."""
+        text, changes = self._edit(text, languages, list(self.transforms))
+        text, found = self._run_filters(text, languages)
+        return text, changes | found
+
+    def _edit(
+        self, text: pa.StringArray, languages: pa.StringArray, names: Sequence[str]
+    ) -> tuple[pa.StringArray, dict[str, pa.Array]]:
         signals: dict[str, pa.Array] = {}
-        for name, transform in self.transforms.items():
-            text, changes = transform.apply(text, languages)
+        for name in names:
+            text, changes = self.transforms[name].apply(text, languages)
             signals[f"{name}_changes"] = pa.array(changes, pa.int32())
+        return text, signals
+
+    def _run_filters(
+        self, text: pa.StringArray, languages: pa.StringArray
+    ) -> tuple[pa.StringArray, dict[str, pa.Array]]:
         measured = [chosen for chosen in self.filters if chosen.measure or chosen.edit]
-        text, found = run_filters(text, measured, languages.to_pylist())
-        return text, signals | found
+        return run_filters(text, measured, languages.to_pylist())
 
     def signal_names(self) -> list[str]:
         """Return the names of the signals of the filters, in ledger order."""

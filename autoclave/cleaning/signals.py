@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from autoclave.cleaning.dialects import DEFAULT_DIALECT
 from autoclave.cleaning.filters.base import Columns, Filter, Measurement
@@ -38,14 +39,22 @@ def run_filters(
             if edits:
                 sink.write(pa.py_buffer(np.ascontiguousarray(scan.data[: scan.offsets[-1]])))
                 sizes.append(np.diff(scan.offsets))
-        values = {name: np.concatenate([columns[name] for columns in slices]) for name in (slices[0] if slices else ())}
+        values = {
+            name: np.ma.concatenate([columns[name] for columns in slices]) for name in (slices[0] if slices else ())
+        }
     if not slices:
         values = dict.fromkeys(signal_names(filters), np.zeros(0, dtype=np.float32))
-    signals = {name: pa.array(column, ARROW_TYPES[column.dtype.name]) for name, column in values.items()}
+    signals = {name: _arrow(column) for name, column in values.items()}
     if edits and slices:
         offsets = np.cumsum(np.concatenate(sizes)).astype(np.int32)
         text = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), sink.getvalue())
     return text, _mask(signals, filters, languages)
+
+
+def _arrow(column: np.ndarray) -> pa.Array:
+    """Return a column of values as Arrow has it, null where a masked array is masked: what was not measured."""
+    mask = np.ma.getmask(column)
+    return pa.array(np.ma.getdata(column), ARROW_TYPES[column.dtype.name], mask=None if mask is np.ma.nomask else mask)
 
 
 def _run_slice(scan: Scan, filters: Sequence[Filter], codes: Sequence[str | None]) -> tuple[Columns, Scan]:
@@ -86,8 +95,7 @@ def _mask(
             continue
         outside = ~Measurement(languages, chosen.languages).applies
         for name in signal_names([chosen]) if outside.any() else ():
-            column = signals[name]
-            signals[name] = pa.array(column.to_numpy(zero_copy_only=False), column.type, mask=outside)
+            signals[name] = pc.if_else(pa.array(outside), pa.scalar(None, signals[name].type), signals[name])
     return signals
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks.filters.language_limits --fineweb2 CHECKOUT [--write]
 
 CHECKOUT: the repository huggingface/fineweb-2, whose `configs/` hold the lists and limits of FineWeb-2 (Apache-2.0).
-Good text: the Universal Declaration of Human Rights, sentences of Tatoeba and Lingua, HPLT's web excerpts, in documents of
+Good text: the Universal Declaration of Human Rights, sentences of Tatoeba and Lingua, HPLT's excerpts, in documents of
 about 80 words; every second one may add words, the others judge. A language keeps FineWeb-2's list where two of its
 words stand in at least 95 % of the judging documents; else the most frequent words of the others join it; where that is
 not enough, or nothing judges, the language has no rule on stop words. English keeps Gopher's list, Chinese and Japanese
@@ -122,7 +122,7 @@ def limits(configurations: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
 
 GIVEN = ("en", "zh", "ja")
 """Languages whose list is the published one, whatever the texts say."""
-GOPHER = "the be to of and that have with".split()
+GOPHER = ["the", "be", "to", "of", "and", "that", "have", "with"]
 """Rae et al. 2021, arXiv 2112.11446, appendix A.1.1."""
 
 
@@ -164,7 +164,7 @@ def main() -> None:
         kind, chosen, before, after = choose(words, texts.get(language, []))
         if language in GIVEN:
             kind, chosen, after = "published", words, before
-        table[language] = {"configurations": [name for name, _ in found], "stop_words": chosen}
+        table[language] = {"configurations": [name for name, _ in found], "published": words, "stop_words": chosen}
         if found:
             table[language]["limits"] = limits(found)
         shown = ["" if share is None else f"{share:.1%}" for share in (before, after)]

@@ -14,7 +14,8 @@ from autoclave.cleaning.language.words import Scan
 from autoclave.errors import RecipeError
 
 Columns = dict[str, np.ndarray]
-"""Signals of a slice of documents by name: int32, int64, float32 or bool arrays, one value a document."""
+"""Signals of a slice of documents by name: int32, int64, float32 or bool arrays, one value a document; a masked array
+(np.ma) where a document has none."""
 
 Range = tuple[float | None, float | None]
 

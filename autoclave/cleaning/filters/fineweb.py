@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
+from autoclave.cleaning.language.limits import published_limits, wider_limits
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.rules import counts, segments
 
@@ -15,16 +16,13 @@ SOURCE = "Penedo et al. 2024, arXiv 2406.17557, section 3.6; datatrove 0.10 Fine
 SHORT_LINE = 30
 """Characters of a line that is short."""
 
+_SWITCHED: dict[str, Range | None] = {"short_line_ratio": None, "repeated_line_character_ratio": (None, 0.1)}
+
 FINEWEB2: dict[str, dict[str, Range | None]] = {
-    language: {
-        "line_punctuation_ratio": (punctuation, None),
-        "short_line_ratio": None,
-        "repeated_line_character_ratio": (None, 0.1),
-        "newline_word_ratio": (None, newlines),
-    }
-    for language, punctuation, newlines in (("zh", 0.106, 0.178), ("ja", 0.096, 0.13), ("ko", 0.062, 0.196))
+    language: {**_SWITCHED, **table}
+    for language, table in published_limits(("line_punctuation_ratio", "newline_word_ratio")).items()
 }
-"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang): no short-line rule, duplicates at .1."""
+"""Limits of FineWeb-2: its own by language for two signals, no short-line rule, duplicates at .1."""
 
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
@@ -65,10 +63,13 @@ FILTERS = {
         _DATATROVE,
         dialect="paper",
         bounds=(*_DATATROVE.bounds[:3], Bound("repeated_line_character_ratio", high=0.1)),
-        by_language={
-            language: {signal: limits for signal, limits in table.items() if signal != "newline_word_ratio"}
-            for language, table in FINEWEB2.items()
-        },
+        by_language=wider_limits(
+            {
+                language: {signal: limits for signal, limits in table.items() if signal != "newline_word_ratio"}
+                for language, table in FINEWEB2.items()
+            },
+            {"line_punctuation_ratio": (0.12, None)},
+        ),
     ),
 }
 """The code drops a page with more than .01 of its characters in repeated lines, and long lists; the paper says .1, and

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.language.stopwords import stop_rows, stop_tables
+from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
+from autoclave.cleaning.language.limits import published_limits, wider_limits
+from autoclave.cleaning.language.stopwords import NO_LIST, stop_rows, stop_tables
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.rules import counts, segments
 
@@ -23,31 +24,46 @@ ELLIPSIS_LINES = Bound("ellipsis_line_ratio", high=0.3)
 LETTERS = Bound("alphabetic_word_ratio", low=0.8)
 STOP_WORDS = Bound("stop_word_count", low=2)
 
-FINEWEB2: dict[str, dict[str, Range | None]] = {
-    "zh": {"mean_word_length": (1, 5), "alphabetic_word_ratio": (0.735, None)},
-    "ja": {"mean_word_length": (1, 6), "alphabetic_word_ratio": (0.759, None)},
-    "ko": {"mean_word_length": (1, 6), "alphabetic_word_ratio": (0.791, None)},
-}
-"""Limits of FineWeb-2 (configs cmn_Hani, jpn_Jpan, kor_Hang) in place of the English ones."""
+FINEWEB2 = published_limits(("mean_word_length", "alphabetic_word_ratio"))
+"""Limits of FineWeb-2 in place of the English ones."""
+
+PAPER_LIMITS = wider_limits(FINEWEB2, {"mean_word_length": (3, 10), "alphabetic_word_ratio": (0.8, None)})
 
 
 def word_columns(
-    scan: Scan, measurement: Measurement, kind: str, lowercase: bool = False, symbols: bool = False
+    scan: Scan,
+    measurement: Measurement,
+    kind: str,
+    lowercase: bool = False,
+    symbols: bool = False,
+    *,
+    published: bool = False,
+    any_case: bool = False,
 ) -> np.ndarray:
-    """Return int64 [documents, STATISTICS], the columns of `kernels.text.counts.word_statistics`."""
+    """Return int64 [documents, STATISTICS], the columns of `kernels.text.rules.counts.word_statistics`.
+
+    published, any_case: which lists of stop words, and whether in any case (`stop_tables`).
+    """
 
     def compute() -> np.ndarray:
         words = scan.words(kind)
         out = np.empty((len(scan), counts.STATISTICS), dtype=np.int64)
-        tables, rows = stop_tables()[0], stop_rows(measurement.languages)
+        tables, numbers, _ = stop_tables(published, any_case)
+        rows = stop_rows(measurement.languages, published, any_case)
         counts.word_statistics(
             scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
-            tables, rows, lowercase, symbols, np.zeros(counts.STOP_SLOTS, dtype=np.int64), np.empty(64, dtype=np.uint8),
-            out,
+            tables, numbers, rows, lowercase, symbols, np.zeros(counts.STOP_SLOTS, dtype=np.int64),
+            np.empty(64, dtype=np.uint8), out,
         )  # fmt: skip
         return out
 
-    return scan.once(("word_columns", kind, lowercase, symbols), compute)
+    return scan.once(("word_columns", kind, lowercase, symbols, published, any_case), compute)
+
+
+def _stop_words(words: np.ndarray, column: int, measurement: Measurement, published: bool = False) -> np.ndarray:
+    """Return a count of stop words as int32, masked where the language has no list."""
+    listed = stop_rows(measurement.languages, published, False)
+    return np.ma.masked_array(words[:, column].astype(np.int32), listed == NO_LIST)
 
 
 def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: bool = False) -> np.ndarray:
@@ -57,7 +73,7 @@ def _flagged(scan: Scan, mode: int, flag: int, strip: bool = False, drop_blank: 
 
 
 def _paper(scan: Scan, measurement: Measurement) -> Columns:
-    words, marks = word_columns(scan, measurement, "script"), scan.marks()
+    words, marks = word_columns(scan, measurement, "script", any_case=True), scan.marks()
     count = words[:, counts.WORDS]
     lines = (segments.LINES, False, True)
     bullets = segments.BULLET_DATATROVE | segments.BULLET_DCLM
@@ -69,12 +85,12 @@ def _paper(scan: Scan, measurement: Measurement) -> Columns:
         "bullet_line_ratio": _flagged(scan, lines[0], bullets, *lines[1:]),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DATATROVE, *lines[1:]),
         "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
-        "stop_word_count": words[:, counts.STOP_DISTINCT].astype(np.int32),
+        "stop_word_count": _stop_words(words, counts.STOP_DISTINCT, measurement),
     }
 
 
 def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
-    words, marks = word_columns(scan, measurement, "tokens"), scan.marks()
+    words, marks = word_columns(scan, measurement, "tokens", published=True), scan.marks()
     count = words[:, counts.WORDS]
     return {
         "word_count": words[:, counts.OTHER_WORDS].astype(np.int32),
@@ -84,7 +100,7 @@ def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
         "bullet_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.BULLET_DATATROVE),
         "ellipsis_line_ratio": _flagged(scan, segments.UNIVERSAL_LINES, segments.ELLIPSIS_DATATROVE),
         "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
-        "stop_word_count": words[:, counts.STOP_DISTINCT].astype(np.int32),
+        "stop_word_count": _stop_words(words, counts.STOP_DISTINCT, measurement, published=True),
     }
 
 
@@ -101,7 +117,7 @@ def _dclm(scan: Scan, measurement: Measurement) -> Columns:
         "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_DCLM, *lines[1:]),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_DCLM, *lines[1:]),
         "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
-        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
+        "stop_word_count": _stop_words(words, counts.STOP_TOTAL, measurement),
     }
 
 
@@ -116,7 +132,7 @@ def _dolma(scan: Scan, measurement: Measurement) -> Columns:
         "bullet_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.BULLET_DOLMA),
         "ellipsis_line_ratio": _flagged(scan, segments.LINE_RUNS, segments.ELLIPSIS_DOLMA),
         "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
-        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
+        "stop_word_count": _stop_words(words, counts.STOP_TOTAL, measurement),
     }
 
 
@@ -128,7 +144,7 @@ def _curator(scan: Scan, measurement: Measurement) -> Columns:
         "symbol_ratio": ratio(words[:, counts.CURATOR_SYMBOLS], count),
         "word_count": count.astype(np.int32),
         "alphabetic_word_ratio": ratio(words[:, counts.ALPHA_WORDS], count),
-        "stop_word_count": words[:, counts.STOP_TOTAL].astype(np.int32),
+        "stop_word_count": _stop_words(words, counts.STOP_TOTAL, measurement),
         "mean_word_length": ratio(words[:, counts.WORD_CHARS], count),
         "ellipsis_line_ratio": _flagged(scan, lines[0], segments.ELLIPSIS_CURATOR, *lines[1:]),
         "bullet_line_ratio": _flagged(scan, lines[0], segments.BULLET_CURATOR, *lines[1:]),
@@ -136,12 +152,7 @@ def _curator(scan: Scan, measurement: Measurement) -> Columns:
 
 
 def _filter(dialect: str, measure: Callable[[Scan, Measurement], Columns], *bounds: Bound) -> Filter:
-    names = {bound.signal for bound in bounds}
-    tables = {
-        language: {signal: limits for signal, limits in table.items() if signal in names}
-        for language, table in FINEWEB2.items()
-        if dialect in ("paper", "datatrove")
-    }
+    tables = {"paper": PAPER_LIMITS, "datatrove": FINEWEB2}.get(dialect, {})
     return Filter("gopher_quality", SOURCE, bounds, measure, dialect=dialect, by_language=tables)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
+from autoclave.cleaning.language.limits import published_limits, wider_limits
 from autoclave.cleaning.language.words import Scan, sums
 from autoclave.kernels.text.rules import counts, ngrams, segments
 from autoclave.kernels.text.rules.search import replaced_characters
@@ -21,25 +22,22 @@ DUPLICATE = tuple(
     for n, limit in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10))
 )
 
-_OFF: dict[str, Range | None] = {"duplicate_paragraph_ratio": None, "duplicate_paragraph_character_ratio": None}
-
-
-def _fineweb2(lines: float, top: tuple[float, ...], duplicate: tuple[float, ...]) -> dict[str, Range | None]:
-    return {
-        **_OFF,
-        "duplicate_line_character_ratio": None,
-        "duplicate_line_ratio": (None, lines),
-        **{f"top_{n}gram_ratio": (None, limit) for n, limit in zip((2, 3, 4), top, strict=True)},
-        **{f"duplicate_{n}gram_ratio": (None, limit) for n, limit in zip(range(5, 11), duplicate, strict=True)},
-    }
-
-
-FINEWEB2 = {
-    "zh": _fineweb2(0.287, (0.256, 0.201, 0.171), (0.198, 0.182, 0.167, 0.154, 0.140, 0.127)),
-    "ja": _fineweb2(0.328, (0.239, 0.196, 0.172), (0.243, 0.225, 0.207, 0.190, 0.175, 0.159)),
-    "ko": _fineweb2(0.374, (0.282, 0.228, 0.185), (0.201, 0.184, 0.168, 0.154, 0.140, 0.127)),
+_OFF: dict[str, Range | None] = {
+    "duplicate_paragraph_ratio": None,
+    "duplicate_paragraph_character_ratio": None,
+    "duplicate_line_character_ratio": None,
 }
-"""Limits of FineWeb-2 (cmn_Hani, jpn_Jpan, kor_Hang), whose paragraph and duplicate-line-character rules are off."""
+
+
+FINEWEB2: dict[str, dict[str, Range | None]] = {
+    language: {**_OFF, **table}
+    for language, table in published_limits(
+        ["duplicate_line_ratio", *(bound.signal for bound in (*TOP, *DUPLICATE))]
+    ).items()
+}
+"""Limits of FineWeb-2, whose paragraph and duplicate-line-character rules are off."""
+
+PAPER_LIMITS = wider_limits(FINEWEB2, {bound.signal: (bound.low, bound.high) for bound in (*LINES, *TOP, *DUPLICATE)})
 
 
 def _segment_columns(unit: str, found: np.ndarray, first: int, whole: np.ndarray, empty: float = 0.0) -> Columns:
@@ -128,7 +126,7 @@ def _curator(scan: Scan, measurement: Measurement) -> Columns:
 
 
 def _filter(dialect: str, measure: Callable[[Scan, Measurement], Columns], *bounds: Bound) -> Filter:
-    tables = FINEWEB2 if dialect in ("paper", "datatrove") else {}
+    tables = {"paper": PAPER_LIMITS, "datatrove": FINEWEB2}.get(dialect, {})
     return Filter("gopher_repetition", SOURCE, bounds, measure, dialect=dialect, by_language=tables)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import operator
+import unicodedata
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -130,6 +132,7 @@ class LanguageIdentifier:
     def predict(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
         """Return (language, probability) of each document, both as long as `text`.
 
+        What is judged is `normalised` text: capitals, unusual blanks and forms of letters are no language of their own.
         Of a long document it is the language with the largest sum of probabilities over its windows, and their mean.
         A document without letters, or whose candidates all contradict its script, is "und" with probability 0; null
         text gives null. The same text gives the same answer in any batch.
@@ -139,7 +142,7 @@ class LanguageIdentifier:
         scripts = script_bytes(windows)
         totals = scripts.sum(axis=1)
         wanted = np.flatnonzero(totals)
-        lines = [line.replace("\n", " ") for line in windows.take(pa.array(wanted)).to_pylist()]
+        lines = [normalised(line) for line in windows.take(pa.array(wanted)).to_pylist()]
         count = CANDIDATES if self._check_script else 1
         labels, probabilities = self._model.predict(lines, k=count) if lines else ([], [])
         votes: list[dict[str, float]] = [{} for _ in range(rows)]
@@ -181,6 +184,24 @@ def short_code(label: str) -> str:
     """Return the ISO 639-1 code of a model's label or an ISO 639-3 code, and the code itself where there is none."""
     code = label.removeprefix("__label__").split("_")[0]
     return ISO_639_3.get(code, code)
+
+
+def normalised(text: str) -> str:
+    """Return one line of text as the model knows text from its training: NFKC (which makes blanks of NBSP and U+3000,
+    letters of full-width ones, syllables of Korean jamo), no invisible characters, white space as single blanks, and in
+    lower case where most of its letters are capitals, which lid.176 takes for other languages."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
+    text = " ".join(text.split())
+    lower = text.lower()
+    if lower != text:
+        capitals = sum(map(operator.ne, text, lower)) if len(lower) == len(text) else len(text)
+        if 2 * capitals > sum(map(str.isalpha, text)):
+            return lower
+    return text
+
+
+_INVISIBLE = dict.fromkeys((0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF))
 
 
 def scripts_of(language: str) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ class Transform:
 
     name: as in recipes; source: where the rule comes from; function: (UTF-8 text, language, hint) -> (text, number of
     changes); default: whether it runs when a recipe names no transforms; find: for a batch, a hint per row that is
-    not zero for at least every row that the function would change.
+    not zero for at least every row that the function would change; needs_language: whether the function asks for the
+    language, which is identified after the transforms that do not.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Transform:
     function: TextFunction
     default: bool
     find: Finder
+    needs_language: bool = False
 
     def apply(self, text: pa.StringArray, language: pa.StringArray | None = None) -> tuple[pa.StringArray, np.ndarray]:
         """Return (edited text, changes as int32 [rows]); both as long as `text`, nulls staying null.
@@ -108,6 +110,7 @@ TRANSFORMS: dict[str, Transform] = _register(
         line_languages.strip_foreign_lines,
         False,
         line_languages.find_lines,
+        needs_language=True,
     ),
 )
 DEFAULT_TRANSFORMS: tuple[str, ...] = tuple(name for name, transform in TRANSFORMS.items() if transform.default)

@@ -29,7 +29,7 @@ characters; with a letter; with a letter or digit first; with # or …; that are
 occurrences of stop words; distinct stop words."""
 
 STATISTICS = 10
-STOP_SLOTS = 256
+STOP_SLOTS = 512
 """Slots of the open-addressing table of one stop-word list."""
 
 LENGTHS = 1024
@@ -261,6 +261,7 @@ def word_statistics(
     flags: np.ndarray,
     offsets: np.ndarray,
     stop_tables: np.ndarray,
+    stop_numbers: np.ndarray,
     stop_set: np.ndarray,
     lowercase: bool,
     symbols: bool,
@@ -270,12 +271,14 @@ def word_statistics(
 ) -> None:
     """Fill out[d] with the columns WORDS to STOP_DISTINCT. out: int64 [documents, STATISTICS].
 
-    stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_set: int32, the set of each document.
+    stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_numbers: int64 as long, the same number
+    for forms of one word; stop_set: int32, the set of each document.
     lowercase compares stop words in lower case (ASCII); symbols fills CURATOR_SYMBOLS, which is 0 otherwise.
     seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are working room.
     """
     for document in range(len(offsets) - 1):
         first, last, table = offsets[document], offsets[document + 1], stop_tables[stop_set[document]]
+        numbers = stop_numbers[stop_set[document]]
         length_sum, other_sum, other, alpha, alnum, symbol, curator = 0, 0, 0, 0, 0, 0, 0
         for begin in range(first, last, _MOST_SUMMED):
             sums = np.uint64(0)
@@ -306,10 +309,11 @@ def word_statistics(
             while (found != 0) & (found != value):
                 slot = slot + 1 & STOP_SLOTS - 1
                 found = load(table, slot)
-            stop, last_seen = found == value, load(seen, slot)  # a quarter of all words, so no branch
+            stop, number = found == value, load(numbers, slot)  # a quarter of all words, so no branch
+            last_seen = load(seen, number)
             total += stop
             distinct += stop & (last_seen != document + 1)
-            seen[slot] = document + 1 if stop else last_seen
+            seen[number] = document + 1 if stop else last_seen
         out[document, WORDS], out[document, WORD_CHARS] = last - first, length_sum
         out[document, OTHER_WORDS], out[document, OTHER_CHARS] = other, other_sum
         out[document, ALPHA_WORDS], out[document, ALNUM_WORDS] = alpha, alnum
