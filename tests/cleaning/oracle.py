@@ -83,7 +83,7 @@ def quality_paper(text: str, words: list[str]) -> dict[str, float]:
         ),
         "ellipsis_line_ratio": share(sum(line.rstrip().endswith(("...", "…")) for line in lines), len(lines)),
         "alphabetic_word_ratio": share(sum(any(c.isalpha() for c in word) for word in words), len(words)),
-        "stop_word_count": len(STOP_WORDS & set(words)),
+        "stop_word_count": sum(bool({word, word.capitalize(), word.upper()} & set(words)) for word in STOP_WORDS),
     }
 
 

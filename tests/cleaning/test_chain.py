@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autoclave.cleaning.chain import Chain, CleanSettings, build_filters
+from autoclave.cleaning.chain import Chain, CleanSettings, LanguageSettings, build_filters, sure_languages
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.output import ShardOutput, Verdicts
@@ -58,8 +58,8 @@ def verdicts_of(texts: Sequence[str], languages: Sequence[str | None] | None = N
     return Chain(settings(**values)).apply(make_batch(texts, languages))[1]
 
 
-def test_the_default_recipe_keeps_prose_of_both_languages_and_drops_the_rest() -> None:
-    chain = Chain(CleanSettings())
+def test_the_default_keeps_prose_of_the_languages_asked_for_and_drops_the_rest() -> None:
+    chain = Chain(CleanSettings(language=LanguageSettings(keep=["en", "zh"])))
     batch, verdicts = chain.apply(make_batch([GOOD, CHINESE, SHORT, REPEATED, "Das ist ein kurzer Satz auf Deutsch."]))
     assert verdicts.kept.tolist() == [True, True, False, False, False], pa.array(verdicts.reason)
     assert pa.array(verdicts.filter).to_pylist()[2:] == ["gopher_repetition", "gopher_repetition", "language"]
@@ -269,10 +269,12 @@ def test_refilter_is_a_fresh_run(tmp_path: Path, source: Path) -> None:
 
 def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path) -> None:
     run_stage(tmp_path / "first", source, settings())
-    for override in ("dialect=dolma", "filters=[gopher_quality]", "transforms=null", "filters=[fineweb, c4]"):
+    for override in ("dialect=dolma", "filters=[c4]", "transforms=null", "filters=[fineweb, c4]"):
         with pytest.raises(RecipeError, match="run"):
             refilter(str(tmp_path / "first"), [override])
-    assert refilter(str(tmp_path / "first"), ["filters=[gopher_repetition, {c4: {terminal_punctuation: false}}]"])
+    assert refilter(
+        str(tmp_path / "first"), ["filters=[gopher_repetition, {c4: {rewrite: false, terminal_punctuation: false}}]"]
+    )
     with pytest.raises(InputError, match="no finished clean stage"):
         refilter(str(tmp_path / "nothing"), [])
 
@@ -280,4 +282,34 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
 def test_filters_know_their_sources() -> None:
     for chosen in build_filters(CleanSettings()):
         assert chosen.source
-        assert chosen.bounds
+        assert chosen.bounds or chosen.name == "language"
+
+
+def test_a_language_is_sure_from_half_on_and_only_the_identified_are_doubted() -> None:
+    scores = pa.array([0.9, 0.5, 0.49, None, None], pa.float32())
+    assert sure_languages(["en", "th", "de", "fr", None], scores) == ["en", "th", "und", "fr", None]
+
+
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [({"keep": ["en"]}, 0.65), ({"keep": ["en"], "min_score": 0.2}, 0.2), ({}, None), ({"min_score": 0.4}, 0.4)],
+)
+def test_the_least_score_acts_with_and_without_a_choice_of_languages(
+    language: dict[str, Any], least: float | None
+) -> None:
+    chain = Chain(settings(language=language, filters=[]))
+    said = chain.apply(make_batch(["DANCING FOR FUN"]))[1]
+    assert 0.4 < said.signals["language_score"][0].as_py() < 0.65
+    assert said.kept.tolist() == [least is None or least <= 0.4]
+
+
+def test_a_language_without_a_list_is_not_judged_by_stop_words() -> None:
+    """FineWeb-2's lists for Amharic and Tuvan are in too few good texts, or there was none to judge them by."""
+    counts = {}
+    for dialect in ("paper", "datatrove"):
+        said = verdicts_of([GOOD] * 4, ["en", "am", "tyv", "und"], filters=["gopher_quality"], dialect=dialect)
+        counts[dialect] = said.signals["stop_word_count"].to_pylist()
+        assert said.kept.tolist() == [True, dialect == "paper", dialect == "paper", True]
+    assert counts["paper"][0] >= 2
+    assert counts["paper"][1:] == [None, None, None]
+    assert counts["datatrove"][1:] == [0, 0, None]

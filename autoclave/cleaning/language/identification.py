@@ -132,7 +132,7 @@ class LanguageIdentifier:
     def predict(self, text: pa.StringArray) -> tuple[pa.StringArray, pa.FloatArray]:
         """Return (language, probability) of each document, both as long as `text`.
 
-        What is judged is `normalised` text: capitals, unusual blanks and forms of letters are no language of their own.
+        What is judged is `normalised` text: capitals, unusual blanks and forms of letters are no other language.
         Of a long document it is the language with the largest sum of probabilities over its windows, and their mean.
         A document without letters, or whose candidates all contradict its script, is "und" with probability 0; null
         text gives null. The same text gives the same answer in any batch.
@@ -187,11 +187,12 @@ def short_code(label: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return one line of text as the model knows text from its training: NFKC (which makes blanks of NBSP and U+3000,
-    letters of full-width ones, syllables of Korean jamo), no invisible characters, white space as single blanks, and in
-    lower case where most of its letters are capitals, which lid.176 takes for other languages."""
+    """Return one line of text as the model knows text from its training: NFC, usual letters for full-width, half-width
+    and mathematical ones and for ligatures, no invisible characters, white space of every kind as single blanks, and in
+    lower case where most of its letters are capitals, which lid.176 takes for other languages. Full-width punctuation
+    stays: it tells the model of Chinese."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_INVISIBLE)
+        text = unicodedata.normalize("NFC", text.translate(_USUAL))
     text = " ".join(text.split())
     lower = text.lower()
     if lower != text:
@@ -201,7 +202,14 @@ def normalised(text: str) -> str:
     return text
 
 
-_INVISIBLE = dict.fromkeys((0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF))
+_USUAL: dict[int, str] = {
+    **dict.fromkeys((0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF), ""),
+    **{
+        point: unicodedata.normalize("NFKC", chr(point))
+        for point in (*range(0xFB00, 0xFB07), *range(0xFF10, 0xFFDD), *range(0x1D400, 0x1D800))
+        if chr(point).isalnum() or 0xFF9E <= point <= 0xFF9F
+    },
+}
 
 
 def scripts_of(language: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.chain import Chain, CleanSettings, decide
+from autoclave.cleaning.chain import Chain, CleanSettings, decide, sure_languages
 from autoclave.cleaning.filters.base import Filter
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.cleaning.signals import run_filters
@@ -155,7 +155,8 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     """Add the steps of the cleaning chain for the document in `batch` (one row)."""
     chain = Chain(settings)
     edited, verdicts = chain.apply(batch)
-    languages = edited.column("language").to_pylist()
+    labels = edited.column("language").to_pylist()
+    languages = sure_languages(labels, verdicts.signals["language_score"])
     text = batch.column("text")
     for name, transform in chain.transforms.items():
         after, changes = transform.apply(text, edited.column("language"))
@@ -169,7 +170,7 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
         text = after
     transformed = text
     for chosen in chain.filters:
-        said = decide([chosen], verdicts.signals, languages, settings)
+        said = decide([chosen], verdicts.signals, labels, settings)
         step = _filter_step(chosen, verdicts.signals, languages[0], said)
         if chosen.edit is not None:
             after, _ = run_filters(text, [replace(chosen, rewrites=True)], languages)

@@ -6,7 +6,7 @@ import io
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +199,27 @@ def test_script_bytes_against_unicode_names(texts: list[str]) -> None:
             )
             assert counts[row, SCRIPTS.index(script)] >= expected
     assert counts.sum() <= sum(len(text.encode()) for text in texts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        lambda text: text.replace(" ", "\xa0"),
+        lambda text: text.replace(" ", "\u3000"),
+        lambda text: text.replace(" ", "\u2028"),
+        lambda text: "".join(chr(ord(c) + 0xFEE0) if c.isascii() and c.isalpha() else c for c in text),
+        lambda text: text.replace("e", "e\u200b"),
+        lambda text: text.replace("fi", "\ufb01"),
+        lambda text: unicodedata.normalize("NFD", text),
+    ],
+    ids=["capitals", "NBSP", "ideographic blank", "line separator", "full width", "zero width", "ligature", "NFD"],
+)
+@pytest.mark.parametrize("code", ["en", "fr", "ru", "ko", "vi"])
+def test_form_is_no_language(code: str, change: Callable[[str], str], shared_data: Path) -> None:
+    """Sentences of Lingua, five to a text: another form of the same letters is in the same language as often."""
+    rows = [r["text"] for r in labelled(shared_data / "lid_lingua/lingua_testdata.jsonl.zst") if r["lang"] == code]
+    texts = [" ".join(rows[at : at + 5]) for at in range(0, 250, 5)]
+    plain, _ = identifier().predict(pa.array(texts))
+    changed, _ = identifier().predict(pa.array([change(text) for text in texts]))
+    assert sum(a != b for a, b in zip(plain.to_pylist(), changed.to_pylist(), strict=True)) <= 1
