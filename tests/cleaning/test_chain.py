@@ -273,7 +273,7 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
         with pytest.raises(RecipeError, match="run"):
             refilter(str(tmp_path / "first"), [override])
     assert refilter(
-        str(tmp_path / "first"), ["filters=[gopher_repetition, {c4: {rewrite: false, terminal_punctuation: false}}]"]
+        str(tmp_path / "first"), ["filters=[prose, gopher_repetition, {c4: {rewrite: false, terminal_punctuation: false}}]"]
     )
     with pytest.raises(InputError, match="no finished clean stage"):
         refilter(str(tmp_path / "nothing"), [])
@@ -282,7 +282,7 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
 def test_filters_know_their_sources() -> None:
     for chosen in build_filters(CleanSettings()):
         assert chosen.source
-        assert chosen.bounds or chosen.name == "language"
+        assert chosen.bounds or chosen.name in ("language", "prose")
 
 
 def test_a_language_is_sure_from_half_on_and_only_the_identified_are_doubted() -> None:

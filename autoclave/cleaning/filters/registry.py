@@ -14,6 +14,7 @@ from autoclave.cleaning.filters.base import Filter
 from autoclave.errors import RecipeError
 
 MODULES = {
+    "prose": "autoclave.cleaning.filters.prose",
     "gopher_quality": "autoclave.cleaning.filters.gopher_quality",
     "gopher_repetition": "autoclave.cleaning.filters.gopher_repetition",
     "c4": "autoclave.cleaning.filters.c4",

@@ -15,9 +15,6 @@ import zstandard
 
 Range = tuple[float | None, float | None]
 
-EXACT = frozenset({"zh", "ja", "ko"})
-"""Languages that keep FineWeb-2's limits as they are in every dialect: English limits were never meant for them."""
-
 
 class LanguageEntry(msgspec.Struct, frozen=True):
     """One language of the asset.
@@ -57,17 +54,15 @@ def published_limits(signals: Iterable[str]) -> dict[str, dict[str, Range | None
 def wider_limits(
     tables: dict[str, dict[str, Range | None]], english: dict[str, Range]
 ) -> dict[str, dict[str, Range | None]]:
-    """Return the tables with each limit the wider one of itself and of the English rule; EXACT languages unchanged.
+    """Return the tables with each limit the wider one of itself and of the English rule.
 
     FineWeb-2 fitted its limits on text that other tools had cut into words: where the two disagree, both are wrong by
     some good documents, and the wider one drops fewer of them.
     """
-    changed = {}
-    for language, table in tables.items():
-        changed[language] = table
-        if language not in EXACT:
-            changed[language] = {signal: _wider(limits, english.get(signal)) for signal, limits in table.items()}
-    return changed
+    return {
+        language: {signal: _wider(limits, english.get(signal)) for signal, limits in table.items()}
+        for language, table in tables.items()
+    }
 
 
 def _wider(limits: Range | None, english: Range | None) -> Range | None:

@@ -24,16 +24,19 @@ def protected_spans(text: bytes) -> list[tuple[int, int]]:
     """Return the (start, end) byte offsets of the protected spans of a UTF-8 text, in order, not overlapping."""
     data = np.frombuffer(text, dtype=np.uint8)
     spans = np.empty((64, 2), dtype=np.int64)
-    count = _spans(data, spans)
+    count = find_spans(data, spans)
     if count > len(spans):
         spans = np.empty((count, 2), dtype=np.int64)
-        count = _spans(data, spans)
+        count = find_spans(data, spans)
     return [(start, end) for start, end in spans[:count].tolist()]
 
 
 @njit(cache=True, nogil=True)
-def _spans(data: np.ndarray, spans: np.ndarray) -> int:
-    """Write spans into `spans` as far as they fit; return how many there are."""
+def find_spans(data: np.ndarray, spans: np.ndarray) -> int:
+    """Write the spans of a UTF-8 text into `spans` as far as they fit; return how many there are.
+
+    data: uint8 [bytes]; spans: int64 [most, 2], (start, end) byte offsets.
+    """
     size = data.shape[0]
     count, at = 0, int(np.int64(0))  # numba would compile what it is given to once more for a literal 0
     open_ticks = open_tildes = 1 << 30  # shortest fence that is known to have no end

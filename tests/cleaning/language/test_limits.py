@@ -44,10 +44,10 @@ def test_every_language_of_the_model_has_an_entry() -> None:
     assert sorted(language_entries()) == sorted(LanguageIdentifier().languages)
 
 
-def test_the_wider_of_two_limits_is_taken_but_for_chinese_japanese_and_korean() -> None:
-    tables = {"sv": {"a": (2.0, 5.0), "b": None}, "zh": {"a": (2.0, 5.0)}}
+def test_the_wider_of_two_limits_is_taken() -> None:
+    tables = {"sv": {"a": (2.0, 5.0), "b": None}, "ta": {"a": (None, 37.0), "c": (1.0, 2.0)}}
     wider = wider_limits(tables, {"a": (3.0, 10.0), "b": (0.0, 1.0)})
-    assert wider == {"sv": {"a": (2.0, 10.0), "b": None}, "zh": {"a": (2.0, 5.0)}}
+    assert wider == {"sv": {"a": (2.0, 10.0), "b": None}, "ta": {"a": (None, 37.0), "c": (1.0, 2.0)}}
 
 
 def test_tables_hold_every_form_under_the_number_of_its_word() -> None:
