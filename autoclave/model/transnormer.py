@@ -63,7 +63,8 @@ class ModelState:
 
 
 class Output(NamedTuple):
-    """hidden [batch, time, hidden_size]; state when asked for; losses when targets were given."""
+    """hidden: [batch, time, hidden_size], in the dtype of the activations; state when asked for; losses when targets
+    were given: float32 (float64 in a float64 model), shape [], or [batch * time] unreduced."""
 
     hidden: Tensor
     state: ModelState | None
@@ -71,7 +72,10 @@ class Output(NamedTuple):
 
 
 class Packing(NamedTuple):
-    """Where sequences start, how far each had come, and what ranks carry over; shared by all layers of one pass."""
+    """Where sequences start, how far each had come, and what ranks carry over; shared by all layers of one pass.
+
+    cu_seqlens: int32 or int64 [sequences + 1], None where rows are not packed; positions: int64 [sequences], None for 0
+    """
 
     cu_seqlens: Tensor | None
     positions: Tensor | None
@@ -91,7 +95,7 @@ class Norm(nn.Module):
             self.inner = nn.LayerNorm(width, eps=self.epsilon)
 
     def forward(self, x: Tensor, pending: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(norm(x + pending), x + pending)."""
+        """(norm(x + pending), x + pending), all [..., width] of one dtype."""
         if self.inner is not None:
             total = x if pending is None else x + pending
             return self.inner(total), total
@@ -100,7 +104,7 @@ class Norm(nn.Module):
         return add_simple_rms_norm(pending, x, eps=self.epsilon)
 
     def gated(self, x: Tensor, gate: Tensor | None) -> Tensor:
-        """gate * norm(x)."""
+        """gate * norm(x), all [..., width] of one dtype."""
         if self.inner is None and gate is not None:
             return simple_rms_norm_gate(x, gate, eps=self.epsilon)
         normed = self.forward(x)[0]
@@ -108,7 +112,7 @@ class Norm(nn.Module):
 
 
 def activate(x: Tensor, name: str) -> Tensor:
-    """silu, sigmoid, elu1 (1 + elu, positive) or none."""
+    """silu, sigmoid, elu1 (1 + elu, positive) or none of each element: x's shape and dtype."""
     if name == "silu":
         return F.silu(x)
     if name == "sigmoid":
@@ -149,7 +153,7 @@ class TokenMixer(nn.Module):
         self.lrpe = LearnedPositions(config.heads, config.head_size) if config.has_lrpe(layer) else None
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """q, k, v [batch, time, heads, head_size] after their activations, and the gate [batch, time, width]."""
+        """q, k, v [batch, time, heads, head_size] after their activations, the gate [batch, time, width]; one dtype."""
         width = self.heads * self.head_size
         # split, not slices: its backward writes the joint gradient once, in place of a zero-filled copy a slice
         query, key, value, *full_gate = self.qkvu(x).split(width, -1)
@@ -165,7 +169,10 @@ class TokenMixer(nn.Module):
     def forward(
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """x [batch, time, hidden] -> the same shape, and the final memory [sequences, heads, key, value] if asked."""
+        """x [batch, time, hidden] -> the same shape and dtype, and if asked the final memory.
+
+        memory: [sequences, heads, key, value]; decay: [heads]; both float32 (float64 in a float64 model).
+        """
         stepping = memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None
         if self.one_operation() and packing.carry is None and not stepping:
             return self.mix(x, decay, packing, memory, return_memory)
@@ -202,7 +209,7 @@ class TokenMixer(nn.Module):
     def mix(
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """`forward` of the released mixer over whole sequences."""
+        """`forward` of the released mixer over whole sequences, of its shapes and dtypes."""
         joint = self.qkvu(x)
         theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the kernels choose their own precisions
@@ -230,7 +237,8 @@ class TokenMixer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One decoding step; attention, norm and gate are one kernel where norm and gate are the release's.
 
-        On a GPU `memory` is updated in place.
+        query, key, value, gate: as `project` returns them, time 1; decay, memory: shapes and dtypes as in `forward`.
+        Returns the mixer's output [sequences, 1, hidden] and the memory, which is updated in place on a GPU.
         """
         theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         query, key, value = query[:, 0], key[:, 0], value[:, 0]
@@ -264,7 +272,7 @@ class ChannelMixer(nn.Module):
         self.output = nn.Linear(config.glu_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., hidden] -> [..., hidden]."""
+        """[..., hidden] -> [..., hidden], of one dtype."""
         return self.output(gated_product(self.value(x), activate(self.gate(x), self.activation)))
 
 
@@ -287,7 +295,10 @@ class Layer(nn.Module):
         memory: Tensor | None = None,
         return_memory: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(residual, pending branch) -> (residual, pending branch, final memory)."""
+        """(residual, pending branch) -> (residual, pending branch, final memory).
+
+        The first two are [batch, time, hidden] of one dtype; decay and memory as in `TokenMixer.forward`.
+        """
         normed, x = self.mixer_norm(x, pending)
         mixed, memory = self.mixer(normed, decay, packing, memory, return_memory)
         normed, x = self.channel_norm(x, mixed)
@@ -375,7 +386,8 @@ class TransNormerLLM(nn.Module):
         return Output(hidden, ModelState(memories, state.positions + lengths), losses)
 
     def embed(self, tokens: Tensor, cu_seqlens: Tensor | None, state: ModelState | None) -> Tensor:
-        """Scaled embeddings, in the autocast dtype where autocast is on, so that the residual stream has it."""
+        """Scaled embeddings [batch, time, hidden_size] of `forward`'s tokens, in the autocast dtype where autocast is
+        on, so that the residual stream has it."""
         x = tokens if tokens.is_floating_point() else self.embedding(tokens)
         if self.config.scale_embedding:
             x = x * math.sqrt(self.config.hidden_size)
@@ -395,7 +407,10 @@ class TransNormerLLM(nn.Module):
     def losses(
         self, hidden: Tensor, targets: Tensor, reduction: Literal["mean", "sum", "none"] = "sum", z_loss: float = 0.0
     ) -> Tensor:
-        """Cross-entropy of the tied head, in nats, without a [tokens, vocabulary] tensor."""
+        """Cross-entropy of the tied head, in nats, without a [tokens, vocabulary] tensor.
+
+        hidden: [batch, time, hidden_size]; targets: int64 [batch, time], -100 is ignored. Returns `Output.losses`.
+        """
         weight, rows = self.embedding.weight.to(hidden.dtype), hidden.flatten(0, -2)
         with torch.autocast(hidden.device.type, enabled=False):  # its statistics are in float32
             return linear_cross_entropy(

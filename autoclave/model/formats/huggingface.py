@@ -78,7 +78,7 @@ class StateCache:
         return int(self.state.positions.max())
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Follow the beams that were kept."""
+        """Follow the beams that were kept: int64 [beams], the old place of each."""
         self.state = self.state.select(beam_idx.to(self.state.positions.device))
 
     def batch_repeat_interleave(self, repeats: int) -> None:

@@ -33,7 +33,7 @@ IN_FLIGHT = 2
 
 @dataclass(frozen=True)
 class Scores:
-    """One row a document. nll: float64, nats, summed over t1..tn and eos; tokens: int64, n + 1;
+    """Arrays [documents]. nll: float64, nats, summed over t1..tn and eos; tokens: int64, n + 1;
     bits_per_byte: float64, nll / (ln 2 * bytes), NaN for a document of no bytes."""
 
     nll: np.ndarray
@@ -125,7 +125,7 @@ class Scorer:
         return cls(load_model(folder, device=str(where), dtype=dtype), pack_tokens=pack_tokens, threads=threads)
 
     def score(self, documents: Sequence[np.ndarray], byte_counts: Sequence[int] | np.ndarray) -> Scores:
-        """NLL of each document (raw token ids, no special tokens) in the order given.
+        """NLL of each document (raw token ids [n] of any integer dtype, no special tokens) in the order given.
 
         Each contributes targets [t1..tn, eos] after inputs [bos, t1..tn]. byte_counts: UTF-8 bytes of each text.
         Raises InputError for a token outside the vocabulary (another tokenizer's).
