@@ -76,12 +76,15 @@ def _column(name: str, values: pa.Array | Sequence[Any]) -> pa.Array:
 
 
 def text_bytes(batch: pa.RecordBatch) -> int:
-    """Return the UTF-8 bytes of the batch's `text` column."""
+    """Return the UTF-8 bytes of the `text` column of a batch of DOCUMENT_SCHEMA."""
     return pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
 
 
 def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone)."""
+    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone).
+
+    batch: of DOCUMENT_SCHEMA, or those columns of it that were read; `text` is one.
+    """
     lengths = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
     start, size = 0, 0
     for row, length in enumerate(lengths):

@@ -47,6 +47,6 @@ def stop_tables() -> tuple[np.ndarray, dict[str, int]]:
 
 
 def stop_rows(languages: Sequence[str | None]) -> np.ndarray:
-    """Return the row of `stop_tables` for each document's language (int32)."""
+    """Return the row of `stop_tables` for each document's language (int32[documents])."""
     rows = stop_tables()[1]
     return np.fromiter((rows.get(language or "en", 0) for language in languages), np.int32, len(languages))
