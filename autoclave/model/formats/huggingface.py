@@ -27,7 +27,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from autoclave.model.config import ModelConfig
 from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
-from autoclave.model.transnormer import LearnedPositions, ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import LearnedPositions, TransNormerLLM
 
 
 class TransNormerConfig(PreTrainedConfig):

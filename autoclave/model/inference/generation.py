@@ -10,7 +10,8 @@ from torch import Tensor
 
 from autoclave.errors import InputError
 from autoclave.model.inference.decoding import EagerDecoder, GraphDecoder, decode
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 PREFILL_TOKENS = 8192
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from autoclave.errors import InputError
 from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.formats.checkpoint import load_model
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 PACK_TOKENS_CPU = 2048
 PACK_TOKENS_CUDA = 65_536
