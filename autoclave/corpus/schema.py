@@ -53,8 +53,9 @@ def make_documents(
 ) -> pa.RecordBatch:
     """Return a batch of DOCUMENT_SCHEMA from its texts and where they are from (one name for all, or one a text).
 
-    columns: others by name, as long as `text`, cast to the type of the schema. Without them `offset` counts from 0,
-    `doc_id` follows from source and offset, and the rest is null. Raises TypeError for a name that documents lack.
+    text, source: strings, or Arrow arrays of dtype string; columns: others by name, as long as `text`, cast to the type
+    of the schema. Without them `offset` counts from 0, `doc_id` follows from source and offset, and the rest is null.
+    Raises TypeError for a name that documents lack.
     """
     rows = len(text)
     given = {"text": text, "source": [source] * rows if isinstance(source, str) else source, "offset": range(rows)}
