@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -72,6 +73,35 @@ def test_the_dialects_of_every_family_are_listed(repository: Path) -> None:
     listed = {first[0]: second for first, second in cells if first and first[0] in MODULES}
     assert listed == {name: dialects_of(name) for name in MODULES}
     assert [first[0] for first, _ in cells if first and first[0] in DIALECTS] == list(DIALECTS)
+
+
+ROAD = re.findall(
+    r"^\| \d+ \| `([\w.]+)` \|", (DOCS / "architecture.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+)
+
+
+def test_the_road_is_one_of_some_thirty_functions() -> None:
+    assert 30 <= len(ROAD) <= 40
+    assert len(set(ROAD)) == len(ROAD)
+
+
+@pytest.mark.parametrize("name", ROAD)
+def test_every_function_of_the_road_is_there(name: str) -> None:
+    found: object = importlib.import_module("autoclave")
+    parts = name.split(".")
+    for at, part in enumerate(parts[1:], 2):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(parts[:at]))
+        found = getattr(found, part)
+    assert callable(found)
+
+
+def test_every_room_of_the_page_is_there(repository: Path) -> None:
+    text = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.split("## Where would it be?\n")[1].split("\n## ")[0]
+    named = re.findall(r"`((?:corpus|cleaning|kernels|pipelines|tokenize|model|cli)/[\w./]*)`", section)
+    assert len(named) > 12
+    assert [name for name in named if not (repository / "autoclave" / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -238,7 +238,10 @@ class Chain:
         return edited, decide(self.filters, signals, label.to_pylist(), self.settings)
 
     def measure(self, text: pa.StringArray, languages: pa.StringArray) -> tuple[pa.StringArray, dict[str, pa.Array]]:
-        """Return (text after all edits, the signals of the transforms and filters) of documents in these languages."""
+        """Return (text after all edits, the signals of the transforms and filters) of documents in these languages.
+
+        Arrays hold one value a document; signals are float32, int32, int64 or bool.
+        """
         text, changes = self._edit(text, languages, list(self.transforms))
         text, found = self._run_filters(text, languages.to_pylist())
         return text, changes | found
@@ -331,7 +334,8 @@ def decide(
 ) -> Verdicts:
     """Return the verdicts that the filters reach on the signals: the first filter in order that says no, and why.
 
-    The same function decides in a run and in `refilter`, from what the ledger holds.
+    signals: name -> column of the ledger, one value a document (bounds are on float32, int32, int64 and bool). The same
+    function decides in a run and in `refilter`, from what the ledger holds.
     """
     rows = len(languages)
     names, reasons = np.full(rows, None, dtype=object), np.full(rows, None, dtype=object)

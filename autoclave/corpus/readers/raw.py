@@ -45,7 +45,8 @@ def ignore_skipped(kind: str) -> None:
 
 
 class RawBatchBuilder:
-    """Collects raw records of one source into batches of at most BATCH_ROWS rows and about BATCH_BYTES bytes."""
+    """Collects raw records of one source into batches of RAW_SCHEMA, of at most BATCH_ROWS rows and about BATCH_BYTES
+    bytes."""
 
     def __init__(self, source: str) -> None:
         self.source = source

@@ -213,7 +213,8 @@ def _filter_step(chosen: Filter, signals: Mapping[str, pa.Array], language: str 
 
 
 def compare_dialects(batch: pa.RecordBatch, used: Chain) -> list[DialectResult]:
-    """Return what every dialect of every built-in filter says of a document (one row, after the transforms).
+    """Return what every dialect of every built-in filter says of a document (one row of DOCUMENT_SCHEMA, after the
+    transforms).
 
     used: the chain that explains the document; limits and rules that it sets are not taken over.
     """
