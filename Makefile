@@ -10,7 +10,7 @@ EXTRAS := train,gpu,ray,report,extract,s3,hf,eval,kenlm,tensorboard,dev
 help:
 	@echo "make setup      make $(VENV) (or bring it up to date)"
 	@echo "make demo       crawl -> text -> clean -> dedup -> self-clean -> tokens -> a trained model -> report"
-	@echo "make check      format, lint, types"
+	@echo "make check      format, lint, types, docstrings"
 	@echo "make test       tests that take seconds each (under 15 minutes on two cores)"
 	@echo "make test-slow  proofs that take minutes"
 	@echo "make bench      list the benchmarks beside peers, how to call each"
@@ -32,6 +32,7 @@ check: setup
 	$(BIN)/ruff format --check autoclave tests benchmarks examples docs
 	$(BIN)/ruff check autoclave tests benchmarks examples docs
 	$(BIN)/mypy
+	$(BIN)/python docs/check_docstrings.py
 
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not gpu"

@@ -18,7 +18,7 @@ from autoclave.cleaning.filters.registry import dialects_of, load_filter, resolv
 from autoclave.cleaning.signals import run_filters, signal_names
 from autoclave.cleaning.thresholds import load_thresholds
 from autoclave.corpus.output import Verdicts
-from autoclave.corpus.schema import DOCUMENT_SCHEMA
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, were_extracted
 from autoclave.errors import RecipeError
 
 DEFAULT_FILTERS: list[str | dict[str, Any]] = [
@@ -222,10 +222,11 @@ class Chain:
         text, label, score = batch.column("text"), batch.column("language"), batch.column("language_score")
         names = list(self.transforms)
         before = next((at for at, name in enumerate(names) if self.transforms[name].needs_language), len(names))
-        text, first = self._edit(text, label, names[:before])
+        extracted = were_extracted(batch.column("content_type"))
+        text, first = self._edit(text, label, names[:before], extracted)
         if self._identifier is not None:  # of edited prose: markup, addresses and code are in no language
             label, score = self._identifier.predict(run_filters(text, [PROSE], [None] * len(text))[0])
-        text, rest = self._edit(text, label, names[before:])
+        text, rest = self._edit(text, label, names[before:], extracted)
         text, measured = self._run_filters(text, sure_languages(label.to_pylist(), score))
         signals = {"language": label.cast(pa.string()), "language_score": score.cast(pa.float32())}
         signals |= first | rest | measured
@@ -237,17 +238,24 @@ class Chain:
         return edited, decide(self.filters, signals, label.to_pylist(), self.settings)
 
     def measure(self, text: pa.StringArray, languages: pa.StringArray) -> tuple[pa.StringArray, dict[str, pa.Array]]:
-        """Return (text after all edits, the signals of the transforms and filters) of documents in these languages."""
+        """Return (text after all edits, the signals of the transforms and filters) of documents in these languages.
+
+        Arrays hold one value a document; signals are float32, int32, int64 or bool.
+        """
         text, changes = self._edit(text, languages, list(self.transforms))
         text, found = self._run_filters(text, languages.to_pylist())
         return text, changes | found
 
     def _edit(
-        self, text: pa.StringArray, languages: pa.StringArray, names: Sequence[str]
+        self,
+        text: pa.StringArray,
+        languages: pa.StringArray,
+        names: Sequence[str],
+        extracted: np.ndarray | None = None,
     ) -> tuple[pa.StringArray, dict[str, pa.Array]]:
         signals: dict[str, pa.Array] = {}
         for name in names:
-            text, changes = self.transforms[name].apply(text, languages)
+            text, changes = self.transforms[name].apply(text, languages, extracted)
             signals[f"{name}_changes"] = pa.array(changes, pa.int32())
         return text, signals
 
@@ -329,9 +337,7 @@ def load_transforms(entries: Sequence[str | dict[str, Any]] | None) -> dict[str,
         if name in chosen:
             raise RecipeError(f"clean.transforms: '{name}' is there twice")
         transform = TRANSFORMS[name]
-        chosen[name] = (
-            transform if options is None else transform.with_options(options, f"clean.transforms.{name}")
-        )
+        chosen[name] = transform if options is None else transform.with_options(options, f"clean.transforms.{name}")
     return chosen
 
 
@@ -343,7 +349,8 @@ def decide(
 ) -> Verdicts:
     """Return the verdicts that the filters reach on the signals: the first filter in order that says no, and why.
 
-    The same function decides in a run and in `refilter`, from what the ledger holds.
+    signals: name -> column of the ledger, one value a document (bounds are on float32, int32, int64 and bool). The same
+    function decides in a run and in `refilter`, from what the ledger holds.
     """
     rows = len(languages)
     names, reasons = np.full(rows, None, dtype=object), np.full(rows, None, dtype=object)

@@ -23,8 +23,8 @@ def run_filters(
     """Return (text after the edits of the filters, all their signals), every document through every filter.
 
     A filter sees the text as the filters before it left it, their views of it (`Filter.rewrites`) included; a filter
-    that rewrites starts from the text itself. Signals of documents in a language that a filter does not
-    apply to are null.
+    that rewrites starts from the text itself. Signals are one of ARROW_TYPES, one value a document, whose dtype is the
+    filter's own; of documents in a language that a filter does not apply to they are null.
     """
     slices: list[Columns] = []
     sink, sizes = pa.BufferOutputStream(), [np.zeros(1, dtype=np.int64)]

@@ -49,8 +49,9 @@ def fit_thresholds(
 ) -> list[FittedThreshold]:
     """Return the limits for `language` of every signal that the filters bound in both languages.
 
-    reference, target: signal -> its values (int, float32 or bool, no nulls) over texts of comparable good quality in
-    the two languages. Rules that are no statistics stay out: yes-or-no signals, and limits of 0 (what must not occur).
+    reference, target: signal -> its values (integer, float32 or bool [texts], no nulls) over texts of comparable good
+    quality in the two languages. Rules that are no statistics stay out: yes-or-no signals, and limits of 0 (what must
+    not occur).
     """
     fitted: list[FittedThreshold] = []
     for chosen in filters:
@@ -84,7 +85,10 @@ def _is_no_statistic(bound: Bound, values: np.ndarray) -> bool:
 
 
 def share_dropped(values: np.ndarray, low: float | None, high: float | None) -> float:
-    """Return the share of values outside [low, high], compared at their own precision as filters do; 0 for none."""
+    """Return the share of values outside [low, high], compared at their own precision as filters do; 0 for none.
+
+    values: integer or floating-point [n].
+    """
     dropped = np.zeros(len(values), dtype=np.bool_)
     if low is not None:
         dropped |= values < values.dtype.type(low) if values.dtype.kind == "f" else values < low
@@ -96,10 +100,10 @@ def share_dropped(values: np.ndarray, low: float | None, high: float | None) -> 
 def transfer(bound: Bound, old: Bound, reference: np.ndarray, target: np.ndarray) -> Range:
     """Return (low, high) that drop of the target at most the share that the bound drops of the reference, on each side.
 
-    bound: the known language's; old: the other language's so far; reference, target: values of the signal, at least
-    one each. The limits are values of the target; where many are equal, fewer are dropped. Where the bound drops
-    nothing of the reference the old limit stays, or is moved out to where it drops less than one in len(reference);
-    where it drops everything it says nothing, and the old limit stays.
+    bound: the known language's; old: the other language's so far; reference, target: values of the signal, integer or
+    floating-point [n], at least one each. The limits are values of the target; where many are equal, fewer are dropped.
+    Where the bound drops nothing of the reference the old limit stays, or is moved out to where it drops less than one
+    in len(reference); where it drops everything it says nothing, and the old limit stays.
     """
     ordered = np.sort(target)
     last = len(ordered) - 1

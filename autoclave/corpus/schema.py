@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -39,6 +40,19 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 
 
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
+"""Content types of pages, whose documents hold the text that was extracted from them."""
+
+CONVERTED_TYPE = "text/plain;converted"
+"""Content type of a text that others made of a page: a conversion record of a WET file."""
+
+
+def were_extracted(content_types: pa.Array) -> np.ndarray:
+    """Return which texts were extracted from pages and hold no raw markup, bool, as long as the column (string)."""
+    known = pa.array([*sorted(HTML_TYPES), CONVERTED_TYPE], pa.string())
+    return np.asarray(pc.is_in(content_types.cast(pa.string()), known))
+
+
 def make_doc_id(source: str, offset: int) -> bytes:
     """Return the 16 bytes that name the record at `offset` of `source` (xxh3-128).
 
@@ -53,8 +67,9 @@ def make_documents(
 ) -> pa.RecordBatch:
     """Return a batch of DOCUMENT_SCHEMA from its texts and where they are from (one name for all, or one a text).
 
-    columns: others by name, as long as `text`, cast to the type of the schema. Without them `offset` counts from 0,
-    `doc_id` follows from source and offset, and the rest is null. Raises TypeError for a name that documents lack.
+    text, source: strings, or Arrow arrays of dtype string; columns: others by name, as long as `text`, cast to the type
+    of the schema. Without them `offset` counts from 0, `doc_id` follows from source and offset, and the rest is null.
+    Raises TypeError for a name that documents lack.
     """
     rows = len(text)
     given = {"text": text, "source": [source] * rows if isinstance(source, str) else source, "offset": range(rows)}
@@ -76,12 +91,15 @@ def _column(name: str, values: pa.Array | Sequence[Any]) -> pa.Array:
 
 
 def text_bytes(batch: pa.RecordBatch) -> int:
-    """Return the UTF-8 bytes of the batch's `text` column."""
+    """Return the UTF-8 bytes of the `text` column of a batch of DOCUMENT_SCHEMA."""
     return pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
 
 
 def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone)."""
+    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone).
+
+    batch: of DOCUMENT_SCHEMA, or those columns of it that were read; `text` is one.
+    """
     lengths = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
     start, size = 0, 0
     for row, length in enumerate(lengths):

@@ -11,8 +11,7 @@ its own state. Formulas: arXiv 2405.17381 and the released code; see `config.py`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,56 +25,7 @@ from autoclave.kernels.norm import add_simple_rms_norm, simple_rms_norm, simple_
 from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
 from autoclave.model.parallel.sequence_parallel import Carry, carried_attention
-
-
-@dataclass
-class ModelState:
-    """What a sequence leaves behind: constant in size, whatever its length.
-
-    memory: one [sequences, heads, key, value] tensor a layer, float32 (float64 in a float64 model)
-    positions: [sequences] int64, tokens seen so far
-    """
-
-    memory: list[Tensor]
-    positions: Tensor
-
-    @classmethod
-    def zeros(
-        cls, config: ModelConfig, sequences: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> ModelState:
-        """The state before the first token."""
-        memory = [
-            torch.zeros(sequences, config.heads, config.key_size(layer), config.head_size, device=device, dtype=dtype)
-            for layer in range(config.layers)
-        ]
-        return cls(memory, torch.zeros(sequences, dtype=torch.int64, device=device))
-
-    def select(self, index: Tensor) -> ModelState:
-        """The states of these sequences (int64 [n]), in this order: for beams, and for dropping finished ones."""
-        return ModelState([memory.index_select(0, index) for memory in self.memory], self.positions[index])
-
-    @classmethod
-    def concatenate(cls, states: list[ModelState]) -> ModelState:
-        """Several batches of states as one."""
-        layers = range(len(states[0].memory))
-        memory = [torch.cat([state.memory[layer] for state in states]) for layer in layers]
-        return cls(memory, torch.cat([state.positions for state in states]))
-
-
-class Output(NamedTuple):
-    """hidden [batch, time, hidden_size]; state when asked for; losses when targets were given."""
-
-    hidden: Tensor
-    state: ModelState | None
-    losses: Tensor | None
-
-
-class Packing(NamedTuple):
-    """Where sequences start, how far each had come, and what ranks carry over; shared by all layers of one pass."""
-
-    cu_seqlens: Tensor | None
-    positions: Tensor | None
-    carry: Carry | None = None
+from autoclave.model.state import ModelState, Output, Packing
 
 
 class Norm(nn.Module):
@@ -91,7 +41,7 @@ class Norm(nn.Module):
             self.inner = nn.LayerNorm(width, eps=self.epsilon)
 
     def forward(self, x: Tensor, pending: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(norm(x + pending), x + pending)."""
+        """(norm(x + pending), x + pending), all [..., width] of one dtype."""
         if self.inner is not None:
             total = x if pending is None else x + pending
             return self.inner(total), total
@@ -100,7 +50,7 @@ class Norm(nn.Module):
         return add_simple_rms_norm(pending, x, eps=self.epsilon)
 
     def gated(self, x: Tensor, gate: Tensor | None) -> Tensor:
-        """gate * norm(x)."""
+        """gate * norm(x), all [..., width] of one dtype."""
         if self.inner is None and gate is not None:
             return simple_rms_norm_gate(x, gate, eps=self.epsilon)
         normed = self.forward(x)[0]
@@ -108,7 +58,7 @@ class Norm(nn.Module):
 
 
 def activate(x: Tensor, name: str) -> Tensor:
-    """silu, sigmoid, elu1 (1 + elu, positive) or none."""
+    """silu, sigmoid, elu1 (1 + elu, positive) or none of each element: x's shape and dtype."""
     if name == "silu":
         return F.silu(x)
     if name == "sigmoid":
@@ -149,7 +99,7 @@ class TokenMixer(nn.Module):
         self.lrpe = LearnedPositions(config.heads, config.head_size) if config.has_lrpe(layer) else None
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """q, k, v [batch, time, heads, head_size] after their activations, and the gate [batch, time, width]."""
+        """q, k, v [batch, time, heads, head_size] after their activations, the gate [batch, time, width]; one dtype."""
         width = self.heads * self.head_size
         # split, not slices: its backward writes the joint gradient once, in place of a zero-filled copy a slice
         query, key, value, *full_gate = self.qkvu(x).split(width, -1)
@@ -165,7 +115,10 @@ class TokenMixer(nn.Module):
     def forward(
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """x [batch, time, hidden] -> the same shape, and the final memory [sequences, heads, key, value] if asked."""
+        """x [batch, time, hidden] -> the same shape and dtype, and if asked the final memory.
+
+        memory: [sequences, heads, key, value]; decay: [heads]; both float32 (float64 in a float64 model).
+        """
         stepping = memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None
         if self.one_operation() and packing.carry is None and not stepping:
             return self.mix(x, decay, packing, memory, return_memory)
@@ -202,7 +155,7 @@ class TokenMixer(nn.Module):
     def mix(
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """`forward` of the released mixer over whole sequences."""
+        """`forward` of the released mixer over whole sequences, of its shapes and dtypes."""
         joint = self.qkvu(x)
         theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         with torch.autocast(x.device.type, enabled=False):  # the kernels choose their own precisions
@@ -230,7 +183,8 @@ class TokenMixer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One decoding step; attention, norm and gate are one kernel where norm and gate are the release's.
 
-        On a GPU `memory` is updated in place.
+        query, key, value, gate: as `project` returns them, time 1; decay, memory: shapes and dtypes as in `forward`.
+        Returns the mixer's output [sequences, 1, hidden] and the memory, which is updated in place on a GPU.
         """
         theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         query, key, value = query[:, 0], key[:, 0], value[:, 0]
@@ -264,7 +218,7 @@ class ChannelMixer(nn.Module):
         self.output = nn.Linear(config.glu_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., hidden] -> [..., hidden]."""
+        """[..., hidden] -> [..., hidden], of one dtype."""
         return self.output(gated_product(self.value(x), activate(self.gate(x), self.activation)))
 
 
@@ -287,7 +241,10 @@ class Layer(nn.Module):
         memory: Tensor | None = None,
         return_memory: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(residual, pending branch) -> (residual, pending branch, final memory)."""
+        """(residual, pending branch) -> (residual, pending branch, final memory).
+
+        The first two are [batch, time, hidden] of one dtype; decay and memory as in `TokenMixer.forward`.
+        """
         normed, x = self.mixer_norm(x, pending)
         mixed, memory = self.mixer(normed, decay, packing, memory, return_memory)
         normed, x = self.channel_norm(x, mixed)
@@ -375,7 +332,8 @@ class TransNormerLLM(nn.Module):
         return Output(hidden, ModelState(memories, state.positions + lengths), losses)
 
     def embed(self, tokens: Tensor, cu_seqlens: Tensor | None, state: ModelState | None) -> Tensor:
-        """Scaled embeddings, in the autocast dtype where autocast is on, so that the residual stream has it."""
+        """Scaled embeddings [batch, time, hidden_size] of `forward`'s tokens, in the autocast dtype where autocast is
+        on, so that the residual stream has it."""
         x = tokens if tokens.is_floating_point() else self.embedding(tokens)
         if self.config.scale_embedding:
             x = x * math.sqrt(self.config.hidden_size)
@@ -395,7 +353,10 @@ class TransNormerLLM(nn.Module):
     def losses(
         self, hidden: Tensor, targets: Tensor, reduction: Literal["mean", "sum", "none"] = "sum", z_loss: float = 0.0
     ) -> Tensor:
-        """Cross-entropy of the tied head, in nats, without a [tokens, vocabulary] tensor."""
+        """Cross-entropy of the tied head, in nats, without a [tokens, vocabulary] tensor.
+
+        hidden: [batch, time, hidden_size]; targets: int64 [batch, time], -100 is ignored. Returns `Output.losses`.
+        """
         weight, rows = self.embedding.weight.to(hidden.dtype), hidden.flatten(0, -2)
         with torch.autocast(hidden.device.type, enabled=False):  # its statistics are in float32
             return linear_cross_entropy(

@@ -16,14 +16,13 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.jsonl import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
-from autoclave.corpus.schema import make_documents, split_batch
+from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents, split_batch
 from autoclave.corpus.sources import group_files, resolve_inputs
 from autoclave.errors import InputError, MissingDependencyError, RecipeError
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
-HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
-TEXT_TYPES = frozenset({"text/plain", "text/markdown", "text/x-rst", "text/gemini"})
+TEXT_TYPES = frozenset({"text/plain", CONVERTED_TYPE, "text/markdown", "text/x-rst", "text/gemini"})
 # Declarations that say nothing; the bytes decide.
 VAGUE_TYPES = frozenset({None, "application/octet-stream", "application/x-unknown", "unknown/unknown", "text", "html"})
 _MARKUP = re.compile(rb"<(?:!doctype\s+html|html|head|body|title|meta|div|table|p)\b", re.IGNORECASE)

@@ -98,7 +98,7 @@ def score_batch(scorer: Scorer, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def tokenized_documents(path: str, encoder: Encoder) -> Iterator[pa.RecordBatch]:
-    """The documents of one Parquet shard as doc_id, tokens, bytes."""
+    """The documents of one Parquet shard as doc_id (binary), tokens (list<uint16 | uint32>), bytes (int32)."""
     for batch in read_documents(path, ["doc_id", "text"]):
         text = batch.column("text")
         sizes = pc.fill_null(pc.binary_length(text), 0)

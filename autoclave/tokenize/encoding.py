@@ -92,7 +92,7 @@ class Encoder:
             yield rows, pieces
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """Return the text of ids; special tokens are left out, incomplete UTF-8 becomes U+FFFD."""
+        """Return the text of ids (integer[n]); special tokens are left out, incomplete UTF-8 becomes U+FFFD."""
         return str(self._tokenizer.decode([int(i) for i in ids if i >= len(SPECIALS)], skip_special_tokens=False))
 
 

@@ -158,7 +158,7 @@ class TokenShard:
         return int(self._reader.num_record_batches)
 
     def batch(self, index: int) -> pa.RecordBatch:
-        """Return record batch `index`: doc_id, tokens, bytes."""
+        """Return record batch `index`: doc_id, tokens, bytes, as `TokenMeaning.schema` has them."""
         try:
             return self._reader.get_batch(index)
         except (pa.ArrowInvalid, OSError) as error:
@@ -172,7 +172,7 @@ class TokenShard:
         return TokenBatchView(tokens.flatten().to_numpy(), tokens.offsets.to_numpy())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the record batches in order."""
+        """Yield the record batches in order, of the schema of `batch`."""
         for index in range(len(self)):
             yield self.batch(index)
 

@@ -16,10 +16,11 @@ from autoclave.model.inference.decoding import GraphDecoder, decode
 from autoclave.model.inference.generation import prefill
 from autoclave.model.inference.scoring import Scorer
 from autoclave.model.parallel.parallelize import World, parallelise
+from autoclave.model.state import ModelState
 from autoclave.model.training.metrics import peak_flops
 from autoclave.model.training.optimizer import guarded_step, make_optimizer
 from autoclave.model.training.settings import OptimizerSettings
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.transnormer import TransNormerLLM
 
 Row = dict[str, Any]
 

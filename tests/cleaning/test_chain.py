@@ -272,9 +272,8 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
     for override in ("dialect=dolma", "filters=[c4]", "transforms=null", "filters=[fineweb, c4]"):
         with pytest.raises(RecipeError, match="run"):
             refilter(str(tmp_path / "first"), [override])
-    assert refilter(
-        str(tmp_path / "first"), ["filters=[prose, gopher_repetition, {c4: {rewrite: false, terminal_punctuation: false}}]"]
-    )
+    other_limits = "filters=[prose, gopher_repetition, {c4: {rewrite: false, terminal_punctuation: false}}]"
+    assert refilter(str(tmp_path / "first"), [other_limits])
     with pytest.raises(InputError, match="no finished clean stage"):
         refilter(str(tmp_path / "nothing"), [])
 

@@ -10,7 +10,8 @@ from oracle import Shape, logits, loss
 from autoclave.errors import RecipeError
 from autoclave.model.config import PRESETS, ModelConfig, alibi_slopes, preset
 from autoclave.model.formats.convert import to_released
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 SMALL = ModelConfig(vocabulary_size=97, hidden_size=48, layers=3, heads=3, glu_size=64)
 

@@ -25,7 +25,10 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def threshold_for_share(scores: np.ndarray, keep: float) -> float:
-    """Return the score from which on at least the share `keep` (0 to 1) of the documents lies: DCLM's quantile."""
+    """Return the score from which on at least the share `keep` (0 to 1) of the documents lies: DCLM's quantile.
+
+    scores: float64[n]. Raises InputError where there are none, or `keep` is no such share.
+    """
     scores = np.sort(np.asarray(scores, dtype=np.float64))
     if not len(scores) or not 0 < keep <= 1:
         raise InputError(f"a threshold needs scores and a share between 0 and 1; not {len(scores)} scores, {keep}")
@@ -47,7 +50,10 @@ class CalibrationBin:
 
 
 def calibration_table(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> list[CalibrationBin]:
-    """Return the bins of equal width over [0, 1] that hold documents; the last one includes 1."""
+    """Return the bins of equal width over [0, 1] that hold documents; the last one includes 1.
+
+    scores: float64[n]; positive: bool[n].
+    """
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
     places = np.clip((scores * bins).astype(np.int64), 0, bins - 1)
     table = []

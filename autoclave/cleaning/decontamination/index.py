@@ -51,7 +51,8 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 @dataclass(frozen=True)
 class Spans:
-    """Spans of units. documents, first, last: int64; units [first, last) of the slice, in order, none overlapping."""
+    """Spans of units, in order, none overlapping. documents, first, last: int64[spans]; units [first, last) of the
+    slice."""
 
     documents: np.ndarray
     first: np.ndarray
@@ -62,9 +63,9 @@ class Spans:
 class Found:
     """Known n-grams in a slice of documents.
 
-    start, end: int32 byte spans of the units; unit_offsets: int64, units of each document; places, lengths, entries:
-    int64, of each n-gram found the first unit, its units, its number in the index; offsets: int64, those of each
-    document.
+    start, end: int32[units] byte spans; unit_offsets: int64[documents + 1], units of each document; places, lengths,
+    entries: int64[found], of each n-gram the first unit, its units, its number in the index; offsets:
+    int64[documents + 1], those of each document.
     """
 
     start: np.ndarray

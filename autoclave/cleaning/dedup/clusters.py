@@ -9,7 +9,10 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def unite(left: np.ndarray, right: np.ndarray, parent: np.ndarray) -> None:
-    """Unite along edges in the forest `parent` (int64, parent[i] <= i); the smaller index becomes the root."""
+    """Unite along edges in the forest `parent` (int64[n], parent[i] <= i); the smaller index becomes the root.
+
+    left, right: integer[m], the edges.
+    """
     for e in range(left.size):
         a = np.int64(left[e])
         b = np.int64(right[e])
@@ -27,7 +30,7 @@ def unite(left: np.ndarray, right: np.ndarray, parent: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def flatten(parent: np.ndarray) -> None:
-    """Point every node of the forest at its root."""
+    """Point every node of the forest int64[n], parent[i] <= i, at its root, in place."""
     for i in range(parent.size):  # a parent is never larger than its child: one pass in order suffices
         parent[i] = parent[parent[i]]
 

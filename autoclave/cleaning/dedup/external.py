@@ -118,7 +118,10 @@ def _pass_down(table: np.ndarray, low: int, parent: np.ndarray, lowest: np.ndarr
 
 
 def batched(edges: Iterable[tuple[np.ndarray, np.ndarray]], rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield edges as (larger, smaller) end in batches of about `rows`, without loops."""
+    """Yield edges as (larger, smaller) end in batches of about `rows`, without loops: arrays [m] of the edges' dtype.
+
+    edges: batches of (left, right), integer[n].
+    """
     held: list[tuple[np.ndarray, np.ndarray]] = []
     count = 0
     for left, right in edges:

@@ -37,7 +37,11 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """The lines of a batch: key (0: never removed), end in the text buffer, and bounds by document."""
+    """The m lines of a batch of n documents.
+
+    data: uint8, the texts; offsets: int64[n + 1] into it; keys: uint64[m], 0 for a line that is never removed; ends:
+    int64[m], where a line ends in `data`; bounds: int64[n + 1], the lines of each document.
+    """
 
     data: np.ndarray
     offsets: np.ndarray
@@ -47,7 +51,10 @@ class Lines(msgspec.Struct, frozen=True):
 
 
 def find_lines(batch: pa.RecordBatch, settings: LineSettings) -> Lines:
-    """Return the lines of a batch with `text` and `host`; with scope host, a document without a host has no keys."""
+    """Return the lines of a batch with `text` and `host` of DOCUMENT_SCHEMA.
+
+    With scope host, a document without a host has no keys.
+    """
     data, offsets = text_buffers(batch.column("text"))
     keys, ends, bounds = line_keys(
         data, offsets, by_paragraph=settings.unit == "paragraph", min_words=settings.min_words

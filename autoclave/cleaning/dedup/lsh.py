@@ -48,7 +48,8 @@ def _first_of_run(keys: np.ndarray) -> np.ndarray:
 def star_edges(keys: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (anchors, members, first) of the buckets of `keys` sorted by (key, document).
 
-    Each document of a bucket but the first gives one edge (anchor, member); `first` marks the rows that open a bucket.
+    keys: uint64[n], documents: integer[n]. Each document of a bucket but the first gives one edge (anchor, member), of
+    the documents' dtype; `first`, bool[n], marks the rows that open a bucket.
     """
     opener = _first_of_run(keys)
     is_member = opener != np.arange(keys.size)
@@ -56,7 +57,7 @@ def star_edges(keys: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def unique_edges(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct pairs (low, high) of integer edges, sorted, self-loops removed."""
+    """Return the distinct pairs (low, high) of the edges integer[m], sorted, self-loops removed, in their dtype."""
     low, high = np.minimum(left, right), np.maximum(left, right)
     real = low != high
     low, high = low[real], high[real]

@@ -105,7 +105,10 @@ def find_preset(name: str) -> Preset:
 
 
 def detection_probability(similarity: np.ndarray | float, bands: int, rows: int) -> np.ndarray:
-    """Probability that LSH makes two texts of that Jaccard similarity a candidate pair: 1 - (1 - s^r)^b."""
+    """Probability that LSH makes two texts of that Jaccard similarity a candidate pair: 1 - (1 - s^r)^b.
+
+    float64, of the shape of `similarity`.
+    """
     return 1.0 - (1.0 - np.asarray(similarity, np.float64) ** rows) ** bands
 
 
@@ -168,7 +171,10 @@ def explain_preset(name: str) -> str:
 
 @dataclass(frozen=True)
 class Signer:
-    """Computes signatures of Arrow text columns for one parameter set."""
+    """Computes signatures of Arrow text columns for one parameter set.
+
+    a, b: the permutations, uint32[num_perm] for affine32, uint64[num_perm] for legacy.
+    """
 
     parameters: MinHashParameters
     a: np.ndarray

@@ -14,14 +14,14 @@ from autoclave.errors import ShardError
 
 
 def write_slices(file: Any, schema: pa.Schema, slices: Iterable[pa.RecordBatch]) -> None:
-    """Write one record batch a partition, empty ones too, in order."""
+    """Write one record batch of `schema` a partition, empty ones too, in order."""
     with pa.ipc.new_file(file, schema) as writer:
         for batch in slices:
             writer.write_batch(batch)
 
 
 def read_slice(path: str, index: int) -> pa.RecordBatch:
-    """Read partition `index` of a sliced file; ShardError where the file is damaged."""
+    """Read partition `index` of a sliced file, of the file's schema; ShardError where the file is damaged."""
     with open_read(path) as file:
         try:
             batch = pa.ipc.open_file(file).get_batch(index)
@@ -41,7 +41,10 @@ def partition_of(keys: np.ndarray, partitions: int) -> np.ndarray:
 def split_sorted(
     schema: pa.Schema, columns: Sequence[np.ndarray | pa.Array], partition: np.ndarray, partitions: int
 ) -> Iterable[pa.RecordBatch]:
-    """Yield one batch for each of `partitions`, from columns whose rows are already ordered by `partition`."""
+    """Yield one batch of `schema` for each of `partitions`, from columns whose rows are already ordered by partition.
+
+    columns: one a field of the schema, [n] each, of a dtype that casts to the field's; partition: integer[n], sorted.
+    """
     bounds = np.searchsorted(partition, np.arange(partitions + 1))
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, field.type)
@@ -53,5 +56,5 @@ def split_sorted(
 
 
 def column_numpy(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    """Return a fixed-width column without nulls as numpy, without a copy where Arrow allows it."""
+    """Return a fixed-width column without nulls as numpy [rows], of its dtype, without a copy where Arrow allows it."""
     return np.asarray(batch.column(name).to_numpy(zero_copy_only=False))

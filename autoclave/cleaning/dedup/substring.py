@@ -27,7 +27,10 @@ class SubstringSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """Tokens of some texts: begin in the text buffer, hash, and bounds by document."""
+    """The t tokens of n texts.
+
+    starts: int64[t], where one begins in the text buffer; hashes: uint64[t]; bounds: int64[n + 1], by document.
+    """
 
     starts: np.ndarray
     hashes: np.ndarray

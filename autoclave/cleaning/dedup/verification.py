@@ -34,7 +34,7 @@ BUCKET_REPRESENTATIVES = 8
 
 @njit(cache=True, nogil=True)
 def jaccard_sorted(hashes: np.ndarray, a: int, a_end: int, b: int, b_end: int) -> float:
-    """Jaccard similarity of two sorted sets without repeats, slices of `hashes`; 0 where both are empty."""
+    """Jaccard similarity of two sorted sets without repeats, slices of `hashes` integer[n]; 0 where both are empty."""
     size_a, size_b = a_end - a, b_end - b
     common = 0
     while a < a_end and b < b_end:
@@ -209,7 +209,10 @@ def _keys(members: Members, rows: np.ndarray, parameters: MinHashParameters) -> 
 
 
 def first_of_component(component: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without verification: every document of a component yields to its first one. Returns as above, jaccard NaN."""
+    """Without verification: every document of a component yields to its first one. component: integer[n], sorted.
+
+    Returns (representative int64[n], jaccard float64[n]); jaccard is 1 of a first document with itself, else NaN.
+    """
     bounds = component_bounds(component)
     representative = np.repeat(bounds[:-1], np.diff(bounds))
     jaccard = np.full(component.size, np.nan)

@@ -45,7 +45,7 @@ class Measurement:
 
     @functools.cached_property
     def applies(self) -> np.ndarray:
-        """Which documents the filter applies to (bool); an unknown language is no reason against."""
+        """Which documents the filter applies to (bool[documents]); an unknown language is no reason against."""
         if self.only is None:
             return np.ones(len(self.languages), dtype=np.bool_)
         return np.array([code is None or code in self.only for code in self.languages], dtype=np.bool_)
@@ -169,7 +169,7 @@ class Filter:
         return tuple(bounds)
 
     def decide(self, signals: Mapping[str, pa.Array], languages: Sequence[str | None]) -> np.ndarray:
-        """Return the reason per document (object array of str, None where it is kept).
+        """Return the reason per document (object array [documents] of str, None where it is kept).
 
         Bounds are compared at the precision of the stored signal (float32), so that the same decision can be taken
         again from the ledger. Raises RecipeError where a signal is missing.
@@ -203,7 +203,7 @@ def parse_range(limits: Any, where: str) -> Range | None:
 
 
 def failures(column: pa.Array, bound: Bound) -> list[tuple[np.ndarray, str]]:
-    """Return (failed bool array, reason) for the limits of one bound over one column."""
+    """Return (failed bool[n], reason) for each limit of one bound over one column of numbers; a null never fails."""
     present = np.asarray(column.is_valid())
     filled = column.fill_null(False if pa.types.is_boolean(column.type) else 0)
     values = filled.to_numpy(zero_copy_only=False)
@@ -233,5 +233,5 @@ def ratio(part: np.ndarray, whole: np.ndarray, empty: float = 0.0) -> np.ndarray
 
 
 def given(values: np.ndarray) -> np.ndarray:
-    """Return where an object array holds something, as bool."""
+    """Return where an object array [n] holds something, as bool[n]."""
     return np.fromiter((value is not None for value in values), np.bool_, len(values))

@@ -54,14 +54,14 @@ def marked_paragraphs(scan: Scan) -> tuple[Segments, np.ndarray, np.ndarray]:
 
 
 def unpunctuated_line_ratio(scan: Scan) -> np.ndarray:
-    """Return the share of lines that do not end in one of .?!"', float32."""
+    """Return the share of lines that do not end in one of .?!"', float32 a document."""
     lines = scan.segments(segments.LINES, drop_blank=True)
     count = np.diff(lines.offsets)
     return ratio(count - lines.flagged(segments.MARK_END), count)
 
 
 def longest_words(scan: Scan) -> np.ndarray:
-    """Return the characters of the longest word between white space, int32."""
+    """Return the characters of the longest word between white space, int32 a document."""
 
     def compute() -> np.ndarray:
         longest = np.empty(len(scan), dtype=np.int64)

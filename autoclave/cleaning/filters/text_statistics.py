@@ -23,7 +23,10 @@ REPORTED_SCRIPTS = ("latin", "han", "hiragana", "katakana", "hangul", "cyrillic"
 
 
 def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (counts, script_counts, entropy) of `kernels.text.charstats.character_statistics`."""
+    """Return (counts, script_counts, entropy) of `character_counts.character_statistics`.
+
+    They are int64[documents, COLUMNS], int64[documents, 16] and float64[documents].
+    """
 
     def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         counts = np.empty((len(scan), charstats.COLUMNS), dtype=np.int64)
@@ -39,7 +42,7 @@ def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def compression_ratio(scan: Scan) -> np.ndarray:
-    """Return compressed / original bytes per document with zstd at level 1, float32; 1 for an empty one."""
+    """Return compressed / original bytes with zstd at level 1, float32 a document; 1 for an empty one."""
     compressor = zstandard.ZstdCompressor(level=1, write_content_size=False, write_checksum=False)
     data, sizes = scan.data.data, np.minimum(np.diff(scan.offsets), LARGEST_COMPRESSED)
     packed = np.fromiter(

@@ -233,7 +233,7 @@ def _script_mask(label: str) -> np.ndarray:
 
 
 def sample(text: pa.StringArray, budget: int) -> tuple[pa.StringArray, np.ndarray]:
-    """Return the windows to judge documents by, and for each the row it is of (int64).
+    """Return the windows to judge documents by, and for each the row it is of (int64[windows]).
 
     A document of up to `budget` bytes is one window; a longer one gives SAMPLE_WINDOWS evenly spaced ones of together
     that many bytes, cut at characters. They are judged one by one, because a model adds up words, and languages with

@@ -39,7 +39,7 @@ OWN, FOREIGN, UNJUDGED = 1, 2, 0
 
 
 def judge_lines(lines: pa.StringArray, languages: Sequence[str | None]) -> np.ndarray:
-    """Say of each line whether it is in its document's language: OWN, FOREIGN or UNJUDGED (uint8).
+    """Say of each line whether it is in its document's language: OWN, FOREIGN or UNJUDGED (uint8[lines]).
 
     lines: without line breaks; languages: of each line's document, as ISO 639-1 codes. Judged is a line of at least
     MIN_LETTER_BYTES whose label has at least MIN_SCORE, in a document of a known language. A label that contradicts
@@ -86,6 +86,6 @@ def strip_foreign_lines(text: bytes, language: str | None = None, hint: int = 1)
 
 
 def find_lines(text: pa.StringArray) -> np.ndarray:
-    """Return where a text has a line break, as int32 hints."""
+    """Return where a text has a line break, as int32 hints, one a text."""
     found = pc.fill_null(pc.match_substring(text, "\n"), False)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)

@@ -95,7 +95,7 @@ def _count(data: np.ndarray, offsets: np.ndarray, table: np.ndarray, counts: np.
 
 
 def string_buffers(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (bytes as uint8, offsets as int32 of length rows + 1) of an Arrow string array without copying."""
+    """Return (bytes as uint8, offsets as int32[rows + 1]) of an Arrow string array without copying."""
     _, offsets, data = text.buffers()
     rows = np.frombuffer(offsets, dtype=np.int32)[text.offset : text.offset + len(text) + 1] if offsets else None
     values = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.zeros(0, dtype=np.uint8)

@@ -83,7 +83,7 @@ class Workspace:
         self._taken = 0
 
     def empty(self, size: int, dtype: type) -> np.ndarray:
-        """Return an array [size] with any content, as np.empty."""
+        """Return an array [size] of this dtype with any content, as np.empty."""
         needed = size * np.dtype(dtype).itemsize
         if needed > self.LARGEST_KEPT:
             return np.empty(size, dtype=dtype)
@@ -119,8 +119,8 @@ def borrowed_workspace() -> Iterator[Workspace]:
 class Segments:
     """The lines or paragraphs of a slice of documents; what is derived from their spans is found when asked for.
 
-    start, end: int32 byte spans; chars: int32 code points; hashes: uint64; flags: int32
-    (`kernels/text/segments.py`); offsets: int64, segments of document d are offsets[d]:offsets[d + 1].
+    start, end: int32[segments] byte spans; of each segment chars: int32 code points; hashes: uint64; flags: int32
+    (`kernels/text/segments.py`); offsets: int64[documents + 1], segments of document d are offsets[d]:offsets[d + 1].
     """
 
     def __init__(self, scan: Scan, start: np.ndarray, end: np.ndarray, offsets: np.ndarray) -> None:
@@ -147,18 +147,18 @@ class Segments:
         return flags
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Return the sum of one value (bool or int32) a segment over each document, int64."""
+        """Return the sum of one value (bool or int32) a segment over each document, int64[documents]."""
         return sums(values, self.offsets)
 
     def flagged(self, mask: int) -> np.ndarray:
-        """Return how many segments of each document have one of the flags in `mask`, int64."""
+        """Return how many segments of each document have one of the flags in `mask`, int64[documents]."""
         counts = np.empty(len(self.offsets) - 1, dtype=np.int64)
         segments.count_flagged(self.flags, mask, self.offsets, counts)
         return counts
 
 
 def sums(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the sums (int64) of values[offsets[d]:offsets[d + 1]], bool or int32."""
+    """Return the sums, int64[documents], of values[offsets[d]:offsets[d + 1]], bool or int32; offsets as in `Scan`."""
     totals = np.empty(len(offsets) - 1, dtype=np.int64)
     segments.sum_values(values.astype(np.int32, copy=False), offsets, totals)
     return totals
@@ -384,7 +384,7 @@ def text_buffer(text: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scans(text: pa.StringArray, workspace: Workspace | None = None) -> Iterator[Scan]:
-    """Yield the documents of `text` in order, as scans of at most SLICE_BYTES (or one longer document).
+    """Yield the documents of `text`, one a row, in order, as scans of at most SLICE_BYTES (or one longer document).
 
     With a workspace what a scan found is void once the next one is asked for.
     """

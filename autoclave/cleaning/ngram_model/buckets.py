@@ -45,7 +45,10 @@ def fit_cutoffs(
 
 
 def bucket_numbers(perplexity: np.ndarray, languages: Iterable[str | None], cutoffs: Cutoffs) -> np.ndarray:
-    """Return int32: 0 head, 1 middle, 2 tail, -1 where the language has no cut-offs or there is no perplexity."""
+    """Return int32[n]: 0 head, 1 middle, 2 tail, -1 where the language has no cut-offs or there is no perplexity.
+
+    perplexity: float64[n], NaN for none; languages: code per document.
+    """
     none = (np.nan, np.nan)
     limits = np.array([cutoffs.get(code or "", none) for code in languages], dtype=np.float64).reshape(-1, 2)
     bucket = (perplexity >= limits[:, 0]).astype(np.int32) + (perplexity >= limits[:, 1])

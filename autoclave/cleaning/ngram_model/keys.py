@@ -57,7 +57,10 @@ def find_slot(slots: np.ndarray, key: np.uint64) -> int:
 
 @njit(cache=True, nogil=True)
 def fill_table(keys: np.ndarray, first: int, slots: np.ndarray, values: np.ndarray) -> int:
-    """Put keys[i] -> first + i into the table; return the number of keys that were there already."""
+    """Put keys[i] -> first + i into the table; return the number of keys that were there already.
+
+    keys: uint64[U]; slots, values: as `new_table` makes them, uint64 and int64.
+    """
     repeated = 0
     for row in range(len(keys)):
         at = find_slot(slots, keys[row])
@@ -71,7 +74,8 @@ def fill_table(keys: np.ndarray, first: int, slots: np.ndarray, values: np.ndarr
 
 @njit(cache=True, nogil=True)
 def find_keys(slots: np.ndarray, values: np.ndarray, keys: np.ndarray, found: np.ndarray) -> None:
-    """Fill found int64 with the values of the keys, -1 where there is none."""
+    """Fill found int64[U] with the values of the keys uint64[U] in the table (slots, values), -1 where there is
+    none."""
     for row in range(len(keys)):
         at = find_slot(slots, keys[row])
         found[row] = values[at] if slots[at] != 0 else -1
@@ -79,7 +83,7 @@ def find_keys(slots: np.ndarray, values: np.ndarray, keys: np.ndarray, found: np
 
 @njit(cache=True, nogil=True)
 def hash_word(data: np.ndarray, start: int, stop: int) -> np.uint64:
-    """Return the key of the word data[start:stop] in the vocabulary's table (never 0)."""
+    """Return the key of the word data[start:stop] (uint8[bytes]) in the vocabulary's table (never 0)."""
     key = xxh3_64(data, start, stop)
     if key == 0:
         key = _STEP
@@ -88,13 +92,13 @@ def hash_word(data: np.ndarray, start: int, stop: int) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def hash_words(data: np.ndarray, offsets: np.ndarray, keys: np.ndarray) -> None:
-    """Fill keys uint64 of the words data[offsets[i]:offsets[i + 1]]."""
+    """Fill keys uint64[W] of the words data[offsets[i]:offsets[i + 1]]; data: uint8; offsets: int64[W + 1]."""
     for row in range(len(keys)):
         keys[row] = hash_word(data, offsets[row], offsets[row + 1])
 
 
 def new_table(entries: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return an empty table (slots uint64, values int64) for so many entries, at most two thirds full."""
+    """Return an empty table (slots uint64[size], values int64[size]) for so many entries, at most two thirds full."""
     size = 1 << max(4, (entries * 3 // 2).bit_length())
     return np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int64)
 

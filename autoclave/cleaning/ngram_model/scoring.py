@@ -25,8 +25,8 @@ ARPA_ENDINGS = (".arpa", ".arpa.gz", ".arpa.zst", ".arpa.zstd")
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of some texts. log10: float64, log10 probability of all units and the end; events: int64, units + 1;
-    unknown: int64, units that the model does not know."""
+    """Scores of some texts, one value a text. log10: float64, log10 probability of all units and the end; events:
+    int64, units + 1; unknown: int64, units that the model does not know."""
 
     log10: np.ndarray
     events: np.ndarray
@@ -39,7 +39,7 @@ class Scores:
 
 
 class Scorer(Protocol):
-    """Scores each text as one sentence of units between white space."""
+    """Scores each text (string or large_string [texts], no nulls) as one sentence of units between white space."""
 
     def score(self, texts: pa.StringArray) -> Scores: ...
 
@@ -69,7 +69,7 @@ class OwnScorer:
         self._backoffs = np.concatenate(model.backoffs)
 
     def score(self, texts: pa.StringArray) -> Scores:
-        """Return the scores; texts: Arrow string array without nulls."""
+        """Return the scores; texts: Arrow string array [texts] without nulls."""
         rows = len(texts)
         _, offsets, values = texts.buffers()
         data = np.frombuffer(values, dtype=np.uint8) if values is not None and values.size else np.zeros(1, np.uint8)
@@ -101,7 +101,7 @@ class KenlmScorer:
             raise InputError(f"{path}: KenLM cannot read it ({str(error).splitlines()[-1]})") from error
 
     def score(self, texts: pa.StringArray) -> Scores:
-        """Return the scores; texts: Arrow string array without nulls."""
+        """Return the scores; texts: Arrow string array [texts] without nulls."""
         result = Scores(*(np.empty(len(texts), dtype=kind) for kind in (np.float64, np.int64, np.int64)))
         for row, text in enumerate(texts.to_pylist()):
             found = [(logarithm, unknown) for logarithm, _, unknown in self._model.full_scores(text)]
@@ -147,7 +147,7 @@ class LanguageModel:
     backend: Backend = "auto"
 
     def prepare(self, texts: list[str]) -> pa.StringArray:
-        """Return the texts normalised and cut into units, one line each."""
+        """Return the texts normalised and cut into units, large_string, one line a text."""
         lines = [normalise(text, self.normalisation) for text in texts]
         return pa.array(load_cut(self.tokenizer)(lines), pa.large_string())
 

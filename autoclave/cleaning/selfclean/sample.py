@@ -32,7 +32,10 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def group_of(verdict: np.ndarray, bits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return the group of each document as an index into GROUPS, int8."""
+    """Return the group of each document as an index into GROUPS, int8[n].
+
+    verdict: integer[n], 0 where kept; bits: its score, low, high: its band, all bits per byte, floating-point [n].
+    """
     near = (np.abs(bits - low) <= BORDER_BITS) | (np.abs(bits - high) <= BORDER_BITS)
     return np.where(near, 1, np.where(verdict == 0, 0, 2)).astype(np.int8)
 

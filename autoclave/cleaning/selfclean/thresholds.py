@@ -53,16 +53,16 @@ KEEP_ALL = Band("", 0, 0, BINS - 1)
 
 
 def score_bins(bits_per_byte: np.ndarray) -> np.ndarray:
-    """Return the bin of each score, int64; a score that is not a number falls in the last bin."""
+    """Return the bin of each score, int64[n]; a score that is not a number falls in the last bin."""
     clipped = np.nan_to_num(np.asarray(bits_per_byte, dtype=np.float64), nan=MAX_BITS, posinf=MAX_BITS, neginf=0)
     return np.clip((clipped * BINS_PER_BIT).astype(np.int64), 0, BINS - 1)
 
 
 def strata(keys: Sequence[StratumKey], language: pa.Array, text_bytes: np.ndarray, source: pa.Array) -> pa.Array:
-    """Return the name of each document's stratum, its keys in the order given joined by '|'.
+    """Return the name of each document's stratum, its keys in the order given joined by '|': string, one a document.
 
     language: as identified ('' where unknown); length: the bucket of LENGTH_EDGES; source: the folder part of the
-    input file's name, since files of one folder are one crawl or one collection.
+    input file's name, since files of one folder are one crawl or one collection. text_bytes: integer[n].
     """
     rows = len(text_bytes)
     columns: list[pa.Array] = []
@@ -104,7 +104,7 @@ def merge_histograms(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.nda
 def find_bands(
     histograms: dict[str, np.ndarray], *, drop_low: float, drop_high: float, min_documents: int
 ) -> dict[str, Band]:
-    """Return the band of every stratum.
+    """Return the band of every stratum of `merge_histograms` (int64[BINS] a stratum).
 
     drop_low, drop_high: largest share of a stratum's documents to drop at each end. A stratum of fewer than
     `min_documents` documents takes the band of its parent (its name without the last key), and so on up to the whole
@@ -140,9 +140,10 @@ def _band(name: str, counts: np.ndarray, drop_low: float, drop_high: float) -> B
 
 
 def decide(names: pa.Array, bins: np.ndarray, bands: dict[str, Band]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (verdict int8: -1 below the band, 0 kept, 1 above; low, high: the band in bits per byte, float32).
+    """Return (verdict int8[n]: -1 below the band, 0 kept, 1 above; low, high float32[n]: the band in bits per byte).
 
-    A stratum without a band (it had no document when bands were found) keeps everything.
+    names: string[n], the strata; bins: int64[n]. A stratum without a band (it had no document when bands were found)
+    keeps everything.
     """
     encoded = pc.dictionary_encode(names)
     codes = encoded.indices.to_numpy(zero_copy_only=False)

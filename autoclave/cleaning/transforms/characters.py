@@ -35,7 +35,7 @@ def _unusual() -> CodePoints:
 
 
 def find_unusual(text: pa.StringArray) -> np.ndarray:
-    """Which rows `normalise_unicode` could change."""
+    """Which rows `normalise_unicode` could change: int64[rows], 0 for the others."""
     return _unusual()(text) | rows_misread(text)
 
 
@@ -118,7 +118,7 @@ _SIGNS_AND_BLOBS = CodePoints(_GARBLED_RUNS, ((_ACCENTS, 4), (_BASE64, _BLOB_LEN
 
 
 def find_garbled(text: pa.StringArray) -> np.ndarray:
-    """Which rows `strip_garbled` could change."""
+    """Which rows `strip_garbled` could change: int64[rows], 0 for the others, else bits of what there is."""
     return _SIGNS(text) | rows_with_long_words(text, _BASE64.encode(), _BLOB_LENGTH)
 
 
@@ -252,7 +252,7 @@ _NUMBER = re.compile(r"(?<![\d.,/-])\d{1,3}(?:,\d{3})+(?![\d,])|(?:(?![0-9])\d)+
 
 
 def find_numbers(text: pa.StringArray) -> np.ndarray:
-    """Every row: the transform is off by default, and cheap next to looking twice."""
+    """Every row (bool[rows]): the transform is off by default, and cheap next to looking twice."""
     return np.ones(len(text), dtype=np.bool_)
 
 

@@ -17,8 +17,9 @@ from html.entities import html5
 from autoclave.cleaning.transforms.protected import edit, protected_spans
 
 _BLOCK = (
-    "address article aside blockquote body br center dd details dir div dl dt fieldset figcaption figure footer form h1 "
-    "h2 h3 h4 h5 h6 head header hr html li main menu nav ol option p section summary table tbody td tfoot th thead tr ul"
+    "address article aside blockquote body br center dd details dir div dl dt fieldset figcaption figure footer form "
+    "h1 h2 h3 h4 h5 h6 head header hr html li main menu nav ol option p section summary table tbody td tfoot th thead "
+    "tr ul"
 )
 _INLINE = (
     "a abbr acronym area audio b base basefont bdi bdo big button canvas caption cite code col colgroup data "
@@ -111,6 +112,7 @@ def _holds_markup(text: bytes, tags: list[re.Match[bytes]]) -> bool:
     """Whether the tags stand as markup does: at least LEAST_SCORE of them, many more than stand as words do."""
     opened: Counter[bytes] = Counter()
     closed: Counter[bytes] = Counter()
+    unclosed: Counter[bytes] = Counter()
     score = words = 0
     for match in tags:
         name = _name(match)
@@ -120,17 +122,27 @@ def _holds_markup(text: bytes, tags: list[re.Match[bytes]]) -> bool:
             score += 1 if match.group("attributes") or not _is_word(text, match) else 0
             words += _is_word(text, match) and not match.group("attributes")
         elif match.group("name") and (name in _NAMES or b"-" in name):
-            opened[name] += 1 + bool(match.group("attributes"))
+            opened[name] += 1
+            score += bool(match.group("attributes")) and name in _NAMES
             words += _is_word(text, match) and not match.group("attributes")
+            unclosed[name] += name in _BLOCK_NAMES and _begins_line(text, match)
         else:
             score += 1
-    score += sum(min(count, 2 * closed[name]) for name, count in opened.items())
+    pairs = {name: min(count, closed[name]) for name, count in opened.items()}
+    score += sum(max(pairs[name], unclosed[name]) for name in pairs)
     return score >= max(LEAST_SCORE, WORDS_AGAINST * words) and len(tags) * BYTES_A_TAG >= len(text)
 
 
 def _is_glued(text: bytes, at: int, after: int, before: bool) -> bool:
     """Whether a closing tag ends what stands before it: no blank, or a line end of its own."""
     return at < 0 or text[at] not in _BLANKS or text[at] == 10 or after == len(text) or text[after] == 10
+
+
+def _begins_line(text: bytes, match: re.Match[bytes]) -> bool:
+    """Whether a tag stands at the start of a line, with a word right behind it: `<p>One` and no `</p>`."""
+    start, end = match.span()
+    glued = end < len(text) and text[end] not in _BLANKS and text[end] not in _AFTER_A_WORD
+    return (start == 0 or text[start - 1] == 10) and glued
 
 
 def _is_word(text: bytes, match: re.Match[bytes]) -> bool:
@@ -140,7 +152,7 @@ def _is_word(text: bytes, match: re.Match[bytes]) -> bool:
     after = text[end] if end < len(text) else 10
     led = before in (32, 9) or before in _BEFORE_A_WORD
     followed = after in (32, 9) or after in _AFTER_A_WORD
-    return (led or before == 10) and followed or led and after == 10
+    return ((led or before == 10) and followed) or (led and after == 10)
 
 
 def _removals(text: bytes, tags: list[re.Match[bytes]]) -> Iterator[tuple[int, int, bytes]]:

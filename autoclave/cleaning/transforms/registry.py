@@ -121,9 +121,7 @@ TRANSFORMS: dict[str, Transform] = _register(
         True,
         characters.find_special,
     ),
-    Transform(
-        "strip_html_tags", f"{PAPER}, rule 1", markup.strip_html_tags, True, rows_with_markup, raw_only=True
-    ),
+    Transform("strip_html_tags", f"{PAPER}, rule 1", markup.strip_html_tags, True, rows_with_markup, raw_only=True),
     # Off by default: in references, configuration and "see ..." a URL is what the text says (docs/cleaning.md has how
     # often); FineWeb and C4 keep URLs, the paper and RefinedWeb remove them.
     Transform("strip_urls", f"{PAPER}, rule 1", urls.strip_urls, False, rows_with_urls),
@@ -140,7 +138,8 @@ TRANSFORMS: dict[str, Transform] = _register(
         redact_pii,
         True,
         kinds_of_personal_data,
-        PersonalDataOptions(),
+        needs_language=True,
+        options=PersonalDataOptions(),
     ),
     # Off by default: quotations and glossaries are in other languages by intent.
     Transform(

@@ -210,12 +210,12 @@ def _mark_misread(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> N
 
 
 def rows_with_markup(text: pa.StringArray) -> np.ndarray:
-    """Which rows may hold HTML tags or character references."""
+    """Which rows may hold HTML tags or character references, bool[rows]."""
     return _rows(text, _mark_markup)
 
 
 def rows_misread(text: pa.StringArray) -> np.ndarray:
-    """Which rows may hold UTF-8 that was read as Windows-1252."""
+    """Which rows may hold UTF-8 that was read as Windows-1252, bool[rows]."""
     return _rows(text, _mark_misread)
 
 
@@ -235,7 +235,7 @@ def _mark_long_words(data: np.ndarray, offsets: np.ndarray, plain: np.ndarray, l
 
 
 def rows_with_long_words(text: pa.StringArray, letters: bytes, length: int) -> np.ndarray:
-    """Which rows have `length` of these ASCII letters in a row."""
+    """Which rows have `length` of these ASCII letters side by side, bool[rows]."""
     table = np.zeros(256, dtype=np.bool_)
     table[list(letters)] = True
     data, offsets = string_buffers(text)
@@ -246,7 +246,7 @@ def rows_with_long_words(text: pa.StringArray, letters: bytes, length: int) -> n
 
 
 def rows_with_urls(text: pa.StringArray) -> np.ndarray:
-    """Which rows may hold URLs."""
+    """Which rows may hold URLs, bool[rows]."""
     return _rows(text, _mark_urls)
 
 

@@ -69,7 +69,7 @@ def read_raw(
     fields: Mapping[str, str] | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the raw records of any supported file; one that is of no known format is one error.
+    """Yield the raw records (RAW_SCHEMA) of any supported file; one that is of no known format is one error.
 
     Raises InputError where the file does not exist; nothing for what it holds.
     """

@@ -30,7 +30,7 @@ RAW_SCHEMA = pa.schema(
         pa.field("crawled_at", pa.timestamp("s", tz="UTC")),
         pa.field("source", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),
-        pa.field("content_type", pa.string()),  # media type in lower case, without parameters
+        pa.field("content_type", pa.string()),  # media type in lower case, without parameters, or CONVERTED_TYPE
         pa.field("charset", pa.string()),  # as declared by the transport, not checked
         pa.field("http_status", pa.int32()),
         pa.field("payload_bytes", pa.int64(), nullable=False),  # also where the payload itself was too large to carry
@@ -45,7 +45,8 @@ def ignore_skipped(kind: str) -> None:
 
 
 class RawBatchBuilder:
-    """Collects raw records of one source into batches of at most BATCH_ROWS rows and about BATCH_BYTES bytes."""
+    """Collects raw records of one source into batches of RAW_SCHEMA, of at most BATCH_ROWS rows and about BATCH_BYTES
+    bytes."""
 
     def __init__(self, source: str) -> None:
         self.source = source

@@ -28,6 +28,7 @@ from autoclave.corpus.readers.raw import (
 )
 from autoclave.corpus.readers.records import WarcRecord
 from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.schema import CONVERTED_TYPE
 from autoclave.corpus.storage import open_read
 
 HEADER_LIMIT = 1 << 20
@@ -284,6 +285,8 @@ def _add_document(builder: RawBatchBuilder, record: WarcRecord, limit: int) -> p
             content_type, charset = parse_content_type(message.headers.get("content-type"))
             if message.problems:
                 metadata["http_problems"] = "; ".join(message.problems)
+    if record.kind == "conversion" and content_type == "text/plain":
+        content_type = CONVERTED_TYPE
     if content_type == "application/http":
         content_type = None  # of the message, not of its body, which was too large or is no HTTP message
     return builder.add(

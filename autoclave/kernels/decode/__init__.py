@@ -74,7 +74,10 @@ def lightning_attention_step_gated(
     positions: Tensor | None = None,
     eps: float = EPSILON,
 ) -> tuple[Tensor, Tensor]:
-    """`lightning_attention_step`, then u * SimpleRMSNorm(o) over all heads together: u [B, H * V] -> [B, H * V]."""
+    """`lightning_attention_step`, then u * SimpleRMSNorm(o) over all heads together.
+
+    u: [B, H * V]; returns that in u's dtype, and the new state. The rest as there.
+    """
     _check(q, k, v, state, lrpe_theta, positions)
     if q.is_cuda:
         from autoclave.kernels.decode.triton_step import launch_step

@@ -40,7 +40,7 @@ def silu_backward_kernel(x_ptr, gradient_ptr, width, x_row, BLOCK: tl.constexpr)
 
 
 def launch_silu(joint: Tensor, width: int) -> Tensor:
-    """silu of the first `width` columns of contiguous joint [B, T, W]: [B, T, width]."""
+    """silu of the first `width` columns of contiguous joint [B, T, W]: [B, T, width] in its dtype, made in float32."""
     y = joint.new_empty(*joint.shape[:2], width)
     rows = joint.shape[0] * joint.shape[1]
     if rows:
@@ -49,7 +49,7 @@ def launch_silu(joint: Tensor, width: int) -> Tensor:
 
 
 def launch_silu_backward(joint: Tensor, gradient: Tensor, width: int) -> None:
-    """Take the first `width` columns of `gradient` through silu, in place; both contiguous [B, T, W]."""
+    """Take the first `width` columns of `gradient` through silu, in place; both contiguous [B, T, W], of one dtype."""
     rows = joint.shape[0] * joint.shape[1]
     if rows:
         silu_backward_kernel[(rows, triton.cdiv(width, BLOCK))](
@@ -128,7 +128,10 @@ def gpu_gated_attention(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """`gated_lightning_attention` by the kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1."""
+    """`gated_lightning_attention` by the kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1.
+
+    Shapes and dtypes are those given there; no float64.
+    """
     pair: tuple[Tensor, Tensor | None] = _Gated.apply(
         qkvu, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, output_final_state, eps
     )

@@ -78,7 +78,7 @@ def lightning_attention(
 
 
 def kernels_fit(q: Tensor, v: Tensor, lrpe_theta: Tensor | None) -> bool:
-    """Whether the Triton kernels take these shapes and have passed their self-check on this device."""
+    """Whether the Triton kernels take these shapes and dtypes and have passed their self-check on this device."""
     widest = MAX_HEAD_DIM if lrpe_theta is None else MAX_HEAD_DIM // 2
     if q.dtype not in KERNEL_DTYPES or q.shape[-1] > widest or v.shape[-1] > MAX_HEAD_DIM:
         return False

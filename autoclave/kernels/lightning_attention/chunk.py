@@ -29,15 +29,24 @@ class ChunkPlan:
     """Where each token goes: chunks are ordered by their position in the sequence, then by sequence, longest first.
 
     So the j-th chunks of all sequences that have one are contiguous, and belong to the first `active[j]` sequences.
+    Tensors are int64, of N sequences, NC chunks and M tokens:
+
+    order: [N] sequence numbers, longest first
+    active: sequences that have a j-th chunk
+    offsets: first chunk of position j; one more entry than `active`
+    lengths: [NC] tokens in each chunk, 1..chunk_size
+    slots: [M] token -> row among the NC * chunk_size padded rows
+    positions: [M] token -> position inside its sequence
+    sequences: [M] token -> sequence number
     """
 
-    order: Tensor  # [N] sequence numbers, longest first
-    active: list[int]  # sequences that have a j-th chunk
-    offsets: list[int]  # first chunk of position j; one more entry than `active`
-    lengths: Tensor  # [NC] tokens in each chunk, 1..chunk_size
-    slots: Tensor  # [M] token -> row among the NC * chunk_size padded rows
-    positions: Tensor  # [M] token -> position inside its sequence
-    sequences: Tensor  # [M] token -> sequence number
+    order: Tensor
+    active: list[int]
+    offsets: list[int]
+    lengths: Tensor
+    slots: Tensor
+    positions: Tensor
+    sequences: Tensor
     chunk_size: int
 
     @property
@@ -201,7 +210,9 @@ def lightning_attention_chunk(
     cu_seqlens: Tensor | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Chunked PyTorch path of `lightning_attention` (same arguments); arithmetic in float32 (float64 for float64).
+    """Chunked PyTorch path of `lightning_attention`: the same arguments in the same shapes and dtypes.
+
+    Arithmetic is in float32 (float64 for float64), and so is the final state.
 
     Backward is hand-written (once differentiable). Time O(T C (K + V) + T K V) a head.
     """

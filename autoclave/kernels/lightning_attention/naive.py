@@ -35,7 +35,7 @@ def lightning_attention_naive(
 ) -> tuple[Tensor, Tensor | None]:
     """Token by token: S_t = exp(decay) S_{t-1} + k_t v_t^T, o_t = scale * q_t S_t, everything in `dtype`.
 
-    Arguments as in `lightning_attention`; o and the final state come back in `dtype`.
+    Arguments, and the shapes of all, as in `lightning_attention`; o and the final state come back in `dtype`.
     Differentiable by plain autograd. Source: TransNormerLLM (arXiv 2307.14995), robust inference.
     """
     q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)

@@ -87,7 +87,7 @@ def device_limits(device_index: int) -> tuple[int, Profile]:
 
 
 def limits_of(tensor: torch.Tensor) -> tuple[int, Profile]:
-    """`device_limits` of the tensor's device; an H100's where the kernel is interpreted on a CPU."""
+    """`device_limits` of the device of a tensor of any shape and dtype; an H100's for a CPU, where kernels are interpreted."""
     if tensor.is_cuda:
         return device_limits(tensor.device.index)
     return 132, "hopper"

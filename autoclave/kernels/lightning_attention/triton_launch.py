@@ -24,7 +24,13 @@ PREFIX_BLOCK = 512
 
 @dataclass(frozen=True)
 class Problem:
-    """What all roles of one call share."""
+    """What all roles of one call share.
+
+    decay: [H] float32; theta: [H, K] float32; offset: [N] int64, where sequences start; all contiguous
+    cu_seqlens: [N + 1] int32 or int64, bounds of packed sequences
+    chunk: tokens a chunk, None for the tuned default
+    key_width: K before LRPE; value_width: V
+    """
 
     decay: Tensor
     theta: Tensor | None
@@ -32,7 +38,7 @@ class Problem:
     cu_seqlens: Tensor | None
     scale: float
     chunk: int | None
-    key_width: int  # K before LRPE
+    key_width: int
     value_width: int
 
     @property
@@ -65,7 +71,10 @@ def make_problem(
     scale: float = 1.0,
     chunk_size: int = 0,
 ) -> Problem:
-    """The problem of keys k [B, T, H, K] and values v [B, T, H, V]; chunk_size 0 means the tuned default."""
+    """The problem of keys k [B, T, H, K] and values v [B, T, H, V]; chunk_size 0 means the tuned default.
+
+    The other tensors as in `lightning_attention`; they are brought to the dtypes that `Problem` names.
+    """
     return Problem(
         decay.float().contiguous(),
         None if theta is None else theta.float().contiguous(),
@@ -79,7 +88,7 @@ def make_problem(
 
 
 def plain_state(state: Tensor | None) -> Tensor | None:
-    """The state as the kernels take it, float32 and contiguous; None where there is none."""
+    """The state [N, H, K', V] as the kernels take it, float32 and contiguous; None where there is none."""
     return None if state is None or state.numel() == 0 else state.float().contiguous()
 
 
@@ -87,7 +96,8 @@ def plain_state(state: Tensor | None) -> Tensor | None:
 class Role:
     """One scan: queries `a`, keys `b`, values `c` -> output; `x` is what the output is the gradient of (LRPE only).
 
-    `into`: where the output goes, [B, T, H, value width]; None makes room for it.
+    a, b: [B, T, H, inner width]; c, x: [B, T, H, value width]; of one dtype: float32, float16 or bfloat16
+    into: where the output goes, [B, T, H, value width] in that dtype; None makes room for it
     """
 
     a: Tensor
@@ -106,8 +116,8 @@ def _unit_stride(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a role leaves: the output [B, T, H, value width]; when LRPE encodes the values, the gradient to theta [H, K]
-    float32; and where sequences are cut, the state that enters each segment [segments, H, K', V] float32."""
+    """What a role leaves: the output [B, T, H, value width] in the values' dtype; when LRPE encodes the values, the gradient
+    to theta [H, K] float32; and where sequences are cut, the state that enters each segment [segments, H, K', V] float32."""
 
     output: Tensor
     d_theta: Tensor | None
@@ -122,7 +132,7 @@ def run_scan(
     entering: Tensor | None = None,
     config: ScanConfig | None = None,
 ) -> Scan:
-    """Run one role. `state` [N, H, K', V] enters each sequence, `final` (allocated by the caller) receives what leaves it.
+    """Run one role. `state` [N, H, K', V] enters each sequence, `final` (made by the caller) receives what leaves it: float32.
 
     `entering`: the segments' states as an earlier role of the same sum found them; else a first pass makes them.
     `config` overrides the shipped tile sizes.
@@ -264,7 +274,11 @@ def forward(
 
 @dataclass(frozen=True)
 class Gradients:
-    """What the backward pass returns; None where there is nothing to differentiate."""
+    """What the backward pass returns; None where there is nothing to differentiate.
+
+    q, k: [B, T, H, K], v: [B, T, H, V], in the dtype of what they are the gradients of
+    theta: [H, K] float32; initial_state: [N, H, K', V] float32
+    """
 
     q: Tensor
     k: Tensor
@@ -287,7 +301,10 @@ def backward(
     """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time.
 
     dq sums the same v k^T as the forward pass did k v^T, so `entering`, its segments' states, serve again; dk and dv sum
-    do q^T and q do^T, and share one first pass likewise. `into`: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them.
+    do q^T and q do^T, and share one first pass likewise.
+
+    q, k: [B, T, H, K]; v, d_output: [B, T, H, V]; of one dtype. initial_state, d_final_state: [N, H, K', V] float32
+    into: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them
     """
     encoded: tuple[Lrpe, Lrpe] = (0, 0) if problem.theta is None else (1, 2)
     dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1], into=into[0])

@@ -22,7 +22,10 @@ def lightning_attention_forward(
     output_final_state: bool,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor]:
-    """o and the final state (no elements if not asked for); chunk_size 0 means the tuned default."""
+    """o and the final state (no elements if not asked for); chunk_size 0 means the tuned default.
+
+    Shapes and dtypes as in `lightning_attention`.
+    """
     problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
     output, final, _ = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
     return output, decay.new_empty(0, dtype=torch.float32) if final is None else final
@@ -65,7 +68,8 @@ def lightning_attention_backward(
     scale: float,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to q, k, v, theta and the initial state; the last two have no elements where there is no such input."""
+    """Gradients to q, k, v, theta and the initial state, each of its input's shape; the last two float32, with no elements
+    where there is no such input. d_output: [B, T, H, V], d_final_state: [N, H, K', V], in the dtypes of o and the state."""
     problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
     gradients = launch.backward(
         problem, q, k, v, launch.plain_state(initial_state), d_output, launch.plain_state(d_final_state)
@@ -168,7 +172,10 @@ def lightning_attention_triton(
     cu_seqlens: Tensor | None = None,
     chunk_size: int | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """`lightning_attention` on the Triton kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1."""
+    """`lightning_attention` on the Triton kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1.
+
+    Shapes and dtypes are those given there; no float64.
+    """
     inputs = (q, k, v, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, scale)
     if torch.compiler.is_compiling():
         output, final_state = lightning_attention_forward(*inputs, output_final_state, chunk_size or 0)

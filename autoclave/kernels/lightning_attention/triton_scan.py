@@ -14,28 +14,16 @@ compile-time constants, so one binary serves all lengths.
 import triton
 import triton.language as tl
 
-LOG2_E = tl.constexpr(1.4426950408889634)
-
-
-@triton.jit
-def locate_segment(segment, table_ptr, time, segment_size, segments_per_sequence, PACKED: tl.constexpr):
-    """(sequence, batch row, first token in the row, first token in the sequence, tokens, sequence length); sequence -1: none."""
-    if PACKED:
-        entry = table_ptr + segment * 8
-        sequence = tl.load(entry)
-        row = 0
-        token = tl.load(entry + 1)
-        relative = tl.load(entry + 2)
-        length = tl.load(entry + 3)
-        total = tl.load(entry + 4)
-    else:
-        sequence = segment // segments_per_sequence
-        row = sequence
-        relative = (segment % segments_per_sequence) * segment_size
-        token = relative
-        total = time
-        length = tl.minimum(segment_size, time - relative)
-    return sequence, row, token, relative, length, total
+from autoclave.kernels.lightning_attention.triton_program import (
+    LOG2_E,
+    chunk_at,
+    decay_mask,
+    decay_weights,
+    locate_program,
+    locate_segment,
+    operand_at,
+    segment_ends,
+)
 
 
 @triton.jit(
@@ -88,20 +76,13 @@ def scan_kernel(
     KEEP_MASK: tl.constexpr,
     STATE_FIRST: tl.constexpr,
 ):
-    value_blocks: tl.constexpr = (VALUE + BLOCK_VALUE - 1) // BLOCK_VALUE
-    program = tl.program_id(0)
-    value_block = program % value_blocks
-    head = (program // value_blocks) % heads
-    segment = program // (value_blocks * heads)
+    value_block, head, segment = locate_program(heads, VALUE, BLOCK_VALUE)
     sequence, row, token, relative, length, total = locate_segment(
         segment, table_ptr, time, segment_size, segments_per_sequence, PACKED
     )
     if sequence < 0:
         return
-    enters_first = relative == 0
-    leaves_last = relative + length == total
-    if REVERSE:
-        enters_first, leaves_last = leaves_last, enters_first
+    enters_first, leaves_last = segment_ends(relative, length, total, REVERSE)
     if not WRITE_OUTPUT:  # noqa: SIM102 - a compile-time and a run-time condition
         # Only the segments after this one need its local state.
         if leaves_last:
@@ -114,12 +95,10 @@ def scan_kernel(
     value_fits = value < VALUE
     element = c_ptr.dtype.element_ty
 
-    row = row.to(tl.int64)
-    first = token.to(tl.int64)
-    a_base = a_ptr + row * a_row + first * A_TOKEN + head.to(tl.int64) * a_head
-    b_base = b_ptr + row * b_row + first * B_TOKEN + head.to(tl.int64) * b_head
-    c_base = c_ptr + row * c_row + first * C_TOKEN + head.to(tl.int64) * c_head
-    o_base = o_ptr + row * o_row + first * O_TOKEN + head.to(tl.int64) * o_head
+    a_base = operand_at(a_ptr, row, token, head, a_row, a_head, A_TOKEN)
+    b_base = operand_at(b_ptr, row, token, head, b_row, b_head, B_TOKEN)
+    c_base = operand_at(c_ptr, row, token, head, c_row, c_head, C_TOKEN)
+    o_base = operand_at(o_ptr, row, token, head, o_row, o_head, O_TOKEN)
 
     # Exponents of two, all of them non-positive.
     log_decay = tl.load(decay_ptr + head) * LOG2_E
@@ -140,11 +119,7 @@ def scan_kernel(
             state = tl.load(state_ptr + slot + place, mask=state_fits, other=0.0)
 
     for step in range(chunks):
-        chunk = step
-        if REVERSE:
-            chunk = chunks - 1 - step
-        start = chunk * CHUNK
-        here = tl.minimum(length - start, CHUNK)
+        start, here = chunk_at(step, chunks, length, CHUNK, REVERSE)
         row_fits = tokens < here
         offset = start.to(tl.int64)
         # Transposed, [inner, tokens]: the orientation that both products want.
@@ -163,28 +138,16 @@ def scan_kernel(
         mask_tokens = tokens
         if not KEEP_MASK:
             mask_tokens += hidden_zero
-        distance = mask_tokens[:, None] - tokens[None, :]
-        if REVERSE:
-            distance = -distance
-        mask = tl.where(distance >= 0, tl.exp2(log_decay * distance.to(tl.float32)), 0.0)
-        if SCALED and REVERSE:
-            # Backwards the scale belongs to what enters the sum, since the state that comes in is a gradient already.
-            mask *= scale
-        before = (tokens + hidden_zero + 1).to(tl.float32)
-        after = tl.maximum(here - 1 - tokens, 0).to(tl.float32)
-        if REVERSE:
-            before, after = after, before
-        into_state = tl.exp2(log_decay * after)
-        if SCALED and REVERSE:
-            into_state *= scale
-        chunk_decay = tl.exp2(log_decay * here.to(tl.float32))
+        mask = decay_mask(log_decay, mask_tokens[:, None] - tokens[None, :], scale, REVERSE, SCALED)
+        into_state, chunk_decay, out_of_state = decay_weights(
+            log_decay, tokens, tokens + hidden_zero, here, scale, REVERSE, SCALED
+        )
         if WRITE_OUTPUT:
             a = tl.load(
                 a_base + offset * A_TOKEN + (tokens[:, None] * A_TOKEN + inner[None, :]),
                 mask=row_fits[:, None] & inner_fits[None, :],
                 other=0.0,
             )
-            out_of_state = tl.exp2(log_decay * before)[:, None]
             o_fits = row_fits[:, None] & value_fits[None, :]
 
         # Queries first, so that they need not live on; where STATE_FIRST, the order that suits wgmma better (docs/kernels.md).
@@ -192,12 +155,12 @@ def scan_kernel(
             o = tl.dot(a, state.to(element), input_precision=PRECISION)
             if not STATE_FIRST:
                 scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-                o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+                o = tl.dot(scores, c, o * out_of_state[:, None], input_precision=PRECISION)
         values = c * into_state.to(element)[:, None]
         state = tl.dot(b, values, state * chunk_decay, input_precision=PRECISION)
         if WRITE_OUTPUT and STATE_FIRST:
             scores = (tl.dot(a, b, input_precision=PRECISION) * mask).to(element)
-            o = tl.dot(scores, c, o * out_of_state, input_precision=PRECISION)
+            o = tl.dot(scores, c, o * out_of_state[:, None], input_precision=PRECISION)
 
         if WRITE_OUTPUT:
             if SCALED and not REVERSE:

@@ -13,7 +13,11 @@ TABLE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Segments:
-    """How a call is cut: `count` programs along time a head; the tables are None for sequences of equal length."""
+    """How a call is cut: `count` programs along time a head; the tables are None for sequences of equal length.
+
+    table: int32 [count, TABLE_COLUMNS], a row a segment; first: int32 [sequences + 1], each sequence's first segment, and
+    the end of all
+    """
 
     sequences: int
     count: int
@@ -35,7 +39,10 @@ _cached: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def packed_segments(cu_seqlens: Tensor, time: int, size: int) -> Segments:
-    """Segments of packed sequences. Their number is not known without asking the device, so `count` is its upper bound."""
+    """Segments of `size` tokens of packed sequences, whose bounds are cu_seqlens [N + 1], int32 or int64.
+
+    Their number is not known without asking the device, so `count` is its upper bound.
+    """
     key = (cu_seqlens._version if not cu_seqlens.is_inference() else -1, time, size)
     capturing = cu_seqlens.is_cuda and torch.cuda.is_current_stream_capturing()
     # A captured graph must compute its own table: its bounds may change between replays.

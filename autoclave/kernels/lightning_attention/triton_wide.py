@@ -14,7 +14,16 @@ import triton
 import triton.language as tl
 
 from autoclave.kernels.lightning_attention.triton_phase import cosine, phase_at, sine, turn_fraction
-from autoclave.kernels.lightning_attention.triton_scan import LOG2_E, locate_segment
+from autoclave.kernels.lightning_attention.triton_program import (
+    LOG2_E,
+    chunk_at,
+    decay_mask,
+    decay_weights,
+    locate_program,
+    locate_segment,
+    operand_at,
+    segment_ends,
+)
 
 LRPE_NONE = tl.constexpr(0)
 LRPE_INNER = tl.constexpr(1)  # queries and keys are encoded
@@ -86,20 +95,13 @@ def wide_scan_kernel(
     FAST_PHASES: tl.constexpr,
     SCALED: tl.constexpr,
 ):
-    value_blocks: tl.constexpr = (VALUE + BLOCK_VALUE - 1) // BLOCK_VALUE
-    program = tl.program_id(0)
-    value_block = program % value_blocks
-    head = (program // value_blocks) % heads
-    segment = program // (value_blocks * heads)
+    value_block, head, segment = locate_program(heads, VALUE, BLOCK_VALUE)
     sequence, row, token, relative, length, total = locate_segment(
         segment, table_ptr, time, segment_size, segments_per_sequence, PACKED
     )
     if sequence < 0:
         return
-    enters_first = relative == 0
-    leaves_last = relative + length == total
-    if REVERSE:
-        enters_first, leaves_last = leaves_last, enters_first
+    enters_first, leaves_last = segment_ends(relative, length, total, REVERSE)
     if not WRITE_OUTPUT:  # noqa: SIM102 - a compile-time and a run-time condition
         # Only the segments after this one need its local state.
         if leaves_last:
@@ -112,13 +114,11 @@ def wide_scan_kernel(
     value_fits = value < VALUE
     element = c_ptr.dtype.element_ty
 
-    row = row.to(tl.int64)
-    first = token.to(tl.int64)
-    a_base = a_ptr + row * a_row + first * A_TOKEN + head.to(tl.int64) * a_head
-    b_base = b_ptr + row * b_row + first * B_TOKEN + head.to(tl.int64) * b_head
-    c_base = c_ptr + row * c_row + first * C_TOKEN + head.to(tl.int64) * c_head
-    o_base = o_ptr + row * o_row + first * O_TOKEN + head.to(tl.int64) * o_head
-    x_base = x_ptr + row * x_row + first * X_TOKEN + head.to(tl.int64) * x_head
+    a_base = operand_at(a_ptr, row, token, head, a_row, a_head, A_TOKEN)
+    b_base = operand_at(b_ptr, row, token, head, b_row, b_head, B_TOKEN)
+    c_base = operand_at(c_ptr, row, token, head, c_row, c_head, C_TOKEN)
+    o_base = operand_at(o_ptr, row, token, head, o_row, o_head, O_TOKEN)
+    x_base = operand_at(x_ptr, row, token, head, x_row, x_head, X_TOKEN)
 
     # Exponents of two, all of them non-positive.
     log_decay = tl.load(decay_ptr + head) * LOG2_E
@@ -165,11 +165,7 @@ def wide_scan_kernel(
             state_second = tl.load(state_ptr + slot + place + half, mask=second_state_fits, other=0.0)
 
     for step in range(chunks):
-        chunk = step
-        if REVERSE:
-            chunk = chunks - 1 - step
-        start = chunk * CHUNK
-        here = tl.minimum(length - start, CHUNK)
+        start, here = chunk_at(step, chunks, length, CHUNK, REVERSE)
         row_fits = tokens < here
         offset = start.to(tl.int64)
         a_place = a_base + offset * A_TOKEN
@@ -193,25 +189,13 @@ def wide_scan_kernel(
         # A zero that the compiler cannot see: what depends on it is made anew in each chunk, not kept in registers.
         hidden_zero = tl.minimum(here, 0)
         tokens_again = tokens + hidden_zero
-        before = (tokens_again + 1).to(tl.float32)
-        after = tl.maximum(here - 1 - tokens, 0).to(tl.float32)
-        if REVERSE:
-            before, after = after, before
-        into_state = tl.exp2(log_decay * after)
-        if SCALED and REVERSE:
-            # Backwards the scale belongs to what enters the sum, since the state that comes in is a gradient already.
-            into_state *= scale
+        into_state, chunk_decay, out_of_state = decay_weights(
+            log_decay, tokens, tokens_again, here, scale, REVERSE, SCALED
+        )
         weights = into_state.to(element)[:, None]
-        chunk_decay = tl.exp2(log_decay * here.to(tl.float32))
-        out_of_state = tl.exp2(log_decay * before)[None, :]
+        out_of_state = out_of_state[None, :]
         # [keys, queries]: key i reaches query j.
-        if REVERSE:
-            distance = tokens_again[:, None] - tokens[None, :]
-        else:
-            distance = tokens[None, :] - tokens_again[:, None]
-        mask = tl.where(distance >= 0, tl.exp2(log_decay * distance.to(tl.float32)), 0.0)
-        if SCALED and REVERSE:
-            mask *= scale
+        mask = decay_mask(log_decay, tokens[None, :] - tokens_again[:, None], scale, REVERSE, SCALED)
 
         if LRPE != LRPE_NONE:
             phase = phase_at(fraction[None, :], (position + start + tokens_again)[:, None], FAST_PHASES)

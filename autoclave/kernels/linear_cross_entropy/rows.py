@@ -31,7 +31,10 @@ def row_gradients(
 def statistics_then_gradients(
     logits: Tensor, targets: Tensor, coefficients: Tensor, z_loss: float
 ) -> tuple[Tensor, Tensor]:
-    """`row_statistics`, with the logits replaced by their gradients, in one kernel on a GPU."""
+    """`row_statistics` of logits [R, V], which their gradients replace, in their dtype; one kernel on a GPU.
+
+    targets: [R] int64; coefficients: [R], what each row's loss is weighed by.
+    """
     if logits.is_cuda:
         from autoclave.kernels.linear_cross_entropy.triton_rows import launch_rows_in_place
 

@@ -69,14 +69,17 @@ def _row_stride(gate: Tensor | None) -> int:
 
 
 def evenly_spaced(gate: Tensor) -> Tensor:
-    """The gate itself where its rows are equally far apart (a part of a wider projection), else a contiguous copy."""
+    """The gate [..., D], of any dtype, where its rows are equally far apart (a part of a wider projection); else a copy."""
     strides, sizes = gate.stride(), gate.shape
     even = strides[-1] == 1 and all(strides[i] == strides[i + 1] * sizes[i + 1] for i in range(gate.dim() - 2))
     return gate if even else gate.contiguous()
 
 
 def launch_forward(x: Tensor, residual: Tensor | None, gate: Tensor | None, eps: float) -> tuple[Tensor, Tensor | None]:
-    """(gate * norm(x + residual), x + residual or None) of one shape; contiguous but for an evenly spaced gate."""
+    """(gate * norm(x + residual), x + residual or None) of one shape; contiguous but for an evenly spaced gate.
+
+    The first has the gate's dtype, x's where there is no gate; the sum has the residual's.
+    """
     y = torch.empty_like(x, dtype=x.dtype if gate is None else gate.dtype)
     total = None if residual is None else torch.empty_like(residual)
     if x.numel():
@@ -95,7 +98,10 @@ def launch_backward(
     eps: float,
     d_gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """(dx, d_gate or None) of one shape; contiguous but for an evenly spaced gate. `d_gate`: where it goes, if given."""
+    """(dx, d_gate or None) of one shape; contiguous but for an evenly spaced gate. `d_gate`: where it goes, if given.
+
+    dx has x's dtype, d_gate the gate's; d_total: gradient to the sum x + residual, where that went on.
+    """
     dx = torch.empty_like(x)
     if gate is not None and d_gate is None:
         d_gate = torch.empty_like(dy, dtype=gate.dtype)
@@ -164,18 +170,18 @@ class _NormGate(torch.autograd.Function):
 
 
 def gpu_norm(x: Tensor, eps: float) -> Tensor:
-    """`simple_rms_norm` by the kernels."""
+    """`simple_rms_norm` by the kernels, of its shapes and dtypes."""
     y: Tensor = _Norm.apply(x, eps)
     return y
 
 
 def gpu_add_norm(x: Tensor, residual: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """`add_simple_rms_norm` by the kernels."""
+    """`add_simple_rms_norm` by the kernels, of its shapes and dtypes."""
     pair: tuple[Tensor, Tensor] = _AddNorm.apply(x, residual, eps)
     return pair
 
 
 def gpu_norm_gate(o: Tensor, u: Tensor, eps: float) -> Tensor:
-    """`simple_rms_norm_gate` by the kernels."""
+    """`simple_rms_norm_gate` by the kernels, of its shapes and dtypes."""
     y: Tensor = _NormGate.apply(o, u, eps)
     return y

@@ -28,7 +28,7 @@ def product_backward_kernel(dy_ptr, value_ptr, gate_ptr, d_value_ptr, d_gate_ptr
 
 
 def launch_product_backward(dy: Tensor, value: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
-    """(d_value, d_gate) for contiguous tensors of one shape."""
+    """(d_value, d_gate) for contiguous tensors of one shape, in the dtypes of value and gate."""
     d_value, d_gate = torch.empty_like(value), torch.empty_like(gate)
     if dy.numel():
         product_backward_kernel[(triton.cdiv(dy.numel(), BLOCK),)](
@@ -51,6 +51,6 @@ class _Product(torch.autograd.Function):
 
 
 def gpu_product(value: Tensor, gate: Tensor) -> Tensor:
-    """`gated_product` by the kernel."""
+    """`gated_product` by the kernel, of its shapes and dtypes."""
     product: Tensor = _Product.apply(value, gate)
     return product

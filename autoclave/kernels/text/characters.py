@@ -159,7 +159,7 @@ def character_width(byte: int) -> int:
 
 @inlined
 def decode(data: np.ndarray, at: int) -> int:
-    """Return the code point that begins at byte `at` of valid UTF-8."""
+    """Return the code point that begins at byte `at` of valid UTF-8, uint8[bytes]."""
     first = np.int64(load(data, at))
     if first < 0x80:
         return first
@@ -174,7 +174,7 @@ def decode(data: np.ndarray, at: int) -> int:
 
 @kernel
 def step_back(data: np.ndarray, at: int) -> int:
-    """Return where the character before byte `at` begins."""
+    """Return where the character before byte `at` begins in valid UTF-8, uint8[bytes]."""
     at -= 1
     while load(data, at) & 0xC0 == 0x80:
         at -= 1
@@ -186,7 +186,7 @@ _CONTINUATION = np.uint64(0x8080808080808080)
 
 @inlined
 def count_characters(data: np.ndarray, start: int, stop: int) -> int:
-    """Return the characters of data[start:stop]: the bytes that do not continue one."""
+    """Return the characters of data[start:stop] (uint8[bytes]): the bytes that do not continue one."""
     count, at = stop - start, start
     while at + 8 <= stop:
         eight = load64(data, at)

@@ -59,7 +59,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write weights as one safetensors file, contiguous and on the CPU, names sorted; atomic."""
+    """Write weights as one safetensors file, in their shapes and dtypes, names sorted; atomic."""
     temporary = path.with_name(f".{path.name}.partial")
     tensors = {name: weights[name].detach().contiguous().cpu() for name in sorted(weights)}
     # One key only: safetensors writes metadata in the order of a randomised map.
@@ -70,7 +70,10 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, on the CPU. Raises CheckpointError when it is missing or broken."""
+    """All tensors of a safetensors file, in the shapes and dtypes stored, on the CPU.
+
+    Raises CheckpointError when it is missing or broken.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
@@ -81,7 +84,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def model_weights(folder: Path) -> dict[str, Tensor]:
-    """All weights of a checkpoint folder, whole, on the CPU, whether one process wrote them or many."""
+    """All weights of a checkpoint folder, whole, in the shapes and dtypes stored, on the CPU, whether one process wrote
+    them or many."""
     if not (folder / INDEX_FILE).exists():
         return load_weights(folder / WEIGHTS_FILE)
     reader = CheckpointReader(folder)
@@ -135,7 +139,10 @@ def load_model(folder: str | Path, *, device: str = "cpu", dtype: torch.dtype | 
 
 
 def assign_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
-    """Put these tensors into the model (which may be on the meta device), every name and shape checked."""
+    """Put these tensors into the model (which may be on the meta device), every name and shape checked.
+
+    Parameters take the tensors' dtypes. origin: what the message of a CheckpointError names.
+    """
     expected = {name: parameter.shape for name, parameter in model.named_parameters()}
     missing = sorted(set(expected) - set(weights))
     surplus = sorted(set(weights) - set(expected))

@@ -38,7 +38,7 @@ _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def from_released(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Ours from a released state dict.
+    """Ours from a released state dict: the same numbers in the same dtypes, LRPE's theta [H, 1, dh] as [H, dh].
 
     Raises CheckpointError for an unknown name, or where head and embedding are not the same numbers.
     """
@@ -59,7 +59,10 @@ def from_released(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_released(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with the released names, `lm_head.weight` included (sharing the embedding's storage)."""
+    """A state dict with the released names, `lm_head.weight` included (sharing the embedding's storage).
+
+    The same numbers in the same dtypes, LRPE's theta [H, dh] as [H, 1, dh].
+    """
     theirs: dict[str, Tensor] = {}
     for name, value in weights.items():
         if name == "embedding.weight":
@@ -81,6 +84,8 @@ def _split_layer(name: str, prefix: str) -> tuple[str, str]:
 
 def read_released_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of a released folder: safetensors or `.bin` (loaded with weights_only), one file or sharded.
+
+    They have the shapes and dtypes stored.
 
     Raises InputError when there are none, CheckpointError when an index names a missing file or tensor.
     """

@@ -27,7 +27,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from autoclave.model.config import ModelConfig
 from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
-from autoclave.model.transnormer import LearnedPositions, ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import LearnedPositions, TransNormerLLM
 
 
 class TransNormerConfig(PreTrainedConfig):
@@ -78,7 +79,7 @@ class StateCache:
         return int(self.state.positions.max())
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Follow the beams that were kept."""
+        """Follow the beams that were kept: int64 [beams], the old place of each."""
         self.state = self.state.select(beam_idx.to(self.state.positions.device))
 
     def batch_repeat_interleave(self, repeats: int) -> None:

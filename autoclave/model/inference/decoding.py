@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 
 @torch.inference_mode()

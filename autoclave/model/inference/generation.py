@@ -10,7 +10,8 @@ from torch import Tensor
 
 from autoclave.errors import InputError
 from autoclave.model.inference.decoding import EagerDecoder, GraphDecoder, decode
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 PREFILL_TOKENS = 8192
 
@@ -40,7 +41,7 @@ class SamplingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 @torch.inference_mode()
 def prefill(model: TransNormerLLM, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, ModelState]:
-    """Logits [prompts, vocabulary] after each prompt's last token, and the states there.
+    """Logits [prompts, vocabulary] after each prompt's last token, dtype as in `logits`, and the states there.
 
     Prompts are packed end to end, without padding; a long one goes in segments, in constant memory.
     Raises InputError for an empty prompt or a token outside the vocabulary.
@@ -69,7 +70,7 @@ def prefill(model: TransNormerLLM, prompts: Sequence[Sequence[int]]) -> tuple[Te
 
 
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Repetition penalty on the tokens marked in `seen` (bool, as logits)."""
+    """Repetition penalty on the tokens marked in `seen`, bool; both [..., vocabulary]."""
     if penalty == 1.0:
         return logits
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
@@ -77,6 +78,8 @@ def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
 
 def filtered_probabilities(logits: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor]:
     """Probabilities [n, vocabulary] in falling order after temperature, top-k, top-p and min-p, and their token ids.
+
+    logits: [n, vocabulary]; probabilities are float32, token ids int64.
 
     The filters apply in that order, each to the probabilities before any renormalisation of its own.
     """
@@ -96,7 +99,10 @@ def filtered_probabilities(logits: Tensor, settings: SamplingSettings) -> tuple[
 
 
 def choose(logits: Tensor, settings: SamplingSettings, generators: Sequence[torch.Generator]) -> Tensor:
-    """The next token [n] of each sequence, by inverse transform of one uniform number from its own generator."""
+    """The next token of each sequence, int64 [n], by inverse transform of one uniform number from its own generator.
+
+    logits: [n, vocabulary] of any floating-point dtype; at temperature 0 the largest, no number is drawn.
+    """
     if settings.temperature == 0:
         return logits.argmax(-1)
     probabilities, tokens = filtered_probabilities(logits, settings)

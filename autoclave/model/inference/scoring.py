@@ -21,7 +21,8 @@ from torch import Tensor
 from autoclave.errors import InputError
 from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.formats.checkpoint import load_model
-from autoclave.model.transnormer import ModelState, TransNormerLLM
+from autoclave.model.state import ModelState
+from autoclave.model.transnormer import TransNormerLLM
 
 PACK_TOKENS_CPU = 2048
 PACK_TOKENS_CUDA = 65_536
@@ -33,7 +34,7 @@ IN_FLIGHT = 2
 
 @dataclass(frozen=True)
 class Scores:
-    """One row a document. nll: float64, nats, summed over t1..tn and eos; tokens: int64, n + 1;
+    """Arrays [documents]. nll: float64, nats, summed over t1..tn and eos; tokens: int64, n + 1;
     bits_per_byte: float64, nll / (ln 2 * bytes), NaN for a document of no bytes."""
 
     nll: np.ndarray
@@ -125,7 +126,7 @@ class Scorer:
         return cls(load_model(folder, device=str(where), dtype=dtype), pack_tokens=pack_tokens, threads=threads)
 
     def score(self, documents: Sequence[np.ndarray], byte_counts: Sequence[int] | np.ndarray) -> Scores:
-        """NLL of each document (raw token ids, no special tokens) in the order given.
+        """NLL of each document (raw token ids [n] of any integer dtype, no special tokens) in the order given.
 
         Each contributes targets [t1..tn, eos] after inputs [bos, t1..tn]. byte_counts: UTF-8 bytes of each text.
         Raises InputError for a token outside the vocabulary (another tokenizer's).

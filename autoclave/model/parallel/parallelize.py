@@ -86,7 +86,10 @@ class World:
     def rows_of(
         self, inputs: np.ndarray, targets: np.ndarray, cu_seqlens: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Our share of the global batch's rows; rows start sequences, so cutting between them is exact."""
+        """Our share of the global batch's rows; rows start sequences, so cutting between them is exact.
+
+        inputs, targets: int64 [rows, length]; cu_seqlens: int32 [sequences + 1]; the share likewise, counted from 0.
+        """
         if self.data_size == 1:
             return inputs, targets, cu_seqlens
         rows, length = inputs.shape
@@ -102,7 +105,10 @@ class World:
     def piece_of(
         self, inputs: np.ndarray, targets: np.ndarray, cu_seqlens: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Carry | None]:
-        """Our rows laid end to end [tokens], or our piece of them, and what is carried between the pieces."""
+        """Our rows laid end to end [tokens], or our piece of them, and what is carried between the pieces.
+
+        Arguments as `rows_of` returns them: (inputs, targets, cu_seqlens) of the piece in their dtypes, and the carry.
+        """
         flat_inputs, flat_targets = inputs.reshape(-1), targets.reshape(-1)
         if self.mesh is None or self.sequence_size == 1:
             return flat_inputs, flat_targets, cu_seqlens, None
@@ -117,13 +123,14 @@ class World:
             model.set_requires_gradient_sync(last)
 
     def sum_over_shards(self, value: Tensor) -> Tensor:
-        """Sum of a scalar over the processes with tokens of their own."""
+        """Sum of a scalar of any dtype over the processes with tokens of their own; shape [], in place."""
         if self.shard_mesh is not None and self.shard_size > 1:
             dist.all_reduce(value, group=self.shard_mesh.get_group())
         return value
 
     def gradient_norm(self, model: TransNormerLLM) -> Tensor:
-        """The norm of the whole model's gradient, over all processes: a scalar on the model's device, not read here."""
+        """The norm of the whole model's gradient, over all processes: shape [], the gradients' dtype, on the model's
+        device, not read here."""
         parameters = [(n, p) for n, p in model.named_parameters() if p.grad is not None]
         split = [p for n, p in parameters if self.tensor_size > 1 and split_of(n, model.config)]
         whole = [p for n, p in parameters if not (self.tensor_size > 1 and split_of(n, model.config))]
@@ -137,7 +144,8 @@ class World:
     def pieces_of(self, name: str, tensor: Tensor, config: ModelConfig) -> Iterator[Piece]:
         """The boxes of the whole tensor that this process holds, as views of its memory.
 
-        name: a parameter, or one of its moments as `<parameter>/<moment>`; tensor: what the process has of it.
+        name: a parameter, or one of its moments as `<parameter>/<moment>`; tensor: what the process has of it, whose
+        dtype the pieces keep; each names the whole's shape and its place there.
         """
         local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
         shape, first = list(tensor.shape), 0

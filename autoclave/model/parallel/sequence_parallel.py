@@ -45,6 +45,8 @@ def cut_stream(
 ) -> tuple[slice, np.ndarray, np.ndarray, int, int]:
     """Rank's piece of a stream of `total` tokens: (tokens, its own cu_seqlens, reach, offset, last_start).
 
+    cu_seqlens: integers [sequences + 1], from 0 to total; its own is int32, from 0 to total / ranks. The last three are
+    the fields of `Carry`, reach int64 [ranks, ranks].
     Raises RecipeError when the stream does not divide into equal pieces.
     """
     if total % ranks:
@@ -106,6 +108,8 @@ def carried_attention(
 ) -> Tensor:
     """Lightning attention over this rank's piece [1, tokens, heads, dim] of the stream: [1, tokens, heads, value].
 
+    decay: [heads], lrpe_theta: [heads, dim], float32; cu_seqlens: int32 [sequences + 1] of the piece. The result has
+    value's dtype.
     The last sequence is scanned once more for its state alone; attention is a few per cent of a step.
     """
     offsets = torch.zeros(cu_seqlens.numel() - 1, dtype=torch.int64, device=query.device)

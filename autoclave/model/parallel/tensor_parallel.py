@@ -38,7 +38,7 @@ def split_of(name: str, config: ModelConfig) -> Split | None:
 
 
 def take_part(full: Tensor, split: Split, rank: int, size: int) -> Tensor:
-    """This rank's part of a full tensor."""
+    """This rank's part of a full tensor, a copy in its dtype: its shape but for the split dimension, 1 / size of it."""
     blocks = full.chunk(split.blocks, split.dimension)
     return torch.cat([block.chunk(size, split.dimension)[rank] for block in blocks], split.dimension).clone()
 
@@ -97,7 +97,7 @@ class SplitNorm(nn.Module):
         self.width, self.epsilon, self.group = width, epsilon, group
 
     def gated(self, x: Tensor, gate: Tensor | None) -> Tensor:
-        """gate * x * rsqrt(mean over all ranks' heads of x^2 + eps); x [..., local width]."""
+        """gate * x * rsqrt(mean over all ranks' heads of x^2 + eps); x, gate [..., local width] of one dtype."""
         wide = x if x.dtype == torch.float64 else x.float()
         squares = _SumOverRanks.apply(wide.square().sum(-1, keepdim=True), self.group)
         normed = (wide * torch.rsqrt(squares / self.width + self.epsilon)).to(x.dtype)

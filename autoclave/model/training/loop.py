@@ -197,7 +197,7 @@ class Trainer:
         return self.report(loss, rate, norm, sum(batch.inputs.size for batch in batches), not finite)
 
     def backward(self, batch: TokenBatch, tokens: int) -> Tensor:
-        """Gradients of one batch's share of the mean loss; returns its summed loss in nats, detached."""
+        """Gradients of one batch's share of the mean loss; returns its summed loss in nats (float32, shape [])."""
         rows = self.world.rows_of(batch.inputs, batch.targets, batch.cu_seqlens)
         inputs, targets, boundaries, carry = self.world.piece_of(*rows)
         with self.autocast:

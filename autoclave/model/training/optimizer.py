@@ -58,8 +58,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 def guarded_step(optimizer: torch.optim.AdamW, norm: Tensor, loss: Tensor, clip_norm: float) -> None:
     """One update with gradients scaled to a global norm of at most `clip_norm` (0 = as they are).
 
-    None at all where `norm` or `loss`, both scalars, is not finite. Fused AdamW takes the factor and the verdict from
-    the device: its launch does not wait for the host to read them, and no pass of its own scales the gradients.
+    None at all where `norm` or `loss` (float32, shape []) is not finite. Fused AdamW takes the factor and the verdict
+    from the device: its launch does not wait for the host to read them, and no pass of its own scales the gradients.
     """
     scale = ((norm + 1e-6) / clip_norm).clamp_min(1.0) if clip_norm > 0 else torch.ones_like(norm)
     finite = torch.isfinite(norm + loss)

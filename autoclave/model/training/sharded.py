@@ -30,7 +30,7 @@ _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF
 
 
 class Piece(NamedTuple):
-    """A box of a whole tensor: its name, the whole's shape, where the box begins, and its numbers (a view)."""
+    """A box of a whole tensor: its name, the whole's shape, where the box begins, its numbers (a view, same dtype)."""
 
     name: str
     shape: tuple[int, ...]
@@ -75,7 +75,10 @@ def file_name(stem: str, rank: int, size: int) -> str:
 
 
 def lay_out(pieces: Sequence[Piece], rank: int, size: int) -> tuple[dict[str, dict[str, Tensor]], Index]:
-    """What each of this process's files holds (file -> key -> tensor), and the index of its boxes."""
+    """What each of this process's files holds (file -> key -> tensor, the pieces' own), and the index of their boxes.
+
+    The index has each box's shape and dtype. The first piece of a tensor has its name as key, more `<name>@<number>`.
+    """
     files: dict[str, dict[str, Tensor]] = {file_name(stem, rank, size): {} for stem in (WEIGHTS_STEM, STATE_STEM)}
     index = Index({})
     codes = {dtype: code for code, dtype in _DTYPES.items()}
@@ -173,7 +176,7 @@ class CheckpointReader:
             raise CheckpointError(f"{self.folder}: '{piece.name}' is not whole: {INDEX_FILE} leaves a part out")
 
     def whole(self, name: str) -> Tensor:
-        """A whole tensor on the CPU, in the dtype that it was written in."""
+        """A whole tensor on the CPU, in the shape and dtype that it was written in."""
         stored = self.index.tensors[name]
         tensor = torch.empty(stored.shape, dtype=_DTYPES[stored.dtype])
         self.read_into(Piece(name, tuple(stored.shape), (0,) * tensor.dim(), tensor))

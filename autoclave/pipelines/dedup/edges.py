@@ -47,7 +47,7 @@ def members_of_a_task(settings: DedupSettings, manifest: Manifest) -> int:
 
 
 def candidate_edges(manifest: Manifest, folder: str, partitions: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield every candidate edge as dense positions: those inside shards, then those between them."""
+    """Yield every candidate edge as dense positions (int64[n] twice): those inside shards, then those between them."""
     bases = manifest.bases()
     for place, shard in enumerate(manifest.shards):
         if not shard.indexed:
@@ -60,7 +60,10 @@ def candidate_edges(manifest: Manifest, folder: str, partitions: list[str]) -> I
 
 
 def copy_edges(manifest: Manifest, folder: str, partitions: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Yield (leaders, members, local) of exact copies as dense positions: inside shards, then between their leaders."""
+    """Yield (leaders, members, local) of exact copies as dense positions: inside shards, then between their leaders.
+
+    leaders, members: int64[n]; local: whether both lie in one shard.
+    """
     bases = manifest.bases()
     for place, shard in enumerate(manifest.shards):
         if not shard.indexed:

@@ -66,9 +66,9 @@ class LineRemover:
 
     settings: LineSettings
     remove: np.ndarray
-    """uint64, sorted: lines to remove wherever they stand."""
+    """uint64[k], sorted: lines to remove wherever they stand."""
     spare: np.ndarray
-    """uint64, sorted: lines whose first occurrence in this shard stays."""
+    """uint64[k], sorted: lines whose first occurrence in this shard stays."""
     seen: set[int] = field(default_factory=set)
 
     @classmethod
@@ -83,9 +83,10 @@ class LineRemover:
         return cls(settings, np.sort(keys[~spared]), np.sort(keys[spared]))
 
     def edit(self, batch: pa.RecordBatch, kept: np.ndarray) -> tuple[pa.RecordBatch, np.ndarray, dict[str, pa.Array]]:
-        """Return (batch with edited texts, bool[n] of texts of which nothing is left, ledger columns).
+        """Return (batch with edited texts, bool[n] of texts of which nothing is left, ledger columns, int32[n]).
 
-        Documents that are dropped anyway (kept is False) keep their text.
+        batch: `text` and `host` of DOCUMENT_SCHEMA, and more. Documents that are dropped anyway (kept, bool[n], is
+        False) keep their text.
         """
         lines = find_lines(batch, self.settings)
         owner = np.repeat(np.arange(batch.num_rows), np.diff(lines.bounds))

@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True):
         return np.concatenate([[0], np.cumsum([shard.rows for shard in self.shards])]).astype(np.int64)
 
     def dense(self, ids: np.ndarray) -> np.ndarray:
-        """Return int64 positions 0 .. rows - 1 of uint64 ids."""
+        """Return the positions, int64[n] from 0 to rows - 1, of the ids uint64[n]."""
         return self.bases()[(ids >> ROW_BITS).astype(np.int64)] + (ids & ROW_MASK).astype(np.int64)
 
     def digest(self) -> str:
@@ -78,7 +78,7 @@ def read_manifest(url: str) -> Manifest:
 
 
 def pack(place: int | np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return uint64 ids of rows of the shard at `place` (of each row, or of all)."""
+    """Return the ids uint64[n] of rows (integer[n]) of the shard at `place` (one for all, or [n])."""
     return (np.asarray(place, np.uint64) << ROW_BITS) | rows.astype(np.uint64)
 
 

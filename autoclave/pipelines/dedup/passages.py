@@ -65,7 +65,10 @@ def _runs(masks: list[np.ndarray]) -> pa.RecordBatch:
 
 @dataclass
 class PassageRemover:
-    """Removes repeated passages from the batches of one shard, in order."""
+    """Removes repeated passages from the batches of one shard, in order.
+
+    first, end: int64[passages], the tokens of the shard that each takes, ascending.
+    """
 
     first: np.ndarray
     end: np.ndarray
@@ -79,7 +82,11 @@ class PassageRemover:
         return cls(runs.column("first").to_numpy(), runs.column("end").to_numpy())
 
     def edit(self, batch: pa.RecordBatch, kept: np.ndarray) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
-        """Return the batch with edited texts, and the ledger columns."""
+        """Return the batch with edited texts, and the ledger columns, int32[n].
+
+        batch: `text` of DOCUMENT_SCHEMA, and more. Documents that are dropped anyway (kept, bool[n], is False) keep
+        their text.
+        """
         text = batch.column("text")
         tokens = find_tokens(text, kept)
         marked = np.zeros(tokens.hashes.size, np.bool_)

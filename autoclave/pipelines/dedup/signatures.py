@@ -148,7 +148,10 @@ def _write_exact(
 def write_exact_keys(
     task: ShardTask, output: ShardOutput, keys: np.ndarray, rows: np.ndarray, score: np.ndarray, doc_id: pa.Array
 ) -> None:
-    """Write `exact/<shard>`: the keys of `rows` (sorted by key) by partition."""
+    """Write `exact/<shard>`: the keys of `rows` (sorted by key) by partition.
+
+    keys: uint64[n, 2]; rows: int64[k]; score: float64[n]; doc_id: binary(16), one a document.
+    """
     partitions = task.arguments["partitions"]
     columns = [keys[rows, 0], keys[rows, 1], rows.astype(np.uint32), score[rows], doc_id.take(pa.array(rows))]
     with output.open(f"exact/{task.shard}.arrow") as file:
@@ -156,7 +159,10 @@ def write_exact_keys(
 
 
 def write_bands(task: ShardTask, output: ShardOutput, keys: np.ndarray, rows: np.ndarray) -> None:
-    """Write `bands/<shard>` (each key of `rows` once, by partition) and `edges/<shard>` (buckets inside the shard)."""
+    """Write `bands/<shard>` (each key of `rows` once, by partition) and `edges/<shard>` (buckets inside the shard).
+
+    keys: uint64[n, bands]; rows: int64[k], the documents that take part.
+    """
     partitions = task.arguments["partitions"]
     flat = keys[rows].reshape(-1)
     owner = np.repeat(rows.astype(np.uint64), keys.shape[1])
@@ -172,5 +178,6 @@ def write_bands(task: ShardTask, output: ShardOutput, keys: np.ndarray, rows: np
 
 
 def edge_batch(left: np.ndarray, right: np.ndarray) -> pa.RecordBatch:
+    """Return the edges, integer[n] twice, as a batch of EDGES."""
     columns = [pa.array(left, pa.uint64()), pa.array(right, pa.uint64())]
     return pa.RecordBatch.from_arrays(columns, schema=EDGES)

@@ -33,7 +33,10 @@ def read_texts(arguments: Sequence[str], language: str | None = None, limit: int
 
 
 def read_batches(argument: str) -> Iterator[pa.RecordBatch]:
-    """Yield batches of what `read_texts` takes as an argument: doc_id, text (null in pages), url, language and more."""
+    """Yield batches of what `read_texts` takes as an argument: doc_id, text (null in pages), url, language and more.
+
+    They are of RAW_SCHEMA from files, those four columns of DOCUMENT_SCHEMA from a stage.
+    """
     folder = Folder(argument)
     refuse_run_directory(folder)
     if folder.files("commits/*.json"):

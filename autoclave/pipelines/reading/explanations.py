@@ -22,7 +22,7 @@ from autoclave.cleaning.filters.base import Filter
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.cleaning.signals import run_filters
 from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, read_documents
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, read_documents, were_extracted
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
 from autoclave.pipelines.extract import ExtractSettings, run_extract
@@ -158,8 +158,9 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     labels = edited.column("language").to_pylist()
     languages = sure_languages(labels, verdicts.signals["language_score"])
     text = batch.column("text")
+    extracted = were_extracted(batch.column("content_type"))
     for name, transform in chain.transforms.items():
-        after, changes = transform.apply(text, edited.column("language"))
+        after, changes = transform.apply(text, edited.column("language"), extracted)
         diff = _diff(text, after)
         result.steps.append(
             Step(
@@ -214,7 +215,8 @@ def _filter_step(chosen: Filter, signals: Mapping[str, pa.Array], language: str 
 
 
 def compare_dialects(batch: pa.RecordBatch, used: Chain) -> list[DialectResult]:
-    """Return what every dialect of every built-in filter says of a document (one row, after the transforms).
+    """Return what every dialect of every built-in filter says of a document (one row of DOCUMENT_SCHEMA, after the
+    transforms).
 
     used: the chain that explains the document; limits and rules that it sets are not taken over.
     """

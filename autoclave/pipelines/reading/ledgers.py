@@ -108,14 +108,20 @@ def check_signal(stage: StageView, signal: str) -> None:
 
 
 def read_ledger(stage: StageView, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield (shard, ledger rows) of a stage; columns: those to read (default: all). ShardError for a damaged file."""
+    """Yield (shard, ledger rows) of a stage; columns: those to read (default: all). ShardError for a damaged file.
+
+    Rows are of LEDGER_SCHEMA with a column a signal after it.
+    """
     return read_shards(stage, "ledger", columns)
 
 
 def read_shards(
     stage: StageView, kind: str, columns: Sequence[str] | None, shards: Container[str] | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield (shard, rows) of a stage's `documents`, `dropped` or `ledger`; shards: those to read (default: all)."""
+    """Yield (shard, rows) of a stage's `documents`, `dropped` or `ledger`; shards: those to read (default: all).
+
+    Rows are of DOCUMENT_SCHEMA, DROPPED_SCHEMA, or LEDGER_SCHEMA with a column a signal after it.
+    """
     for commit in stage.commits:
         name = f"{kind}/{commit.shard}.parquet"
         if name not in commit.outputs or (shards is not None and commit.shard not in shards):
@@ -130,7 +136,7 @@ def read_shards(
 
 
 def ledger_rows(batch: pa.RecordBatch) -> list[LedgerRow]:
-    """Return ledger rows as structs, with the signals that the batch has."""
+    """Return ledger rows (LEDGER_SCHEMA with a column a signal) as structs, with the signals that the batch has."""
     return [
         LedgerRow(
             doc_id=row.pop("doc_id").hex(),

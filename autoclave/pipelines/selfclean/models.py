@@ -62,7 +62,10 @@ class FoldWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, batch: pa.RecordBatch, fold: np.ndarray) -> None:
-        """Encode a batch; document i goes to the file of fold[i], and nowhere where that is negative."""
+        """Encode a batch; document i goes to the file of fold[i], and nowhere where that is negative.
+
+        batch: `doc_id` and `text` of DOCUMENT_SCHEMA, and more; fold: integer[n].
+        """
         for number, writer in enumerate(self._writers):
             rows = batch.filter(pa.array(fold == number))
             with one_thread():

@@ -58,7 +58,7 @@ def train_on_sample(context: StageContext[Any], training: TokenizerSettings, sam
 
 
 def strata(batch: pa.RecordBatch) -> list[str]:
-    """Return the stratum of each document: its language and the folder of its source."""
+    """Return the stratum of each document of DOCUMENT_SCHEMA: its language and the folder of its source."""
     pairs = zip(batch.column("language").to_pylist(), batch.column("source").to_pylist(), strict=True)
     return [f"{language or 'unknown'} {posixpath.dirname(source)}".rstrip() for language, source in pairs]
 

@@ -8,18 +8,6 @@ import pytest
 from autoclave.cleaning.transforms.registry import TRANSFORMS
 
 CASES = [
-    ("strip_html_tags", "a <b>bold</b> word", "a bold word", 2),
-    ("strip_html_tags", "one<br/>two<p class='x' id=\"a>b\">three", "one\ntwo\nthree", 2),
-    ("strip_html_tags", "x<!-- gone\n --><script>var a = '</b>';</script><STYLE>p{}</STYLE>y", "xy", 3),
-    (
-        "strip_html_tags",
-        "&lt;i&gt; &amp; &eacute; &#20013; &#x6587; &nosuch; AT&T &",
-        "<i> & \u00e9 \u4e2d \u6587 &nosuch; AT&T &",
-        6,
-    ),
-    ("strip_html_tags", "<Directory> List<T> #include <stdio.h> a < b > c <3 <-", None, 0),
-    ("strip_html_tags", '<cnx-pi data-type="x">note</cnx-pi>', "note", 2),
-    ("strip_html_tags", "<<b>b>twice", "twice", 2),
     ("strip_urls", "see https://a.example/b?c=d#e, or http://x.example.", "see, or.", 2),
     (
         "strip_urls",

@@ -24,6 +24,7 @@ from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.raw import BATCH_BYTES, BATCH_ROWS, RAW_SCHEMA
 from autoclave.corpus.readers.streams import INSIDE_FRAME
 from autoclave.corpus.readers.warc import read_warc
+from autoclave.corpus.schema import CONVERTED_TYPE
 
 
 class Reading:
@@ -263,7 +264,7 @@ def test_wet_and_resource_records() -> None:
     assert reading.payloads == [text, text]
     assert reading.skipped == {"metadata": 1}
     assert reading.rows[0]["url"] == "http://a.example/x"
-    assert (reading.rows[0]["content_type"], reading.rows[0]["charset"]) == ("text/plain", "gbk")
+    assert (reading.rows[0]["content_type"], reading.rows[0]["charset"]) == (CONVERTED_TYPE, "gbk")
     assert dict(reading.rows[0]["metadata"])["identified_language"] == "zho"
 
 

@@ -184,7 +184,9 @@ def _is_phone(text: bytes, number: Written, language: str | None) -> bool:
         return False
     if _is_quad(number) and not (words == STRONG and groups == (2, 3, 2, 2)):
         return False
-    if _is_national(text, number, language) or (_is_alone(text, number) and _is_national(text, number, language, every=True)):
+    if _is_national(text, number, language) or (
+        _is_alone(text, number) and _is_national(text, number, language, every=True)
+    ):
         return True
     if words == STRONG:
         return True
@@ -296,7 +298,7 @@ def _is_bracketed(number: Written) -> bool:
         return True
     if not 2 <= area <= 4 or len(digits) < 9 or (area == 4 and digits[:2] in (b"19", b"20")):
         return False
-    if len(rest) == 2 and rest[0] == rest[1] and 0 <= int(digits[-rest[1] :]) - int(digits[area:-rest[1]]) < 100:
+    if len(rest) == 2 and rest[0] == rest[1] and 0 <= int(digits[-rest[1] :]) - int(digits[area : -rest[1]]) < 100:
         return False  # pages of an article, behind its issue
     return rest in _REST or (rest == (7,) and area == 3)
 
@@ -334,8 +336,13 @@ def _is_made_up(number: Written) -> bool:
 
 def _is_quad(number: Written) -> bool:
     """Whether a number may be an address of a computer, or a version."""
-    return number.between == (b".", b".", b".") and number.digits[:1] != b"0" and all(
-        int(number.digits[at : at + size]) < 256 for at, size in zip(_starts(number.groups), number.groups, strict=True)
+    return (
+        number.between == (b".", b".", b".")
+        and number.digits[:1] != b"0"
+        and all(
+            int(number.digits[at : at + size]) < 256
+            for at, size in zip(_starts(number.groups), number.groups, strict=True)
+        )
     )
 
 

@@ -7,7 +7,12 @@ import re
 
 import numpy as np
 
-from autoclave.cleaning.transforms.personal_data.words_beside import NO_LETTER_AFTER, NO_LETTER_BEFORE, alternatives, word_pattern
+from autoclave.cleaning.transforms.personal_data.words_beside import (
+    NO_LETTER_AFTER,
+    NO_LETTER_BEFORE,
+    alternatives,
+    word_pattern,
+)
 
 # Stand before a telephone number, or right behind it. Collected from contact pages in these languages.
 _WORDS = """
@@ -35,7 +40,7 @@ telepon telp ponsel
 """
 # Words of other uses besides: they count as much where nothing but signs, or "number", is between them and a number.
 _LABELS = "ph hp kom cell cel mobile mob mobil handy portable sms telefonicamente cep t f p m call dial ring text"
-_LABELS_ALONE = frozenset("mobile mob mobil handy portable sms".split())  # need no colon
+_LABELS_ALONE = frozenset(["mobile", "mob", "mobil", "handy", "portable", "sms"])  # need no colon
 _NUMBER = re.compile(r"[^\w]*(?:(?:phone|no|nr|number|numbers|is|us|me|at|on|now|free)\b[^\w]*){0,3}\Z")
 # Verbs and nouns of many uses: they count beside what has the form of a telephone number.
 _WEAK = """
@@ -91,7 +96,9 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         word_pattern(_WORDS, _UNSPACED),
         word_pattern(_LABELS),
         word_pattern(_WEAK),
-        re.compile(f"(?:{NO_LETTER_BEFORE}(?:{alternatives(_OTHER_BEFORE)}))(?: n[ro°º]?\\.?| number| №)?[\\s:.#=(\\-]{{0,3}}\\Z"),
+        re.compile(
+            f"(?:{NO_LETTER_BEFORE}(?:{alternatives(_OTHER_BEFORE)}))(?: n[ro°º]?\\.?| number| №)?[\\s:.#=(\\-]{{0,3}}\\Z"
+        ),
         re.compile(f"\\s?(?:{alternatives(_OTHER_AFTER)}){NO_LETTER_AFTER}"),
     )
 
@@ -130,7 +137,7 @@ def evidence(before: str, after: str) -> int:
     words = list(strong.finditer(before))
     if words:
         between = before[words[-1].end() :]
-        if not _DIGIT.search(between) and len(between.split()) <= _MOST_WORDS or _LIST.fullmatch(between):
+        if (not _DIGIT.search(between) and len(between.split()) <= _MOST_WORDS) or _LIST.fullmatch(between):
             return STRONG
         return WEAK
     if strong.match(after.lstrip(" \t([,;:-")):

@@ -120,7 +120,7 @@ def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True, inline="always")
 def decode(data: np.ndarray, at: int) -> Any:
-    """The code point at `at` and its length in bytes; the bytes are valid UTF-8 (Arrow's promise)."""
+    """The code point at `at` and its length in bytes; data, uint8[bytes], is valid UTF-8 (Arrow's promise)."""
     lead = np.int64(data[at])
     if lead < 0x80:
         return lead, 1

@@ -172,7 +172,7 @@ def _hash_other(data: np.ndarray, start: int, length: int) -> np.uint64:
 
 @njit(cache=True, nogil=True, inline="always")
 def xxh3_64(data: np.ndarray, start: int, end: int) -> np.uint64:
-    """XXH3_64bits, seed 0, of the bytes `data[start:end]` (uint8, contiguous).
+    """XXH3_64bits, seed 0, of the bytes `data[start:end]` (uint8[bytes], contiguous).
 
     The length of most shingles, 17 to 128 bytes, is computed in the caller's loop; the call costs more than the hash.
     """

@@ -111,7 +111,7 @@ def ascii_letters(eight: np.uint64) -> np.uint64:
 
 @inlined
 def copy_bytes(data: np.ndarray, first: int, last: int, out: np.ndarray, place: int) -> None:
-    """Copy data[first:last] to out[place:], eight bytes at a time; the last eight may be written twice."""
+    """Copy data[first:last] to out[place:], both uint8[bytes], eight at a time; the last eight may be written twice."""
     if last - first >= 8:
         final = place + last - first - 8
         while place < final:

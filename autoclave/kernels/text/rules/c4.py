@@ -76,7 +76,10 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
 
 @inlined
 def has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enough: int) -> bool:
-    """Say whether data[start:stop] has at least so many words between white space; ASCII eight bytes at a time."""
+    """Say whether data[start:stop] has at least so many words between white space; ASCII eight bytes at a time.
+
+    data: uint8[bytes]; classes: int32[0x110000], of `character_tables`.
+    """
     if start < stop and start + BLOCK <= len(data):  # the first 64 bytes tell of nearly all lines
         valid, spaces = within(_ALL, start, stop), equal_mask(data, start, 0x20)
         if valid & (below_mask(data, start, 0x20) | ~below_mask(data, start, 0x80)) == 0:

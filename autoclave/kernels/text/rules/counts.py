@@ -91,7 +91,8 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
     """Return the characters of the longest word between white space in data[at:stop]; `least` if none is longer.
 
     Where ASCII white space lies within the next `least` bytes no word there is longer, so that most bytes are never
-    looked at; what is between is measured character by character.
+    looked at; what is between is measured character by character. data: uint8[bytes]; classes: int32[0x110000], of
+    `character_tables`.
     """
     longest = least
     while at + longest < stop:

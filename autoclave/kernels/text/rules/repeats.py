@@ -32,7 +32,8 @@ def set_size(keys: int) -> int:
 def share_a_key(keys: np.ndarray, total: int, seen: np.ndarray, again: np.ndarray, chosen: np.ndarray) -> int:
     """Fill chosen (int32) with the positions, ascending, whose key another one has, and a few more; return how many.
 
-    seen, again: uint8 bit sets of at least `set_size(total)` bytes.
+    keys: uint64, chosen: int32, both at least `total` elements long; seen, again: uint8 bit sets of at least
+    `set_size(total)` bytes.
     """
     size = set_size(total)
     for byte in range(size):

@@ -16,7 +16,7 @@ from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_ze
 
 @kernel
 def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int) -> int:
-    """Return where needle[:size] begins in data[start:stop]; -1 where it does not."""
+    """Return where needle[:size] begins in data[start:stop], both uint8[bytes]; -1 where it does not."""
     first = needle[0]
     for at in range(start, stop - size + 1):
         if data[at] != first:

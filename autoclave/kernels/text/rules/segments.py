@@ -40,7 +40,8 @@ _CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25
 
 @inlined
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
-    """Return the span without white space at its ends, as str.strip()."""
+    """Return the span of data (uint8[bytes]) without white space at its ends, as str.strip(); classes:
+    int32[0x110000]."""
     while start < stop and load(classes, decode(data, start)) & SPACE:
         start += character_width(np.int64(load(data, start)))
     while stop > start:
@@ -82,7 +83,7 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
 
 @kernel
 def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
-    """Fill where '\\n' is; return how many there are, at most len(places)."""
+    """Fill places, integer[room], with where '\\n' is in data, uint8[bytes]; return how many, at most len(places)."""
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at + BLOCK <= stop and count < most:
         found = equal_mask(data, at, 10)
@@ -254,7 +255,10 @@ def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: 
 
 @kernel
 def count_flagged(flags: np.ndarray, mask: int, offsets: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with how many segments of document d have one of the flags in `mask`."""
+    """Fill out[d] (int64[documents]) with how many segments of document d have one of the flags in `mask`.
+
+    flags: int32[segments]; offsets: int64[documents + 1].
+    """
     for document in range(len(offsets) - 1):
         count = 0
         for segment in range(offsets[document], offsets[document + 1]):
@@ -264,7 +268,7 @@ def count_flagged(flags: np.ndarray, mask: int, offsets: np.ndarray, out: np.nda
 
 @kernel
 def sum_values(values: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the sum of values[offsets[d]:offsets[d + 1]], int32."""
+    """Fill out[d] (int64[documents]) with the sum of values[offsets[d]:offsets[d + 1]], int32."""
     for document in range(len(offsets) - 1):
         total = 0
         for place in range(offsets[document], offsets[document + 1]):

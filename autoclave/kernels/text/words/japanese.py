@@ -26,7 +26,10 @@ LEAST_KANA = 10
 
 @inlined
 def is_japanese(points: np.ndarray, length: int, classes: np.ndarray) -> bool:
-    """Say whether the kana among the first `length` characters are at least a tenth of kana and ideographs."""
+    """Say whether the kana among the first `length` characters are at least a tenth of kana and ideographs.
+
+    points: int32[characters], code points; classes: int32[0x110000], of `character_tables`.
+    """
     kana, letters = 0, 0
     for at in range(length):
         bits = np.int64(load(classes, np.int64(load(points, at))))

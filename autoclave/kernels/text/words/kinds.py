@@ -53,7 +53,7 @@ _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCT
 
 @inlined
 def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
-    """Return the 64-bit hash of data[start:stop] that words, lines and lists of words share."""
+    """Return the 64-bit hash of data[start:stop] (uint8[bytes]) that words, lines and lists of words share."""
     value = _SEED ^ np.uint64(stop - start)
     at, limit = start, np.int64(len(data)) - 8
     while at + 8 <= stop:
@@ -78,13 +78,14 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
 
 @kernel
 def hash_word(data: np.ndarray) -> np.uint64:
-    """Return `hash_bytes` of all of `data`, for tables that are built in Python."""
+    """Return `hash_bytes` of all of `data`, uint8[bytes], for tables that are built in Python."""
     return hash_bytes(data, 0, np.int64(len(data)))
 
 
 @inlined
 def hash_long(data: np.ndarray, start: int, stop: int) -> np.uint64:
-    """Return a 64-bit hash of data[start:stop] for lines and paragraphs, in four lanes; not that of `hash_bytes`."""
+    """Return a 64-bit hash of data[start:stop] (uint8[bytes]) for lines and paragraphs, in four lanes; not that of
+    `hash_bytes`."""
     if stop - start < 64:
         return hash_bytes(data, start, stop)
     one, two, three, four = _SEED, ~_SEED, _MULTIPLIER, _FINAL

@@ -15,7 +15,8 @@ HAN_LETTERS, SOUTH_EAST_ASIAN_LETTERS, KANA_LETTERS = 1, 2, 4
 
 @kernel
 def scripts_in(data: np.ndarray) -> int:
-    """Return the scripts (HAN_LETTERS, ...) that data, UTF-8, has letters of, and maybe one that it has none of.
+    """Return the scripts (HAN_LETTERS, ...) that data, UTF-8 as uint8[bytes], has letters of, and maybe one that it has
+    none of.
 
     Han begins at E3 and above, Thai, Lao and Khmer with E0 or E1; kana are E3 81 to E3 87 and, half as wide, EF BD and
     EF BE.

@@ -71,7 +71,7 @@ ABBREVIATIONS = _ABBREVIATIONS.split()
 
 
 def exception_table() -> np.ndarray:
-    """Return the hashes (uint64) of `ABBREVIATIONS` in an open-addressing table, 0 where empty."""
+    """Return the hashes of `ABBREVIATIONS` in an open-addressing table, uint64[EXCEPTION_SLOTS], 0 where empty."""
     slots = np.zeros(EXCEPTION_SLOTS, dtype=np.uint64)
     for word in ABBREVIATIONS:
         value = mix_points(word)

@@ -58,7 +58,7 @@ _KANA = "\u3031\u3032\u3033\u3034\u3035\u309b\u309c\u30a0\u30fc\uff70"
 
 @functools.cache
 def word_break_table() -> np.ndarray:
-    """Return the word-break property of every code point (uint8)."""
+    """Return the word-break property of every code point, uint8[0x110000]."""
     classes, scripts = character_tables()
     table = np.zeros(0x110000, dtype=np.uint8)
     unspaced = np.isin(scripts, (HAN, HIRAGANA, THAI, LAO, KHMER, MYANMAR))
