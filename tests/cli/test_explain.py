@@ -230,7 +230,8 @@ def test_dialects(short: Path) -> None:
     assert not any(one["kept"] for one in found["dialects"] if one["filter"] == "gopher_quality")
     used = [(one["filter"], one["dialect"]) for one in found["dialects"] if one["used"]]
     assert used == [
-        ("prose", "paper"), ("gopher_quality", "paper"), ("gopher_repetition", "datatrove"), ("c4", "datatrove"), ("fineweb", "paper")
+        ("prose", "paper"), ("gopher_quality", "paper"), ("gopher_repetition", "datatrove"), ("c4", "datatrove"),
+        ("fineweb", "paper"),
     ]  # fmt: skip
     assert "Dialects" in call(short, "--dialects")
 

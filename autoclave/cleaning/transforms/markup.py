@@ -34,7 +34,9 @@ _VOID_NAMES = frozenset(b"br hr img wbr input".split())
 TAG_BYTES = 4_000
 """Most bytes of a tag."""
 CONTENT_BYTES = 20_000
-"""Most bytes of a script, a style or a comment that goes with its tags; of a longer one the tags alone go."""
+"""Most bytes of a script or a style that goes with its tags; of a longer one the tags alone go."""
+COMMENT_BYTES = 200
+"""Most bytes of a comment that goes; a longer one is as often text that somebody hid, and stays."""
 LEAST_SCORE = 2
 """Tags that must stand as markup does."""
 WORDS_AGAINST = 3
@@ -78,7 +80,7 @@ def strip_html_tags(text: bytes, language: str | None = None, hint: int = 0) -> 
 
     Only names that HTML has count, and custom elements (a hyphen in the name) that are opened and closed. A tag of a
     block element that stood between words leaves a line end, any other nothing. What is removed at a place is one tag
-    (TAG_BYTES at most) or code and comments (CONTENT_BYTES at most), never text between tags.
+    (TAG_BYTES at most), a comment (COMMENT_BYTES) or code (CONTENT_BYTES), never text between tags.
     """
     changes = 0
     if b"<" in text:
@@ -170,7 +172,7 @@ def _removals(text: bytes, tags: list[re.Match[bytes]]) -> Iterator[tuple[int, i
             closing = None if name in endless else _CONTENT_ENDS[name].search(text, end)
             if closing is None:
                 endless.add(name)
-            elif closing.end() - start <= CONTENT_BYTES:
+            elif closing.end() - start <= (COMMENT_BYTES if name == b"!--" else CONTENT_BYTES):
                 end = closing.end()
             if end == match.end() and name == b"!--":
                 continue

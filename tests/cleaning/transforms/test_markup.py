@@ -83,7 +83,8 @@ def test_letters_of_good_texts_stay(shared_data: Path) -> None:
                         shown.subtract(sign for sign in unescape(left) if sign.isalnum())
                         lost += [(name, text[:60])] if max(shown.values()) > 20 else []
     assert lost == []
-    assert changed.get("tech_peps", 0) + changed.get("edu_openstax", 0) <= 3
+    assert changed["edu_openstax"] > 400  # written in Markdown with elements of their own: real raw markup
+    assert changed.get("tech_peps", 0) <= 3
 
 
 def documents(texts: list[str], types: list[str | None]) -> pa.RecordBatch:
