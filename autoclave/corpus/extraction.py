@@ -132,12 +132,19 @@ _PRE = re.compile(
     re.IGNORECASE,
 )
 _PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
+_VERBATIM = re.compile(r"<(pre|script|style|textarea)\b", re.IGNORECASE)
+_VERBATIM_ENDS = {name: re.compile(f"</{name}\\b", re.IGNORECASE) for name in ("pre", "script", "style", "textarea")}
+_INLINE_CODE = re.compile(r"(<code\b[^<>]{0,300}>)([^<>`\n]{1,300})(</code\s{0,9}>)", re.IGNORECASE)
+# Short and without elements inside: what has a link in it is the number of a footnote.
+_SUPERSCRIPT = re.compile(r"(?<=[^\s>])<sup\b[^<>]{0,300}>([\w+\u2212-]{1,12})</sup\s{0,9}>", re.IGNORECASE)
+_SUBSCRIPT = re.compile(r"(?<=[^\s>])<sub\b[^<>]{0,300}>([\w+\u2212-]{1,12})</sub\s{0,9}>", re.IGNORECASE)
 _CLOSING_TAGS = re.compile(r"(?:</[a-zA-Z]+\s*>\s*)*\Z")
 _RENDERED_MATH = [".katex-html", ".MathJax", ".MathJax_Preview", ".MathJax_Display", ".MJX_Assistive_MathML"]
 
 
 def keep_structure(html: str) -> str:
-    """Mark code blocks with ``` fences and write formulas as $TeX$ in the HTML, so that the text has them.
+    """Mark code blocks with ``` fences and write formulas as $TeX$ in the HTML, so that the text has them; put inline
+    code in backticks, superscripts behind ^ and subscripts behind _.
 
     TeX is taken from MathJax script elements and from the annotation of MathML; formulas without TeX stay as text.
     Takes time in proportion to the length, whatever is opened and never closed.
@@ -148,7 +155,35 @@ def keep_structure(html: str) -> str:
         html = _replace_elements(html, _MATH, _MATH_END, _annotated)
     if "<pre" in html or "<PRE" in html:
         html = _replace_elements(html, _PRE, _PRE_END, _fence)
+    if "<code" in html or "<sup" in html or "<sub" in html:
+        html = _outside_pre(html, _mark_inline)
     return html
+
+
+def _outside_pre(html: str, change: Callable[[str], str]) -> str:
+    """Apply `change` to what lies outside of <pre> elements, and of scripts and styles."""
+    pieces: list[str] = []
+    at = 0
+    while (begin := _VERBATIM.search(html, at)) is not None:
+        end = _VERBATIM_ENDS[begin.group(1).lower()].search(html, begin.end())
+        if end is None:
+            break
+        pieces += [change(html[at : begin.start()]), html[begin.start() : end.start()]]
+        at = end.start()
+    return "".join([*pieces, change(html[at:])])
+
+
+def _mark_inline(html: str) -> str:
+    """Put inline code in backticks, and write superscripts and subscripts with ^ and _, so that 10^6 is not 106."""
+    html = _INLINE_CODE.sub(r"\1`\2`\3", html)
+    html = _SUPERSCRIPT.sub(_raised, html)
+    return _SUBSCRIPT.sub(r"_\1", html)
+
+
+def _raised(match: re.Match[str]) -> str:
+    """A number or a sign that is raised means a power or a note; letters are an ordinal (1st, M^me) or a mark."""
+    text = match.group(1)
+    return match.group() if text.isalpha() and (len(text) > 1 or not text.isascii()) else f"^{text}"
 
 
 def _replace_elements(

@@ -18,7 +18,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoclave.corpus.extraction import decode, extract_text, tidy
+from autoclave.corpus.extraction import decode, extract_text, keep_structure, tidy
 from autoclave.corpus.extraction_child import RISKY_TAGS, Extractor
 
 CHINESE = "\u4e2d\u6587\u7f51\u9875\uff0c\u8fd9\u662f\u4e00\u6bb5\u6587\u5b57\u3002" * 20
@@ -238,3 +238,39 @@ def test_output_is_the_same_in_any_process_and_order() -> None:
     order = rng.sample(range(20), 20)
     with Extractor() as extractor:
         assert [extractor.page(pages[n], None).text for n in order] == [expected[n] for n in order]
+
+
+def page_of(body: str) -> str:
+    filler = "This is a sentence that makes the article long enough to be the main content of its page. " * 4
+    return f"<html><body><article><p>{filler}</p>{body}<p>{filler}</p></article></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ("<p>holds 10<sup>6</sup> litres</p>", "holds 10^6 litres"),
+        ("<p>x<sup>2</sup> and H<sub>2</sub>O</p>", "x^2 and H_2O"),
+        ("<p>10<sup>\u22123</sup> and a<sub>ij</sub></p>", "10^\u22123 and a_ij"),
+        ("<p>the 1<sup>st</sup> of May</p>", "the 1st of May"),
+        ("<p>The <code>&lt;p&gt;</code> element</p>", "The `<p>` element"),
+        ("<p>call <code class='x'>f(a, b)</code> now</p>", "call `f(a, b)` now"),
+        ("<pre><code>x<sup>2</sup> = 1\ny = 2</code></pre>", "x2 = 1\ny = 2"),
+    ],
+)
+def test_inline_code_and_scripts_survive(body: str, shown: str) -> None:
+    assert shown in extract_text(page_of(body))
+
+
+@pytest.mark.parametrize(
+    "piece", ["<code>", "<sup>", "x<sub>", "<code>a", "<pre>", "<sup a", "<code>`</code>", "<PRE></PRE>"]
+)
+def test_marking_takes_time_in_proportion(piece: str) -> None:
+    def spent(count: int) -> float:
+        best = 1e9
+        for _ in range(3):
+            start = time.process_time()
+            keep_structure(piece * count)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert spent(64_000) < 64 * max(spent(4_000), 1e-3)
