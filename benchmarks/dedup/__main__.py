@@ -4,6 +4,7 @@
     python -m benchmarks.dedup union
     python -m benchmarks.dedup quality [--data DIR]
     python -m benchmarks.dedup threshold [--data DIR]
+    python -m benchmarks.dedup normalisation [--data DIR]
     python -m benchmarks.dedup rules [--data DIR]
     python -m benchmarks.dedup pipeline [--documents 50000] [--words 150] [--datatrove-python P]
     python -m benchmarks.dedup skew [--documents 50000]
@@ -20,6 +21,7 @@ import argparse
 
 from benchmarks.data import add_data_option
 from benchmarks.dedup import scale
+from benchmarks.dedup.normalisation import normalisation
 from benchmarks.dedup.quality import quality, threshold
 from benchmarks.dedup.rules import rules
 from benchmarks.dedup.signatures import signatures
@@ -30,6 +32,7 @@ COMMANDS = {
     "union": union,
     "quality": quality,
     "threshold": threshold,
+    "normalisation": normalisation,
     "rules": rules,
     "pipeline": scale.pipeline,
     "skew": scale.skew,

@@ -9,44 +9,24 @@ import xxhash
 from numba import njit
 
 from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.keys.white_space import collapse_white_space
 
 Normalisation = Literal["none", "whitespace"]
 
 
 @njit(cache=True, nogil=True)
-def _collapse_white_space(data: np.ndarray, offsets: np.ndarray, out: np.ndarray, bounds: np.ndarray) -> None:
-    """Runs of ASCII white space, U+00A0 and U+3000 become one space; none at either end."""
+def _collapse_texts(data: np.ndarray, offsets: np.ndarray, out: np.ndarray, bounds: np.ndarray) -> None:
     size = 0
     for i in range(offsets.size - 1):
-        start = size
-        pending = False
-        at = offsets[i]
-        end = offsets[i + 1]
-        while at < end:
-            byte = data[at]
-            width = 0
-            if byte == 32 or 9 <= byte <= 13:
-                width = 1
-            elif byte == 0xC2 and at + 1 < end and data[at + 1] == 0xA0:
-                width = 2
-            elif byte == 0xE3 and at + 2 < end and data[at + 1] == 0x80 and data[at + 2] == 0x80:
-                width = 3
-            if width:
-                pending = size > start
-                at += width
-                continue
-            if pending:
-                out[size] = 32
-                size += 1
-                pending = False
-            out[size] = byte
-            size += 1
-            at += 1
+        size = collapse_white_space(data, offsets[i], offsets[i + 1], out, size)
         bounds[i + 1] = size
 
 
 def content_keys(text: pa.Array, normalisation: Normalisation = "whitespace") -> tuple[np.ndarray, np.ndarray]:
     """Return (keys uint64[n, 2], sizes int64[n]): xxh3-128 of each text and its bytes after normalisation.
+
+    normalisation: `none`, or `whitespace`: each run of it is one space, and none stands at the ends. Letters, digits
+    and signs always count.
 
     128 bits: with 64 a corpus of 10^9 documents has a false duplicate with probability 2.7 %. A size of 0 marks an
     empty text, which is a duplicate of nothing.
@@ -55,7 +35,7 @@ def content_keys(text: pa.Array, normalisation: Normalisation = "whitespace") ->
     if normalisation == "whitespace":
         out = np.empty(max(1, int(offsets[-1] - offsets[0])), np.uint8)
         bounds = np.zeros(offsets.size, np.int64)
-        _collapse_white_space(data, offsets, out, bounds)
+        _collapse_texts(data, offsets, out, bounds)
         data, offsets = out, bounds
     view = memoryview(data)  # type: ignore[arg-type]
     digest = xxhash.xxh3_128_digest

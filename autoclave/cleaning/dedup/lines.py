@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from autoclave.errors import RecipeError
 from autoclave.kernels.text.keys.lines import line_keys, without_lines
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.keys.normalisation import Normalisation, text_buffers
 from autoclave.kernels.text.keys.xxh3 import hash_slices
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -26,6 +26,9 @@ class LineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Documents that must share a line."""
     min_words: int = 1
     """Shorter lines are left alone; blank lines always are."""
+    normalisation: Normalisation = "whitespace"
+    """What does not count when lines are compared: `whitespace`, nothing else; `words`, case, punctuation and
+    diacritics too; `fineweb`, numbers as well (every "Population: 12,345" of a site is then one line)."""
     remove: Literal["all", "repeats"] = "all"
     """Every occurrence, or all but the one in the first document."""
 
@@ -57,7 +60,11 @@ def find_lines(batch: pa.RecordBatch, settings: LineSettings) -> Lines:
     """
     data, offsets = text_buffers(batch.column("text"))
     keys, ends, bounds = line_keys(
-        data, offsets, by_paragraph=settings.unit == "paragraph", min_words=settings.min_words
+        data,
+        offsets,
+        by_paragraph=settings.unit == "paragraph",
+        min_words=settings.min_words,
+        normalisation=settings.normalisation,
     )
     if settings.scope == "host":
         hosts, edges = text_buffers(batch.column("host").cast(pa.string()))

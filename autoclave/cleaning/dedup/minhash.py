@@ -11,7 +11,18 @@ import pyarrow as pa
 
 from autoclave.errors import RecipeError, SchemaError
 from autoclave.kernels.text.keys.minhash import permutations, sign_texts
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.keys.normalisation import Normalisation, text_buffers
+
+SHORTEST = 8
+"""Shingle widths of the shortest text that is compared: of one with fewer than 8n - 1 units, a changed unit inside
+leaves less than 3/4 of the shingles of n (J = (m - n) / (m + n), m shingles); what such texts share is no evidence."""
+
+FOLDS: dict[Normalisation, str] = {
+    "fineweb": "white space, punctuation, case, diacritics and digits (every number is 0) do not count",
+    "words": "white space, punctuation, case and diacritics do not count; every digit does",
+    "whitespace": "white space does not count; all else does",
+}
+"""What each normalisation makes equal."""
 
 
 class MinHashParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,10 +40,17 @@ class MinHashParameters(msgspec.Struct, frozen=True, kw_only=True):
     scheme: Literal["affine32", "legacy"] = "affine32"
     """Permutation scheme, named as in datasketch 2.0."""
     seed: int = 1
+    normalisation: Normalisation = "words"
+    """What does not count when texts are compared (`FOLDS`)."""
+    min_units: int = 1
+    """Texts of fewer units have no near-duplicates, only exact ones."""
 
     def __post_init__(self) -> None:
-        if min(self.bands, self.rows, self.ngram) < 1:
-            raise RecipeError(f"minhash: bands {self.bands}, rows {self.rows}, ngram {self.ngram} must be at least 1")
+        if min(self.bands, self.rows, self.ngram, self.min_units) < 1:
+            raise RecipeError(
+                f"minhash: bands {self.bands}, rows {self.rows}, ngram {self.ngram}, min_units {self.min_units} must "
+                "be at least 1"
+            )
         if self.bands * self.rows > self.num_perm:
             raise RecipeError(
                 f"minhash: {self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
@@ -94,6 +112,7 @@ def preset_parameters(
         shingle=preset.shingle,
         scheme=scheme,
         seed=seed,
+        min_units=SHORTEST * preset.ngram,
     )
 
 
@@ -148,6 +167,10 @@ def explain(parameters: MinHashParameters, *, source: str = "") -> str:
     ]
     if source:
         lines.append(f"source: {source}")
+    lines += [
+        f"normalisation: {parameters.normalisation}: {FOLDS[parameters.normalisation]}",
+        f"texts of fewer than {parameters.min_units} {parameters.shingle}s are compared as a whole only (exact)",
+    ]
     point = half_point(bands, rows)
     lines += [f"50 % of pairs are found at Jaccard similarity {point:.3f}", "", "similarity  found"]
     for similarity in (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0):
@@ -185,7 +208,7 @@ class Signer:
         return cls(parameters, *permutations(parameters.num_perm, parameters.seed, parameters.scheme))
 
     def sign(self, text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """Return (signatures uint32[n, num_perm], words int32[n]) of a string array; words 0: nothing to compare."""
+        """Return (signatures uint32[n, num_perm], units int32[n]) of a string array; units 0: nothing to compare."""
         data, offsets = text_buffers(text)
         return sign_texts(
             data,
@@ -196,4 +219,5 @@ class Signer:
             shingle=self.parameters.shingle,
             hash_name=self.parameters.hash,
             scheme=self.parameters.scheme,
+            normalisation=self.parameters.normalisation,
         )

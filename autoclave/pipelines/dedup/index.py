@@ -24,7 +24,7 @@ def index_shard(task: ShardTask, output: ShardOutput) -> None:
     stage = task.folder.rsplit("/phases/", 1)[0]
     kept = read_assignment(stage, manifest, place, task.arguments["verified"]).kind == KEPT
     table = read_slice(shard.file("table"), 0)
-    words = column_numpy(table, "words")
+    least = manifest.parameters.min_units if manifest.parameters is not None else 1
     bands = []
     with output.open(f"signatures/{task.shard}.arrow") as file:
         if manifest.parameters is not None:
@@ -40,7 +40,7 @@ def index_shard(task: ShardTask, output: ShardOutput) -> None:
     with output.open(f"table/{task.shard}.arrow") as file:
         write_slices(file, TABLE, [table])
     keys = np.concatenate(bands) if bands else np.zeros((shard.rows, 0), np.uint64)
-    write_bands(task, output, keys, np.flatnonzero(kept & (words > 0)))
+    write_bands(task, output, keys, np.flatnonzero(kept & (column_numpy(table, "units") >= least)))
     _write_exact(task, output, shard.file("exact"), kept, table)
     output.count("rows", shard.rows)
 

@@ -17,7 +17,7 @@ from autoclave.errors import InputError, SchemaError
 ROW_BITS = np.uint64(32)
 ROW_MASK = np.uint64(0xFFFFFFFF)
 
-PHASES_VERSION = 2
+PHASES_VERSION = 3
 """Raised whenever phases after the signatures must not go on from files of an older version."""
 
 
@@ -63,6 +63,8 @@ class Manifest(msgspec.Struct, frozen=True):
 class IndexFile(msgspec.Struct, frozen=True):
     """`index.json` of a dedup folder: what a later run deduplicates against."""
 
+    version: int
+    """PHASES_VERSION of the run that wrote it."""
     partitions: int
     parameters: MinHashParameters | None
     exact_normalisation: str
@@ -92,7 +94,14 @@ def load_index(
     try:
         index = msgspec.json.decode(folder.read_bytes("index.json"), type=IndexFile)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise SchemaError(f"{url}/index.json: not a dedup index ({error})") from error
+        raise SchemaError(
+            f"{url}/index.json: not a dedup index of this version ({error}); run its dedup stage again"
+        ) from error
+    if index.version != PHASES_VERSION:
+        raise SchemaError(
+            f"{url}/index.json: a dedup index of version {index.version}, this is {PHASES_VERSION}; "
+            "run its dedup stage again"
+        )
     if parameters is not None and index.parameters is None:
         raise SchemaError(f"{url}: the index holds no signatures (minhash was off)")
     if parameters is not None and index.parameters is not None:

@@ -62,7 +62,12 @@ def _shingles_of(shard: ManifestShard, rows: np.ndarray, parameters: MinHashPara
         if inside.size:
             data, offsets = text_buffers(batch.column("text").take(pa.array(inside)))
             sets, bounds = shingle_sets(
-                data, offsets, ngram=parameters.ngram, shingle=parameters.shingle, hash_name=parameters.hash
+                data,
+                offsets,
+                ngram=parameters.ngram,
+                shingle=parameters.shingle,
+                hash_name=parameters.hash,
+                normalisation=parameters.normalisation,
             )
             values.append(sets)
             lengths.append(np.diff(bounds))

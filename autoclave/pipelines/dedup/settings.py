@@ -8,6 +8,7 @@ import msgspec
 
 from autoclave.cleaning.dedup.lines import LineSettings
 from autoclave.cleaning.dedup.minhash import (
+    SHORTEST,
     MinHashParameters,
     find_preset,
     half_point,
@@ -16,6 +17,7 @@ from autoclave.cleaning.dedup.minhash import (
 )
 from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.errors import RecipeError
+from autoclave.kernels.text.keys.normalisation import Normalisation
 
 
 class MinHashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +34,12 @@ class MinHashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     shingle: Literal["word", "character"] | None = None
     ngram: int | None = None
     """Units of a shingle; default the preset's."""
+    normalisation: Normalisation = "words"
+    """What does not count when texts are compared, by signature or by shingles: `words`, case, punctuation and
+    diacritics; `fineweb`, numbers too (every one is 0, as datatrove's are); `whitespace`, nothing but white space."""
+    min_units: int | None = None
+    """Shorter texts have exact duplicates only; default eight shingles' width (40 words with `fineweb`), in which one
+    changed word is too much already. Characters count where shingles are of characters or a script has no spaces."""
     hash: Literal["xxh3", "sha1"] = "xxh3"
     scheme: Literal["affine32", "legacy"] = "affine32"
     seed: int = 1
@@ -47,15 +55,18 @@ class MinHashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             num_perm = self.num_perm or bands * rows
         elif self.threshold is not None:
             bands, rows = optimum_bands(self.threshold, num_perm)
+        ngram = self.ngram or base.ngram
         return MinHashParameters(
             bands=bands,
             rows=rows,
             num_perm=num_perm,
-            ngram=self.ngram or base.ngram,
+            ngram=ngram,
             shingle=self.shingle or base.shingle,
             hash=self.hash,
             scheme=self.scheme,
             seed=self.seed,
+            normalisation=self.normalisation,
+            min_units=SHORTEST * ngram if self.min_units is None else self.min_units,
         )
 
     def similarity(self) -> float:

@@ -29,7 +29,7 @@ EXACT = pa.schema(
         pa.field("doc_id", pa.binary(16)),
     ]
 )
-TABLE = pa.schema([pa.field("doc_id", pa.binary(16)), pa.field("words", pa.int32()), pa.field("score", pa.float64())])
+TABLE = pa.schema([pa.field("doc_id", pa.binary(16)), pa.field("units", pa.int32()), pa.field("score", pa.float64())])
 EDGES = pa.schema([pa.field("left", pa.uint64()), pa.field("right", pa.uint64())])
 COPIES = pa.schema(
     [pa.field("leader", pa.uint64()), pa.field("member", pa.uint64()), pa.field("doc_id", pa.binary(16))]
@@ -77,7 +77,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
     parameters = settings.minhash.parameters() if settings.minhash else None
     signer = Signer.of(parameters) if parameters else None
     signal = _ledger_signal(task)
-    ids, scores, words, exact, sizes, bands = [], [], [], [], [], []
+    ids, scores, units, exact, sizes, bands = [], [], [], [], [], []
     rows = text_size = 0
     signature_schema = pa.schema([pa.field("signature", pa.binary(4 * parameters.num_perm))]) if parameters else None
     with output.open(f"signatures/{task.shard}.arrow") as file:
@@ -92,7 +92,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
                 sizes.append(lengths)
             if signer is not None and parameters is not None and writer is not None:
                 signatures, counted = signer.sign(text)
-                words.append(counted)
+                units.append(counted)
                 bands.append(band_keys(signatures, parameters.bands, parameters.rows))
                 column = pa.FixedSizeBinaryArray.from_buffers(
                     pa.binary(4 * parameters.num_perm), len(text), [None, pa.py_buffer(signatures)]
@@ -106,13 +106,14 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
     if signal is not None and signal.size != rows:
         raise SchemaError(f"{task.inputs[1]}: {signal.size} kept documents in the ledger, {rows} in {task.inputs[0]}")
     doc_id = pa.concat_arrays(ids) if ids else pa.array([], pa.binary(16))
-    counted = _joined(words, np.int32) if words else np.zeros(rows, np.int32)
+    counted = _joined(units, np.int32) if units else np.zeros(rows, np.int32)
     with output.open(f"table/{task.shard}.arrow") as file:
         columns = [doc_id, pa.array(counted), pa.array(score)]
         write_slices(file, TABLE, [pa.RecordBatch.from_arrays(columns, schema=TABLE)])
     alone = _write_exact(task, output, exact, sizes, score, doc_id)
     keys = np.concatenate(bands) if bands else np.zeros((rows, 0), np.uint64)
-    write_bands(task, output, keys, np.flatnonzero(alone & (counted > 0)))
+    least = parameters.min_units if parameters else 1
+    write_bands(task, output, keys, np.flatnonzero(alone & (counted >= least)))
     output.count("rows", rows)
     output.count("text_bytes", text_size)
 

@@ -21,7 +21,14 @@ import msgspec
 import numpy as np
 import xxhash
 
-from autoclave.cleaning.dedup.minhash import PRESETS, detection_probability, explain, find_preset, preset_parameters
+from autoclave.cleaning.dedup.minhash import (
+    FOLDS,
+    PRESETS,
+    detection_probability,
+    explain,
+    find_preset,
+    preset_parameters,
+)
 from autoclave.corpus.commits import Commit, merge_counts
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError
@@ -30,7 +37,14 @@ from autoclave.pipelines.dedup.candidates import COPY_BYTES, ENTRY_BYTES, find_c
 from autoclave.pipelines.dedup.clusters import find_clusters
 from autoclave.pipelines.dedup.index import index_shard
 from autoclave.pipelines.dedup.lines import collect_lines, count_lines
-from autoclave.pipelines.dedup.manifest import IndexFile, Manifest, ManifestShard, index_entries, load_index
+from autoclave.pipelines.dedup.manifest import (
+    PHASES_VERSION,
+    IndexFile,
+    Manifest,
+    ManifestShard,
+    index_entries,
+    load_index,
+)
 from autoclave.pipelines.dedup.members import collect_members
 from autoclave.pipelines.dedup.merge import groups, merge_slices, source_files
 from autoclave.pipelines.dedup.passages import find_passages, group_shards
@@ -249,6 +263,7 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
 def write_index(folder: Folder, manifest: Manifest, settings: DedupSettings) -> None:
     """Write `index.json`: what a later run needs to deduplicate against this one."""
     index = IndexFile(
+        PHASES_VERSION,
         manifest.partitions,
         manifest.parameters,
         settings.exact_normalisation,
@@ -258,8 +273,33 @@ def write_index(folder: Folder, manifest: Manifest, settings: DedupSettings) -> 
     folder.write_bytes("index.json", msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
 
 
+def _explain_near(settings: DedupSettings) -> list[str]:
+    own = settings.minhash
+    if own is None:
+        return ["Near-duplicates are off (minhash: null)."]
+    untouched = own.bands is None and own.threshold is None
+    verdict = {
+        "off": "no check: a document is dropped when it shares a component with a better one",
+        "signature": f"dropped from an estimated similarity of {settings.similarity():.2f} with the one that stays",
+        "jaccard": f"dropped from a Jaccard similarity of {settings.similarity():.2f} with the one that stays",
+    }
+    return [
+        explain(own.parameters(), source=find_preset(own.preset).source if untouched else ""),
+        f"verify: {settings.verify}: {verdict[settings.verify]}",
+    ]
+
+
+def _explain_exact(settings: DedupSettings) -> list[str]:
+    same = {"none": "byte for byte", "whitespace": FOLDS["whitespace"]}
+    exact, lines = settings.exact_normalisation, settings.lines
+    found = [f"exact_normalisation: {exact}: {same[exact]}"] if settings.exact else ["Exact duplicates are off."]
+    if lines is not None:
+        found.append(f"lines.normalisation: {lines.normalisation}: {FOLDS[lines.normalisation]}")
+    return found
+
+
 def explain_settings(overrides: Sequence[str] = ()) -> str:
-    """Return what the MinHash settings of `key=value` overrides detect, beside every preset, as text.
+    """Return what the settings of `key=value` overrides detect and what does not count, beside every preset, as text.
 
     Raises RecipeError where an override is wrong.
     """
@@ -267,17 +307,7 @@ def explain_settings(overrides: Sequence[str] = ()) -> str:
     for override in overrides:
         apply_override(document, f"dedup.{override.removeprefix('dedup.')}")
     settings = convert(document["stages"]["dedup"], DedupSettings, "dedup")
-    lines = ["Near-duplicates are off (minhash: null)."]
-    if settings.minhash is not None:
-        own = settings.minhash
-        untouched = own.bands is None and own.threshold is None
-        lines = [explain(own.parameters(), source=find_preset(own.preset).source if untouched else "")]
-        verdict = {
-            "off": "no check: a document is dropped when it shares a component with a better one",
-            "signature": f"dropped from an estimated similarity of {settings.similarity():.2f} with the one that stays",
-            "jaccard": f"dropped from a Jaccard similarity of {settings.similarity():.2f} with the one that stays",
-        }
-        lines.append(f"verify: {settings.verify}: {verdict[settings.verify]}")
+    lines = _explain_near(settings) + _explain_exact(settings)
     points = (0.5, 0.6, 0.7, 0.8, 0.9)
     lines += ["", "All presets (share of pairs found by Jaccard similarity):", ""]
     lines.append(f"{'preset':<16} {'bands x rows':>12} {'shingle':>12}  " + "  ".join(f"{s:>4.1f}" for s in points))

@@ -56,15 +56,15 @@ def write_inputs(folder: Path) -> list[str]:
 
 
 def write_many_inputs(folder: Path) -> list[str]:
-    """Write four shards of 30,000 short texts, half of them copies: more than 1 MB holds the labels of."""
+    """Write four shards of 30,000 texts of 45 words, half of them copies: more than 1 MB holds the labels of."""
     rng = np.random.default_rng(3)
     words = np.array([f"word{i}" for i in range(2000)], object)
     texts: list[str] = []
     for i in range(30_000):
-        text = " ".join(words[rng.integers(0, 2000, 30)])
+        text = " ".join(words[rng.integers(0, 2000, 45)])
         if i > 50 and rng.random() < 0.5:
             text = texts[int(rng.integers(0, i))]
-            text = text if rng.random() < 0.5 else text.replace(text.split()[3], "other", 1)
+            text = text if rng.random() < 0.5 else text.replace(text.split()[int(rng.integers(45))], "other", 1)
         texts.append(text)
     return write_shards(folder, texts, 4)
 
@@ -143,7 +143,7 @@ def test_killed_at_every_step_of_the_components_by_files_the_result_is_the_same(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     paths = write_many_inputs(tmp_path)
-    small: dict[str, Any] = {"lines": None, "substring": None, "write_index": False, "component_cap": 20}
+    small: dict[str, Any] = {"lines": None, "substring": None, "write_index": False, "component_cap": 4}
     in_memory = command(tmp_path, "local", tmp_path / "memory", paths, **small)
     subprocess.run(in_memory, check=True)
     expected = outputs(tmp_path / "memory", STAGE)

@@ -1,9 +1,21 @@
 """Keys of lines and paragraphs of Arrow text columns, and texts without some of them."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.keys.normalisation import character_table, normalise
+from autoclave.kernels.text.keys.normalisation import (
+    CLASS_SHIFT,
+    DROP,
+    JOINER,
+    SEPARATOR,
+    Normalisation,
+    character_table,
+    decode,
+    normalise,
+)
+from autoclave.kernels.text.keys.white_space import collapse_white_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
 
@@ -13,6 +25,19 @@ def _is_blank(data: np.ndarray, start: int, end: int) -> bool:
     while at < end and (data[at] == 32 or 9 <= data[at] <= 13):
         at += 1
     return at == end
+
+
+@njit(cache=True, nogil=True)
+def _has_word(data: np.ndarray, start: int, end: int, table: np.ndarray) -> bool:
+    """Whether `normalise` would find a unit: in most lines the first character tells."""
+    at = start
+    while at < end:
+        code, length = decode(data, at)
+        kind = table[code] >> np.uint32(CLASS_SHIFT)
+        if kind != SEPARATOR and kind != DROP and kind < JOINER:
+            return True
+        at += length
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -39,7 +64,7 @@ def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, en
 
 @njit(cache=True, nogil=True)
 def _line_keys(
-    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, by_paragraph: bool, min_words: int
+    data: np.ndarray, offsets: np.ndarray, table: np.ndarray, exact: bool, by_paragraph: bool, min_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     longest = 0
     for i in range(offsets.size - 1):
@@ -61,7 +86,12 @@ def _line_keys(
             keys, segment_ends = grown_keys, grown_ends
         at = offsets[i]
         for s in range(count):
-            written, words = normalise(data, at, stops[s], table, True, out, starts, ends)
+            if exact and min_words == 1:
+                words: Any = np.int64(_has_word(data, at, stops[s], table))
+            else:
+                written, words = normalise(data, at, stops[s], table, True, out, starts, ends)
+            if exact:
+                written = collapse_white_space(data, at, stops[s], out, 0)
             keys[size] = xxh3_64(out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
             segment_ends[size] = stops[s]
             at = stops[s]
@@ -71,16 +101,23 @@ def _line_keys(
 
 
 def line_keys(
-    data: np.ndarray, offsets: np.ndarray, *, by_paragraph: bool, min_words: int = 1
+    data: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    by_paragraph: bool,
+    min_words: int = 1,
+    normalisation: Normalisation = "whitespace",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (keys uint64[m], ends int64[m], bounds int64[n + 1]): each text's lines (or paragraphs), in order.
 
-    data, offsets: UTF-8 bytes and int64[n + 1]. A key is XXH3 of the normalised line (`normalisation.normalise`: case,
-    digits, punctuation, white space and diacritics do not count), odd; 0 for a line of fewer than max(1, min_words)
-    words, which is never counted nor removed. ends: where a line ends in `data`, its newline (and, for a paragraph,
-    the blank lines after it) included.
+    data, offsets: UTF-8 bytes and int64[n + 1]. A key is XXH3 of the line as `normalisation` leaves it (`whitespace`:
+    as it stands, each run of white space one space, none at its ends), odd; 0 for a line of fewer than
+    max(1, min_words) words, which is never counted nor removed. ends: where a line ends in `data`, its newline (and,
+    for a paragraph, the blank lines after it) included.
     """
-    return _line_keys(data, offsets, character_table(), by_paragraph, max(1, min_words))
+    exact = normalisation == "whitespace"
+    table = character_table("words" if exact else normalisation)  # in any case a rule of dashes has no words
+    return _line_keys(data, offsets, table, exact, by_paragraph, max(1, min_words))
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.keys.normalisation import character_table, normalise
+from autoclave.kernels.text.keys.normalisation import Normalisation, character_table, normalise
 from autoclave.kernels.text.keys.sha1 import sha1_32
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
@@ -125,10 +125,9 @@ def _units(
     starts: np.ndarray,
     ends: np.ndarray,
 ) -> Any:
-    """Normalise one text; returns (units to shingle, words)."""
-    size, words = normalise(data, start, end, table, not by_character, out, starts, ends)
-    units = _characters(out, size, starts, ends) if by_character else words
-    return units, words
+    """Normalise one text; returns the units to shingle."""
+    size, units = normalise(data, start, end, table, not by_character, out, starts, ends)
+    return _characters(out, size, starts, ends) if by_character else units
 
 
 @njit(cache=True, nogil=True)
@@ -143,12 +142,12 @@ def _hash_texts(
     ends: np.ndarray,
     hashes: np.ndarray,
     bounds: np.ndarray,
-    words: np.ndarray,
+    units: np.ndarray,
 ) -> None:
     for i in range(offsets.size - 1):
-        units, words[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
-        width = min(ngram, units)
-        count = units - width + 1 if units > 0 else 0
+        units[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        width = min(ngram, units[i])
+        count = units[i] - width + 1 if units[i] > 0 else 0
         _hash_windows(out, starts, ends, width, count, hashes[bounds[i] :])
         bounds[i + 1] = bounds[i] + count
 
@@ -165,32 +164,39 @@ def _hash_texts_sha1(
     ends: np.ndarray,
     hashes: np.ndarray,
     bounds: np.ndarray,
-    words: np.ndarray,
+    units: np.ndarray,
 ) -> None:
     for i in range(offsets.size - 1):
-        units, words[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
-        width = min(ngram, units)
-        count = units - width + 1 if units > 0 else 0
+        units[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        width = min(ngram, units[i])
+        count = units[i] - width + 1 if units[i] > 0 else 0
         _hash_windows_sha1(out, starts, ends, width, count, hashes[bounds[i] :])
         bounds[i + 1] = bounds[i] + count
 
 
 def shingle_hashes(
-    data: np.ndarray, offsets: np.ndarray, *, ngram: int, shingle: ShingleKind = "word", hash_name: HashName = "xxh3"
+    data: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    ngram: int,
+    shingle: ShingleKind = "word",
+    hash_name: HashName = "xxh3",
+    normalisation: Normalisation = "words",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (hashes uint32, bounds int64[n + 1], words int32[n]) of the texts in a UTF-8 buffer.
+    """Return (hashes uint32, bounds int64[n + 1], units int32[n]) of the texts in a UTF-8 buffer.
 
-    data: uint8; offsets: int64[n + 1] (`text_buffers`). hashes: of each shingle in order, text after text; words: the
-    units of each text, 0 for one that has nothing to compare.
+    data: uint8; offsets: int64[n + 1] (`text_buffers`). hashes: of each shingle in order, text after text; units: the
+    words (or characters) of each text, 0 for one that has nothing to compare.
     """
     longest = 2 * int(np.diff(offsets).max(initial=0)) + 8
     out = np.empty(longest, np.uint8)
     starts, ends = np.empty(longest, np.int64), np.empty(longest, np.int64)
     hashes = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint32)  # no more shingles than bytes
-    bounds, words = np.zeros(offsets.size, np.int64), np.zeros(offsets.size - 1, np.int32)
+    bounds, units = np.zeros(offsets.size, np.int64), np.zeros(offsets.size - 1, np.int32)
     kernel = _hash_texts if hash_name == "xxh3" else _hash_texts_sha1
-    kernel(data, offsets, character_table(), ngram, shingle == "character", out, starts, ends, hashes, bounds, words)
-    return hashes[: bounds[-1]], bounds, words
+    table, by_character = character_table(normalisation), shingle == "character"
+    kernel(data, offsets, table, ngram, by_character, out, starts, ends, hashes, bounds, units)
+    return hashes[: bounds[-1]], bounds, units
 
 
 def sign_texts(
@@ -203,13 +209,16 @@ def sign_texts(
     shingle: ShingleKind = "word",
     hash_name: HashName = "xxh3",
     scheme: Scheme = "affine32",
+    normalisation: Normalisation = "words",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (signatures uint32[n, num_perm], words int32[n]) of the texts in a UTF-8 buffer.
+    """Return (signatures uint32[n, num_perm], units int32[n]) of the texts in a UTF-8 buffer.
 
     a, b: `permutations(...)` of the same scheme; the rest as for `shingle_hashes`.
     """
-    hashes, bounds, words = shingle_hashes(data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name)
-    return _permute(hashes, bounds[:-1], bounds[1:], a, b, scheme), words
+    hashes, bounds, units = shingle_hashes(
+        data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name, normalisation=normalisation
+    )
+    return _permute(hashes, bounds[:-1], bounds[1:], a, b, scheme), units
 
 
 def _permute(
@@ -234,14 +243,22 @@ def _drop_repeats(hashes: np.ndarray, bounds: np.ndarray, distinct: np.ndarray) 
 
 
 def shingle_sets(
-    data: np.ndarray, offsets: np.ndarray, *, ngram: int, shingle: ShingleKind = "word", hash_name: HashName = "xxh3"
+    data: np.ndarray,
+    offsets: np.ndarray,
+    *,
+    ngram: int,
+    shingle: ShingleKind = "word",
+    hash_name: HashName = "xxh3",
+    normalisation: Normalisation = "words",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (hashes uint32, bounds int64[n + 1]): the sorted distinct shingle hashes of each text, one after another.
 
     Two 32-bit hashes of different shingles meet with probability m / 2^32 for a text of m shingles: the Jaccard
     similarity of two such sets is exact but for that.
     """
-    hashes, bounds, _ = shingle_hashes(data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name)
+    hashes, bounds, _ = shingle_hashes(
+        data, offsets, ngram=ngram, shingle=shingle, hash_name=hash_name, normalisation=normalisation
+    )
     for start, end in itertools.pairwise(bounds.tolist()):
         hashes[start:end].sort()
     distinct = np.zeros(bounds.size, np.int64)

@@ -1,8 +1,8 @@
 """Text to normalised units: what near-duplicate detection compares, in one pass over the UTF-8 bytes.
 
-The rules are those of datatrove's `simplify_text` (lower case, runs of digits become one 0, diacritics off) but that
-punctuation becomes a space ("a,b" is two words) and scripts without spaces are cut into characters. They are written
-down once, in `character_table`:
+What counts as the same is a choice, `Normalisation`. The rules of `fineweb` are those of datatrove's `simplify_text`
+(lower case, runs of digits become one 0, diacritics off) but that punctuation becomes a space ("a,b" is two words) and
+scripts without spaces are cut into characters. They are written down once, in `character_table`:
 
 - separators: Unicode categories P, S, Z, Cc, Co, Cn, and white space; they end a unit and leave nothing behind;
 - dropped: invisible format characters (Cf), variation selectors, and the combining marks of Latin, Greek, Cyrillic,
@@ -11,11 +11,15 @@ down once, in `character_table`:
   spaces; a following vowel sign or tone mark of these scripts stays with its letter;
 - everything else belongs to a word: letters (lower case, full-width forms as ASCII, canonical decomposition without
   marks), the vowel signs of Indic scripts, letter numbers. Hangul syllables are letters: Korean writes spaces.
+
+`words` differs in numbers: each digit counts, by its value in whatever script, and so do the minus before a number and
+the signs inside one; 12,345.60 or 2024-05-01 is one unit, so that a changed number is one changed word.
+`whitespace` changes no character: white space separates, scripts without spaces are cut into characters.
 """
 
 import functools
 import unicodedata
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +27,25 @@ from numba import njit
 
 from autoclave.kernels.text.raw.machine import read64, trailing_zeros, write64
 
-SEPARATOR, WORD, UNIT, MARK, DROP, DIGIT = range(6)
-_CLASS_SHIFT = 24
+Normalisation = Literal["fineweb", "words", "whitespace"]
+
+SEPARATOR, WORD, UNIT, MARK, DROP, DIGIT, PLAIN, JOINER, MINUS = range(9)
+"""Kinds of characters. PLAIN: part of a word as it stands (in `words`: a digit). JOINER: PLAIN between two of them,
+else a separator. MINUS: a joiner, and PLAIN also before one where no word is open."""
+
+CLASS_SHIFT = 24
+
+_SIGNS_IN_NUMBERS = {
+    "-": "-\u2010\u2011\u2013\u2212\uff0d",
+    ".": ".\u066b\uff0e",
+    ",": ",\u00a0\u066c\u202f\uff0c",  # no-break spaces group digits
+    "'": "'\u2019\uff07",
+    ":": ":\uff1a",
+    "/": "/\uff0f",
+}
+"""What stands between digits of one number (or date, or time), and as what it counts."""
+
+_MINUS_SIGNS = "-\u2212\uff0d"
 
 _ZERO = np.uint64(0)
 _HIGH_BITS = np.uint64(0x8080808080808080)
@@ -77,26 +98,70 @@ def _base_character(code: int) -> str:
 def _entry(code: int) -> int:
     category = unicodedata.category(chr(code))
     if category == "Cf" or (category[0] == "M" and _within(code, _DROPPED_MARKS)):
-        return DROP << _CLASS_SHIFT
+        return DROP << CLASS_SHIFT
     if category[0] in "PSZC":
-        return SEPARATOR << _CLASS_SHIFT
+        return SEPARATOR << CLASS_SHIFT
     base = ord(_base_character(code))
     if unicodedata.category(chr(base)) == "Nd":
-        return DIGIT << _CLASS_SHIFT | ord("0")
+        return DIGIT << CLASS_SHIFT | ord("0")
     if category[0] == "M":
-        return MARK << _CLASS_SHIFT | base
-    return (UNIT if _within(base, _UNSPACED) else WORD) << _CLASS_SHIFT | base
+        return MARK << CLASS_SHIFT | base
+    return (UNIT if _within(base, _UNSPACED) else WORD) << CLASS_SHIFT | base
+
+
+def _fineweb_table() -> np.ndarray:
+    codes = np.arange(0x110000, dtype=np.uint32)
+    table = np.zeros(0x110000, np.uint32)
+    for low, high, kind in (
+        (0x3400, 0x4DC0, UNIT),
+        (0x4E00, 0xA000, UNIT),
+        (0xAC00, 0xD7A4, WORD),
+        (0x10000, 0x1F000, WORD),
+        (0x1F000, 0x20000, SEPARATOR),  # pictographs
+        (0x20000, 0x40000, UNIT),  # Han extensions
+        (0x40000, 0xE0000, WORD),
+        (0xE0000, 0x110000, DROP),  # tags, variation selectors, private use
+    ):
+        table[low:high] = codes[low:high] | np.uint32(kind << CLASS_SHIFT)
+    for low, high in ((0, 0x3400), (0x4DC0, 0x4E00), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xF900, 0x10000)):
+        table[low:high] = [_entry(code) for code in range(low, high)]
+    return table
+
+
+def _words_table() -> np.ndarray:
+    table = character_table("fineweb").copy()
+    for code in np.flatnonzero(table >> CLASS_SHIFT == DIGIT).tolist():
+        table[code] = PLAIN << CLASS_SHIFT | ord("0") + unicodedata.decimal(_base_character(code))
+    for sign, variants in _SIGNS_IN_NUMBERS.items():
+        for variant in variants:
+            table[ord(variant)] = (MINUS if variant in _MINUS_SIGNS else JOINER) << CLASS_SHIFT | ord(sign)
+    return table
+
+
+def _whitespace_table() -> np.ndarray:
+    codes = np.arange(0x110000, dtype=np.uint32)
+    table = codes | np.uint32(PLAIN << CLASS_SHIFT)
+    units = character_table("fineweb") >> CLASS_SHIFT == UNIT
+    table[units] = codes[units] | np.uint32(UNIT << CLASS_SHIFT)
+    for code in range(0x10000):
+        if chr(code).isspace():
+            table[code] = SEPARATOR << CLASS_SHIFT
+        elif unicodedata.category(chr(code))[0] == "M":
+            table[code] = MARK << CLASS_SHIFT | code
+    return table
 
 
 @functools.cache
-def character_table() -> np.ndarray:
-    """uint32[65536]: for each character of the basic plane its class in the top byte, what it becomes below."""
-    codes = np.arange(0x10000, dtype=np.uint32)
-    table = np.zeros(0x10000, np.uint32)
-    for low, high, kind in ((0x3400, 0x4DC0, UNIT), (0x4E00, 0xA000, UNIT), (0xAC00, 0xD7A4, WORD)):
-        table[low:high] = codes[low:high] | np.uint32(kind << _CLASS_SHIFT)
-    for low, high in ((0, 0x3400), (0x4DC0, 0x4E00), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xF900, 0x10000)):
-        table[low:high] = [_entry(code) for code in range(low, high)]
+def character_table(normalisation: Normalisation) -> np.ndarray:
+    """uint32[0x110000]: for each character its kind in the top byte, what it becomes below.
+
+    ValueError where the normalisation is not known.
+    """
+    makers = {"fineweb": _fineweb_table, "words": _words_table, "whitespace": _whitespace_table}
+    if normalisation not in makers:
+        raise ValueError(f"normalisation '{normalisation}' is not known; use one of {', '.join(makers)}")
+    table = makers[normalisation]()
+    table.setflags(write=False)
     return table
 
 
@@ -152,15 +217,8 @@ def _encode(code: int, out: np.ndarray, size: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def astral_entry(code: int) -> int:
-    """Class and value beyond the basic plane: Han extensions are units, pictographs separate, the rest are letters."""
-    if 0x20000 <= code < 0x40000:
-        return (UNIT << _CLASS_SHIFT) | code
-    if 0x1F000 <= code < 0x20000:
-        return SEPARATOR << _CLASS_SHIFT
-    if code >= 0xE0000:
-        return DROP << _CLASS_SHIFT
-    return (WORD << _CLASS_SHIFT) | code
+def _is_plain(data: np.ndarray, at: int, end: int, table: np.ndarray) -> bool:
+    return at < end and table[decode(data, at)[0]] >> np.uint32(CLASS_SHIFT) == PLAIN
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -206,7 +264,7 @@ def normalise(
 ) -> tuple[int, int]:
     """Write the normalised text of `data[start:end]` to `out`, its units separated by single spaces.
 
-    data, out: uint8, out at least 2 * (end - start) + 8 long; table: `character_table()`; starts, ends: int64, at least
+    data, out: uint8, out at least 2 * (end - start) + 8 long; table: a `character_table`; starts, ends: int64, at least
     end - start long, receive the byte range of each unit in `out`. split_unspaced: whether characters of scripts
     without spaces are units of their own (word shingles) or stay together (character shingles).
     Returns (bytes written, number of units).
@@ -220,7 +278,7 @@ def normalise(
     while at < end:
         byte = data[np.uint64(at)]
         if byte < 0x80:
-            ascii_kind = table[np.uint64(byte)] >> np.uint32(_CLASS_SHIFT)
+            ascii_kind = table[np.uint64(byte)] >> np.uint32(CLASS_SHIFT)
             if ascii_kind == SEPARATOR:
                 inside, attached, after_digit = False, False, False
                 at += 1
@@ -240,8 +298,11 @@ def normalise(
                 continue
         code, length = decode(data, at)
         at += length
-        entry = np.int64(table[code]) if code < 0x10000 else astral_entry(code)
-        kind = entry >> _CLASS_SHIFT
+        entry = np.int64(table[code])
+        kind: Any = entry >> CLASS_SHIFT
+        if kind >= JOINER:
+            in_number = (after_digit or (kind == MINUS and not inside)) and _is_plain(data, at, end, table)
+            kind = PLAIN if in_number else SEPARATOR
         if kind == DROP:
             continue
         if kind == SEPARATOR:
@@ -249,7 +310,7 @@ def normalise(
             continue
         if kind == DIGIT and after_digit:
             continue
-        after_digit = kind == DIGIT
+        after_digit = kind >= DIGIT  # or PLAIN
         alone = kind == UNIT and split_unspaced
         joins = (attached or inside) if kind == MARK else (inside and not alone)
         if not joins:

@@ -8,10 +8,9 @@ stand together in it, and a repeat of k tokens or more is the union of its windo
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.keys.normalisation import UNIT, astral_entry, character_table, decode
+from autoclave.kernels.text.keys.normalisation import CLASS_SHIFT, UNIT, character_table, decode
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
-_CLASS_SHIFT = 24
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(1)
 
@@ -34,8 +33,7 @@ def _tokens(
             if at < end:
                 code, length = decode(data, at)
                 space = code <= 32 or code == 0xA0 or code == 0x3000
-                entry = np.int64(table[code]) if code < 0x10000 else astral_entry(code)
-                unit = entry >> _CLASS_SHIFT == UNIT
+                unit = table[code] >> np.uint32(CLASS_SHIFT) == UNIT
             if begin >= 0 and (space or unit):
                 hashes[count - 1] = xxh3_64(data, begin, at)
                 begin = -1
@@ -62,7 +60,7 @@ def token_hashes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (starts int64[t], hashes uint64[t], bounds int64[n + 1]): where each token of the texts that `wanted`
     (bool[n]) marks begins in `data`, XXH3 of its bytes, and the tokens of each text."""
-    return _tokens(data, offsets, character_table(), wanted)
+    return _tokens(data, offsets, character_table("fineweb"), wanted)
 
 
 @njit(cache=True, nogil=True)
