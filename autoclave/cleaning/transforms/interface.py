@@ -1,6 +1,6 @@
 """Lines of web interface (comment buttons, cookie notices, "read more"), removed where a closed list proves them."""
 
-# mypy: disable-error-code="call-arg,arg-type,has-type"
+# mypy: disable-error-code="assignment,call-arg,has-type,return-value"
 # (numba, not mypy, types the bodies of kernels)
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _forms() -> np.ndarray:
             forms[point] = ord(lower) if len(lower) == 1 else point
         elif sign in _SIGNIFICANT:
             forms[point] = point
-    for sign, same in ("İi", "ıi", "？?", "！!"):  # noqa: RUF001
+    for sign, same in ("İi", "ıi", "ςσ", "？?", "！!"):
         forms[ord(sign)] = ord(same)
     return forms
 
@@ -76,6 +76,13 @@ def _forms() -> np.ndarray:
 def _step(value: np.uint64, form: int) -> np.uint64:
     value = (value ^ np.uint64(form)) * _MULTIPLIER
     return value ^ (value >> _29)
+
+
+@inlined
+def _form(sign: int, forms: np.ndarray) -> int:
+    if sign < 0x10000:
+        return np.int64(forms[sign])
+    return _SEPARATOR if 0x1F000 <= sign < 0x20000 else sign  # pictographs are bullets; the other planes hold letters
 
 
 @inlined
@@ -129,16 +136,19 @@ def _read_line(
     """
     value, opening, count = _SEED, np.uint64(0), 0
     last, gap, joint = np.int64(0), 0, False
+    colon = numbered = False
     at, begun = np.int64(start), False
     while at < stop and data[at] != 10:
-        byte, point = np.int64(data[at]), decode(data, at)
-        at += character_width(byte)
-        # Pictographs are bullets, and the other planes hold letters.
-        form = np.int64(forms[point]) if point < 0x10000 else (0 if 0x1F000 <= point < 0x20000 else point)
+        sign = decode(data, at)
+        at += character_width(np.int64(data[at]))
+        form = _form(sign, forms)
         if form == _DROPPED:
             continue
+        if sign == 40 and gap == 0 and count:
+            form = sign  # share(), a name in code
         if form == _SEPARATOR:
-            joint = gap == 0 and (byte == 46 or byte == 44)
+            joint = gap == 0 and (sign == 46 or sign == 44)
+            colon = colon or sign == 58 or sign == 0xFF1A
             gap += 1
             continue
         if form == _DIGIT and last == _DIGIT and (gap == 0 or joint):
@@ -147,7 +157,8 @@ def _read_line(
         if gap and count:
             value = _step(value, _SPACE)
         value = _step(value, form)
-        last, gap, joint = form, 0, False
+        last, gap, joint, colon = form, 0, False, False
+        numbered = numbered or form == _DIGIT
         count += 1
         if count == _OPENING:
             opening = value
@@ -158,6 +169,8 @@ def _read_line(
         if begun or count > longest:
             end = _line_end(data, at, stop)
             return end, begun and end - start <= NOTICE_BYTES, value, opening, count
+    if numbered and colon:
+        return at, False, value, opening, count  # "12 comments:" and then the comments, a heading
     kind = _kind(value, keys, kinds)
     found = kind & _WHOLE != 0 or (kind & _ELLIPSIS != 0 and _ends_in_ellipsis(data, start, at))
     return at, found, value, opening, count
@@ -256,9 +269,9 @@ def _removable(text: bytes, most: int) -> set[int]:
     """Return where the lines begin that may go."""
     data = np.frombuffer(text, dtype=np.uint8)
     offsets, marks = np.array([0, len(data)], dtype=np.int32), np.zeros(1, dtype=np.int64)
-    spans = np.empty((most, 2), dtype=np.int64)
+    spans = np.empty((max(most, 0), 2), dtype=np.int64)
     count = _scan(data, offsets, *_tables(), marks, spans)
-    if count > most:
+    if count > len(spans):
         return _removable(text, count)
     protected = protected_spans(text) if count else []
     lines: set[int] = set()
