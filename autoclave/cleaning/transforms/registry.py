@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from autoclave.cleaning.language import lines as line_languages
 from autoclave.cleaning.language.script import string_buffers
-from autoclave.cleaning.transforms import characters, markup, urls
+from autoclave.cleaning.transforms import characters, interface, markup, urls
 from autoclave.cleaning.transforms.personal_data.redaction import PersonalDataOptions, redact_pii
 from autoclave.cleaning.transforms.personal_data.scan import kinds_of_personal_data
 from autoclave.cleaning.transforms.scan import rows_with_markup, rows_with_urls
@@ -140,6 +140,14 @@ TRANSFORMS: dict[str, Transform] = _register(
         kinds_of_personal_data,
         needs_language=True,
         options=PersonalDataOptions(),
+    ),
+    # After all other edits, so that a line is what remains of it, and before the filters, which count repeated lines.
+    Transform(
+        "strip_interface_lines",
+        "a closed list of our own (assets/interface_lines.txt)",
+        interface.strip_interface_lines,
+        True,
+        interface.find_interface_lines,
     ),
     # Off by default: quotations and glossaries are in other languages by intent.
     Transform(
