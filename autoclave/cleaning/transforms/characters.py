@@ -10,18 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.transforms.protected import edit, edit_outside
-from autoclave.cleaning.transforms.scan import TABLE_SIZE, CodePoints, rows_misread, rows_with_long_words
+from autoclave.cleaning.transforms.mojibake import repair
+from autoclave.cleaning.transforms.mojibake_scan import MISREAD, find_misread
+from autoclave.cleaning.transforms.protected import edit, edit_outside, edit_pieces
+from autoclave.cleaning.transforms.scan import TABLE_SIZE, CodePoints, rows_with_long_words
 
 # -- Unicode form ---------------------------------------------------------------------------------------------------
-
-# What bytes 0x80 to 0xFF become when UTF-8 is read as Windows-1252 (or, where that has gaps, as Latin-1).
-_AS_CP1252 = {chr(byte): byte for byte in range(0x80, 0x100)} | {
-    sign: byte for byte in range(0x80, 0xA0) if (sign := bytes([byte]).decode("cp1252", "ignore"))
-}
-_LEADS = "".join(map(chr, range(0xC2, 0xF5)))
-_MOJIBAKE = re.compile(rf"[{_LEADS}][{''.join(sorted(map(re.escape, _AS_CP1252)))}]+")
-_C1 = re.compile("[\x80-\x9f]")
 
 
 @functools.cache
@@ -35,35 +29,23 @@ def _unusual() -> CodePoints:
 
 
 def find_unusual(text: pa.StringArray) -> np.ndarray:
-    """Which rows `normalise_unicode` could change: int64[rows], 0 for the others."""
-    return _unusual()(text) | rows_misread(text)
+    """Which rows `normalise_unicode` could change: int64[rows], 0 for the others, MISREAD where the encoding is in
+    doubt."""
+    return _unusual()(text) | find_misread(text)
 
 
-def normalise_unicode(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
-    """Bring text to NFC and repair UTF-8 that was read as Windows-1252 ("cafÃ©" for "café"), once or twice.
+def normalise_unicode(text: bytes, language: str | None = None, hint: int = MISREAD) -> tuple[bytes, int]:
+    """Bring text to NFC, and undo the reading of UTF-8 in another encoding ("cafÃ©" for "café") where the whole text
+    proves it (see `mojibake`).
 
-    A run is repaired only if all of it is valid UTF-8 when written back as bytes, which text that was meant that way
-    hardly ever is. NFC, not NFKC: compatibility forms carry meaning (superscripts, full-width punctuation).
+    NFC, not NFKC: compatibility forms carry meaning (superscripts, full-width punctuation). NFC leaves every letter in
+    its script. The Greek varia (U+1FEF) stays: its canonical form is the sign that marks code.
     """
-    return edit_outside(text, _normalise)
+    return edit_pieces(text, lambda pieces: [_nfc(s) for s in (repair(pieces) if hint & MISREAD else pieces[::2])])
 
 
-def _normalise(stretch: str) -> str:
-    for _ in range(2):
-        repaired = _MOJIBAKE.sub(_unscramble, stretch)
-        if repaired == stretch:
-            break
-        stretch = repaired
-    return unicodedata.normalize("NFC", stretch)
-
-
-def _unscramble(match: re.Match[str]) -> str:
-    raw = match.group()
-    try:
-        fixed = bytes(_AS_CP1252[sign] for sign in raw).decode()
-    except UnicodeDecodeError:
-        return raw
-    return raw if _C1.search(fixed) else fixed
+def _nfc(text: str) -> str:
+    return "\u1fef".join([unicodedata.normalize("NFC", part) for part in text.split("\u1fef")])
 
 
 # -- special characters ---------------------------------------------------------------------------------------------
@@ -76,7 +58,9 @@ _MAPPED: dict[str, str] = {
     # Directional embeddings and isolates: marks of layout; the implicit order of the letters remains.
     **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", ""),
     **dict(
-        zip("\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06", ["ff", "fi", "fl", "ffi", "ffl", "st", "st"], strict=True)
+        zip(
+            "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06", ["ff", "fi", "fl", "ffi", "ffl", "\u017ft", "st"], strict=True
+        )
     ),
     # Full-width letters and digits; full-width punctuation stays, it is what Chinese and Japanese use.
     **{chr(point): chr(point - 0xFEE0) for point in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))},
@@ -87,20 +71,88 @@ _MAPPED: dict[str, str] = {
 _PRIVATE = "".join(map(chr, range(0xE000, 0xF900)))
 find_special = CodePoints({**dict.fromkeys(_MAPPED, 1), _PRIVATE: 1}, above=True)
 
+_GROUPING = "\u00a0\u2007\u2009\u202f"
+_WIDE = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_RADICAL = re.compile("[\u2f00-\u2fd5]")
+_IN_WORDS = re.compile("[\u2f00-\u2fd5](?=[\u3041-\u9fff])|(?<=[\u3041-\u9fff])[\u2f00-\u2fd5]")
+_PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
+_EAST_ASIAN = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+# Scripts written without blanks, in which U+200B parts words; and Mongolian, in which blanks of its own part suffixes.
+_UNSPACED = re.compile(
+    "[\u0e00-\u109f\u1700-\u177f\u1780-\u17ff\u1950-\u19ff\u1a00-\u1aad\u1b00-\u1bff\ua930-\ua9ff\uaa00-\uaadf]"
+)
+_MONGOLIAN = re.compile("[\u1800-\u18af]")
+
 
 def map_special_characters(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
     """Map unusual blanks, line ends, ligatures, full-width letters and digits, and radicals to their usual forms;
-    remove invisible characters, directional embeddings and private-use characters (icon fonts)."""
+    remove invisible characters, directional embeddings and private-use characters (icon fonts).
+
+    What has a meaning stays: the blank between groups of digits, the zero-width blank between words of scripts without
+    blanks, the blanks of Mongolian, full-width letters in Chinese and Japanese text, radicals that stand for
+    themselves, private-use characters in words (rare Chinese characters, medieval letters) or where they are
+    a quarter of the text.
+    """
     return edit(text, _special(text))
 
 
 def _special(text: bytes) -> Iterator[tuple[int, int, bytes]]:
-    for start, end, _ in find_special.spans(text):
-        run = text[start:end].decode()
-        if run[0] in _MAPPED:
-            yield start, end, _MAPPED[run[0]].encode() * len(run)
-        elif 0xE000 <= ord(run[0]) < 0xF900 or ord(run[0]) >= 0xF0000:
+    spans = find_special.spans(text)
+    kept = _kept_by_the_whole(text.decode(), {text[start:end].decode()[0] for start, end, _ in spans})
+    for start, end, _ in spans:
+        sign = text[start:end].decode()[0]
+        if sign in kept:
+            continue
+        before, after = _character_before(text, start), _character_after(text, end)
+        if sign in _MAPPED:
+            if not _has_meaning(sign, before, after):
+                yield start, end, _MAPPED[sign].encode() * len(text[start:end].decode())
+        elif _PRIVATE_USE.match(sign) and not _is_in_word(before, after):
             yield start, end, b""
+
+
+def _kept_by_the_whole(text: str, signs: set[str]) -> set[str]:
+    """The signs of a text, out of these, that stand in it for what they are."""
+    kept: set[str] = set()
+    wide, radicals, private = (set(filter(kind.match, signs)) for kind in (_WIDE, _RADICAL, _PRIVATE_USE))
+    east_asian = len(_EAST_ASIAN.findall(text)) if wide or radicals else 0
+    if wide and len(_WIDE.findall(text)) < 4 * east_asian:
+        kept |= wide
+    if radicals:
+        count = len(_RADICAL.findall(text))
+        if east_asian < 4 * count or 2 * len(_IN_WORDS.findall(text)) < count:
+            kept |= radicals
+    if private and 4 * len(_PRIVATE_USE.findall(text)) > len(text):
+        kept |= private
+    return kept
+
+
+def _has_meaning(sign: str, before: str, after: str) -> bool:
+    """Whether a blank or an invisible sign between two characters is more than layout."""
+    if sign in _GROUPING and before.isdecimal() and after.isdecimal():
+        return True
+    if sign in "\u202f\u180e":
+        return bool(_MONGOLIAN.match(before) or _MONGOLIAN.match(after))
+    return sign == "\u200b" and bool(_UNSPACED.match(before) or _UNSPACED.match(after))
+
+
+def _is_in_word(before: str, after: str) -> bool:
+    """Whether what stands between two characters is a letter of their word: Chinese on a side, letters on both."""
+    return bool(_EAST_ASIAN.match(before) or _EAST_ASIAN.match(after)) or (before.isalpha() and after.isalpha())
+
+
+def _character_before(text: bytes, at: int) -> str:
+    start = at - 1
+    while start > 0 and text[start] & 0xC0 == 0x80:
+        start -= 1
+    return text[start:at].decode() if at else ""
+
+
+def _character_after(text: bytes, at: int) -> str:
+    end = at + 1
+    while end < len(text) and text[end] & 0xC0 == 0x80:
+        end += 1
+    return text[at:end].decode()
 
 
 # -- garbled strings ------------------------------------------------------------------------------------------------

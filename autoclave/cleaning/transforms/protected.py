@@ -7,6 +7,7 @@ All work is on UTF-8 bytes, so that nothing is decoded to be left as it is.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -289,12 +290,20 @@ def edit(text: bytes, edits: Iterable[tuple[int, int, bytes]]) -> tuple[bytes, i
 
 def edit_outside(text: bytes, function: Callable[[str], str]) -> tuple[bytes, int]:
     """Apply `function` to the stretches between protected spans; return (text, number of stretches that changed)."""
-    pieces: list[bytes] = []
-    at = changes = 0
-    for start, end in [*protected_spans(text), (len(text), len(text))]:
-        stretch = text[at:start]
-        new = function(stretch.decode()).encode()
-        changes += new != stretch
-        pieces += [new, text[start:end]]
-        at = end
-    return (b"".join(pieces), changes) if changes else (text, 0)
+    return edit_pieces(text, lambda pieces: [function(piece) for piece in pieces[::2]])
+
+
+def edit_pieces(text: bytes, function: Callable[[list[str]], list[str]]) -> tuple[bytes, int]:
+    """Replace the stretches between protected spans; return (text, number of stretches that changed).
+
+    `function` gets all pieces of the text, stretches at even places and what is protected between them, and returns
+    the new stretches.
+    """
+    bounds = [0, *(place for span in protected_spans(text) for place in span), len(text)]
+    pieces = [text[start:end].decode() for start, end in itertools.pairwise(bounds)]
+    edited = function(pieces)
+    changes = sum(new != old for new, old in zip(edited, pieces[::2], strict=True))
+    if not changes:
+        return text, 0
+    pieces[::2] = edited
+    return "".join(pieces).encode(), changes

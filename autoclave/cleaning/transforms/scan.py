@@ -196,27 +196,9 @@ def _is_host(data: np.ndarray, last: int, begin: int) -> bool:
     return data[at] == 46 and last - at <= 3 and 48 <= data[at - 1] <= 57
 
 
-@njit(cache=True, nogil=True)
-def _mark_misread(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> None:
-    """Rows with a lead byte of UTF-8 read as Windows-1252 (U+00C2 to U+00F4) and what continuation bytes become."""
-    for row in range(offsets.shape[0] - 1):
-        for at in range(offsets[row], offsets[row + 1] - 3):
-            if data[at] != 0xC3 or not 0x82 <= data[at + 1] <= 0xB4:
-                continue
-            following = data[at + 2]
-            if following in (0xC2, 0xC5, 0xC6, 0xCB) or (following == 0xE2 and data[at + 3] in (0x80, 0x82, 0x84)):
-                marks[row] = True
-                break
-
-
 def rows_with_markup(text: pa.StringArray) -> np.ndarray:
     """Which rows may hold HTML tags or character references, bool[rows]."""
     return _rows(text, _mark_markup)
-
-
-def rows_misread(text: pa.StringArray) -> np.ndarray:
-    """Which rows may hold UTF-8 that was read as Windows-1252, bool[rows]."""
-    return _rows(text, _mark_misread)
 
 
 @njit(cache=True, nogil=True)

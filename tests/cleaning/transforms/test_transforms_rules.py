@@ -51,9 +51,50 @@ CASES = [
     ("map_special_characters", "a\u00a0b\u2003c\u3000d\u200be\ufefff\u00adg", "a b c defg", 6),
     (
         "map_special_characters",
-        "\ufb01ne \uff21\uff42\uff13 \u2f00\u2f06 \ue001x\U000f1234y",
-        "fine Ab3 \u4e00\u4e8c xy",
-        8,
+        "\ufb01ne and lo\ufb05, \uff21\uff42\uff13 \ue001x \U000f1234y",
+        "fine and lo\u017ft, Ab3 x y",
+        7,
+    ),
+    # Blanks between groups of digits part a number; elsewhere they are blanks.
+    (
+        "map_special_characters",
+        "10\u00a0000\u202f000\u00a0\u20ac, 3\u20091416, p.\u00a07 \u00ab\u202foui\u202f\u00bb",
+        "10\u00a0000\u202f000 \u20ac, 3\u20091416, p. 7 \u00ab oui \u00bb",
+        4,
+    ),
+    # The zero-width blank parts words where no other blank does: Burmese, Khmer, Thai, Lao, Javanese.
+    (
+        "map_special_characters",
+        "\u1019\u103c\u1014\u103a\u200b\u1019\u102c \u1781\u17d2\u1798\u17c2\u179a\u200b\u1793\u17c5 "
+        "\u0e44\u0e17\u0e22\u200b\u0e14\u0e35 \u0ea5\u0eb2\u0ea7\u200b\u0e94\u0eb5 \ua9b2\ua9a4\u200b\ua9b8 \u540c\u200b\u6b65",
+        "\u1019\u103c\u1014\u103a\u200b\u1019\u102c \u1781\u17d2\u1798\u17c2\u179a\u200b\u1793\u17c5 "
+        "\u0e44\u0e17\u0e22\u200b\u0e14\u0e35 \u0ea5\u0eb2\u0ea7\u200b\u0e94\u0eb5 \ua9b2\ua9a4\u200b\ua9b8 \u540c\u6b65",
+        1,
+    ),
+    ("map_special_characters", "\u182e\u1823\u1829\u182d\u1823\u182f\u202f\u1824\u1828 \u1820\u180e\u1820", None, 0),
+    (
+        "map_special_characters",
+        "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0915\u094d\u200d\u0937 \U0001f468\u200d\U0001f469",
+        None,
+        0,
+    ),
+    # Full-width letters and digits belong to Chinese and Japanese text; a text of nothing else is written in them.
+    ("map_special_characters", "\uff23\uff24\u3092\u8cb7\u3063\u305f\u3002\uff12\uff10\uff12\uff13\u5e74", None, 0),
+    ("map_special_characters", "\uff34\uff48\uff49\uff53 \uff49\uff53", "This is", 6),
+    # Radicals within words are what PDF files hold for characters; a list of radicals means them.
+    (
+        "map_special_characters",
+        "\u2f64\u6237\u53ef\u4ee5\u901a\u8fc7\u547d\u4ee4\u67e5\u770b\u5f53\u524d\u7684\u7cfb\u7edf\u65f6\u95f4",
+        "\u7528\u6237\u53ef\u4ee5\u901a\u8fc7\u547d\u4ee4\u67e5\u770b\u5f53\u524d\u7684\u7cfb\u7edf\u65f6\u95f4",
+        1,
+    ),
+    ("map_special_characters", "\u2f00 one, \u2f01 line, \u2f08 man (\u4eba)", None, 0),
+    # A private-use character in a word is a rare character of it; by itself it is an icon.
+    (
+        "map_special_characters",
+        "\u5de1\u629a\u65b9\u5b54\ue407\u53ec\u603b\u5175 \uf015 Home",
+        "\u5de1\u629a\u65b9\u5b54\ue407\u53ec\u603b\u5175  Home",
+        1,
     ),
     ("map_special_characters", "a\u2028b\u0085c\x0bd", "a\nb\nc\nd", 3),
     ("map_special_characters", "\uff0c\uff01 \u200d\u200c \u201cquotes\u201d \u200e", None, 0),
