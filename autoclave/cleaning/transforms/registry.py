@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from autoclave.cleaning.language import lines as line_languages
 from autoclave.cleaning.language.script import string_buffers
 from autoclave.cleaning.transforms import characters, markup
-from autoclave.cleaning.transforms import personal_data as pii
-from autoclave.cleaning.transforms.scan import kinds_of_personal_data, rows_with_markup, rows_with_urls
+from autoclave.cleaning.transforms.personal_data.redaction import redact_pii
+from autoclave.cleaning.transforms.personal_data.scan import kinds_of_personal_data
+from autoclave.cleaning.transforms.scan import rows_with_markup, rows_with_urls
 
 PAPER = "TransNormerLLM (Qin et al. 2023, arXiv:2307.14995), appendix D"
 
@@ -97,7 +98,7 @@ TRANSFORMS: dict[str, Transform] = _register(
     Transform(
         "redact_pii",
         "FineWeb (Penedo et al. 2024): e-mail and public IP; more kinds",
-        pii.redact_pii,
+        redact_pii,
         True,
         kinds_of_personal_data,
     ),
