@@ -12,6 +12,7 @@ from typing import Any, Literal, get_origin
 import msgspec
 import yaml
 
+from autoclave.cleaning.transforms.registry import TRANSFORMS
 from autoclave.pipelines.running.recipe import RecipeFile
 from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 
@@ -21,6 +22,11 @@ Made by `docs/make_settings.py` from the code: every key that a recipe may have,
 stage.key=value` changes one from the command line (the value is YAML): `--set clean.language.min_score=0.5`. What
 recipes look like is in [recipes.md](recipes.md).
 """
+
+OPTIONS = """Options of transforms, as in `transforms: [strip_urls, {redact_pii: {kinds: [email, ip]}}]`:
+
+| option | default | |
+| --- | --- | --- |"""
 
 
 def explanations(kind: type[msgspec.Struct]) -> dict[str, str]:
@@ -93,10 +99,18 @@ def rows(kind: type[msgspec.Struct], prefix: str = "") -> list[str]:
     return result
 
 
+def transform_rows() -> list[str]:
+    """Return a row for each option of each transform."""
+    settable = [transform for transform in TRANSFORMS.values() if transform.options is not None]
+    return [row for transform in settable for row in rows(type(transform.options), f"{transform.name}.")]
+
+
 def document() -> str:
     parts = [HEAD, "## The recipe", "", "| key | default | |", "| --- | --- | --- |", *rows(RecipeFile), ""]
     for name in STAGE_MODULES:
         parts += [f"## {name}", "", "| key | default | |", "| --- | --- | --- |", *rows(load_stage(name).settings), ""]
+        if name == "clean":
+            parts += [OPTIONS, *transform_rows(), ""]
     return "\n".join(parts)
 
 

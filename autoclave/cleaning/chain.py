@@ -47,8 +47,8 @@ class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     language: LanguageSettings | None = msgspec.field(default_factory=lambda: LanguageSettings(keep=["en", "zh"]))
     """Language identification and choice; null leaves the documents' labels as they are and keeps all."""
-    transforms: list[str] | None = None
-    """Edits before the filters, by name, in order; null for the default list, [] for none."""
+    transforms: list[str | dict[str, Any]] | None = None
+    """Edits before the filters, in order: names, or name: {option: value}; null for the default list, [] for none."""
     dialect: str = DEFAULT_DIALECT
     """Whose reading of the published rules the filters follow, where they do not name their own. A family that does not
     have it is read in the default dialect (or the only one it has): the resolved recipe says so, and the ledger, where
@@ -71,6 +71,7 @@ class CleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             msgspec.structs.force_setattr(self, "thresholds_by_language", tables)
         build_filters(self)
         msgspec.structs.force_setattr(self, "filters", _with_dialects(self))
+        load_transforms(self.transforms)
 
 
 def build_filters(settings: CleanSettings) -> list[Filter]:
@@ -87,19 +88,17 @@ def build_filters(settings: CleanSettings) -> list[Filter]:
     return _with_thresholds(filters, settings)
 
 
-def _named(filters: list[str | dict[str, Any]] | dict[str, Any]) -> list[tuple[str, Any]]:
-    if isinstance(filters, dict):
-        return list(filters.items())
+def _named(entries: Sequence[str | dict[str, Any]] | dict[str, Any], what: str = "filter") -> list[tuple[str, Any]]:
+    if isinstance(entries, dict):
+        return list(entries.items())
     named: list[tuple[str, Any]] = []
-    for entry in filters:
+    for entry in entries:
         if isinstance(entry, str):
             named.append((entry, None))
         elif len(entry) == 1:
             named.append(next(iter(entry.items())))
         else:
-            raise RecipeError(
-                f"clean.filters: one filter an entry, as in 'gopher_quality: {{...}}'; not {sorted(entry)}"
-            )
+            raise RecipeError(f"clean.{what}s: one {what} an entry, as in 'name: {{...}}'; not {sorted(entry)}")
     return named
 
 
@@ -251,7 +250,7 @@ def check_refilter(old: CleanSettings, new: CleanSettings) -> None:
     Limits may change, filters may go, languages may be chosen anew. What changes a text or what is measured on it
     (transforms, language model, dialects, line rules, added filters, another order around an edit) needs a fresh run.
     """
-    if (old.transforms, old.dialect) != (new.transforms, new.dialect):
+    if _edits(old) != _edits(new) or old.dialect != new.dialect:
         raise RecipeError("refilter: transforms and dialect change what is measured; run the stage again")
     if new.language is not None and (old.language is None or old.language.model != new.language.model):
         raise RecipeError("refilter: the language model changes the labels; run the stage again")
@@ -263,6 +262,11 @@ def check_refilter(old: CleanSettings, new: CleanSettings) -> None:
             raise RecipeError(f"refilter: '{name}' would measure another text or in another way; run the stage again")
     if [n for n, (edits, _) in before.items() if edits] != [n for n, (edits, _) in after.items() if edits]:
         raise RecipeError("refilter: a filter that edits text was added or removed; run the stage again")
+
+
+def _edits(settings: CleanSettings) -> list[tuple[str, Any]]:
+    """Return the transforms and their options, however the settings name them."""
+    return [(name, transform.options) for name, transform in load_transforms(settings.transforms).items()]
 
 
 def _measured_after(settings: CleanSettings) -> dict[str, tuple[bool, tuple[Any, ...]]]:
@@ -279,18 +283,26 @@ def _measured_after(settings: CleanSettings) -> dict[str, tuple[bool, tuple[Any,
     return found
 
 
-def load_transforms(names: Sequence[str] | None) -> dict[str, Any]:
-    """Return the named transforms in order, the default ones for None; RecipeError for an unknown name."""
-    if names is not None and not names:
+def load_transforms(entries: Sequence[str | dict[str, Any]] | None) -> dict[str, Any]:
+    """Return the transforms as a recipe names them, in order, the default ones for None; RecipeError for an unknown
+    name, a name that is there twice, and options that a transform does not have."""
+    if entries is not None and not entries:
         return {}
     from autoclave.cleaning.transforms.registry import TRANSFORMS
 
-    if names is None:
+    if entries is None:
         return {name: transform for name, transform in TRANSFORMS.items() if transform.default}
-    for name in names:
+    chosen: dict[str, Any] = {}
+    for name, options in _named(entries, "transform"):
         if name not in TRANSFORMS:
             raise RecipeError(f"clean.transforms: no transform '{name}'; there are {', '.join(TRANSFORMS)}")
-    return {name: TRANSFORMS[name] for name in names}
+        if name in chosen:
+            raise RecipeError(f"clean.transforms: '{name}' is there twice")
+        transform = TRANSFORMS[name]
+        chosen[name] = (
+            transform if options is None else transform.with_options(options, f"clean.transforms.{name}")
+        )
+    return chosen
 
 
 def decide(

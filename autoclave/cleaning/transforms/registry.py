@@ -8,8 +8,11 @@ only those are ever taken out of the Arrow buffers. Code, formulas and tables ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,9 +20,10 @@ import pyarrow.compute as pc
 from autoclave.cleaning.language import lines as line_languages
 from autoclave.cleaning.language.script import string_buffers
 from autoclave.cleaning.transforms import characters, markup
-from autoclave.cleaning.transforms.personal_data.redaction import redact_pii
+from autoclave.cleaning.transforms.personal_data.redaction import PersonalDataOptions, redact_pii
 from autoclave.cleaning.transforms.personal_data.scan import kinds_of_personal_data
 from autoclave.cleaning.transforms.scan import rows_with_markup, rows_with_urls
+from autoclave.errors import RecipeError
 
 PAPER = "TransNormerLLM (Qin et al. 2023, arXiv:2307.14995), appendix D"
 
@@ -33,7 +37,8 @@ class Transform:
 
     name: as in recipes; source: where the rule comes from; function: (UTF-8 text, language, hint) -> (text, number of
     changes); default: whether it runs when a recipe names no transforms; find: for a batch, a hint per row that is
-    not zero for at least every row that the function would change.
+    not zero for at least every row that the function would change; options: what a recipe may set, with its defaults,
+    which the function takes as `options`; None where there is nothing to set.
     """
 
     name: str
@@ -41,6 +46,27 @@ class Transform:
     function: TextFunction
     default: bool
     find: Finder
+    options: msgspec.Struct | None = None
+
+    def with_options(self, given: Any, where: str) -> Transform:
+        """Return the transform with the options that a recipe gives; RecipeError, beginning with `where`, for options
+        that it does not have or of a wrong type."""
+        if self.options is None or not isinstance(given, dict):
+            known = "it has none" if self.options is None else f"they are {', '.join(self.options.__struct_fields__)}"
+            raise RecipeError(f"{where}: give options as a mapping, not {given!r}; {known}")
+        try:
+            options = msgspec.convert(given, type(self.options))
+        except msgspec.ValidationError as error:
+            known = ", ".join(self.options.__struct_fields__)
+            raise RecipeError(f"{where}: {str(error).replace('`', chr(39))}; options are {known}") from error
+        return replace(self, options=options, function=partial(self.function, options=options))
+
+    def changed_options(self) -> dict[str, Any]:
+        """Return the options that are not as they are by default."""
+        if self.options is None:
+            return {}
+        default = msgspec.to_builtins(type(self.options)())
+        return {name: value for name, value in msgspec.to_builtins(self.options).items() if value != default[name]}
 
     def apply(self, text: pa.StringArray, language: pa.StringArray | None = None) -> tuple[pa.StringArray, np.ndarray]:
         """Return (edited text, changes as int32 [rows]); both as long as `text`, nulls staying null.
@@ -101,6 +127,7 @@ TRANSFORMS: dict[str, Transform] = _register(
         redact_pii,
         True,
         kinds_of_personal_data,
+        PersonalDataOptions(),
     ),
     # Off by default: quotations and glossaries are in other languages by intent.
     Transform(

@@ -164,6 +164,7 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
             Step(
                 name=name, kind="transform", source=transform.source, changes=int(changes[0]),
                 characters=len(after[0].as_py()), diff=diff,
+                details=transform.changed_options(),
             )
         )  # fmt: skip
         text = after

@@ -32,6 +32,33 @@ KINDS: dict[str, str] = {
     "secret": "[SECRET]",
 }
 """The kinds, and what stands in their place by default."""
+FINEWEB = frozenset(("email", "ip"))
+
+
+class PersonalDataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of `redact_pii` a recipe may set."""
+
+    kinds: list[Kind] | Literal["all", "fineweb"] = "all"
+    """Kinds to redact, of email, ip, phone, card, iban, national_id, secret; all; or FineWeb's choice: email and ip."""
+    replacement: str | dict[Kind, str] = {}
+    """What stands in their place: one text for all kinds, or a text by kind; others keep [EMAIL], [IP], [PHONE], [ID]
+    (card, iban, national_id) and [SECRET]."""
+
+    def chosen(self) -> frozenset[str]:
+        """Return the kinds to redact."""
+        if isinstance(self.kinds, str):
+            return FINEWEB if self.kinds == "fineweb" else frozenset(KINDS)
+        return frozenset(self.kinds)
+
+    def text_for(self, kind: str) -> str:
+        """Return what stands in place of a kind."""
+        if isinstance(self.replacement, str):
+            return self.replacement
+        return {**KINDS, **self.replacement}[kind]
+
+
+_DEFAULT = PersonalDataOptions()
+
 
 Found = tuple[int, int, str]
 
@@ -80,18 +107,22 @@ def _apart(found: list[Found]) -> list[Found]:
     return kept
 
 
-def redact_pii(text: bytes, language: str | None = None, hint: int = ~0) -> tuple[bytes, int]:
+def redact_pii(
+    text: bytes, language: str | None = None, hint: int = ~0, options: PersonalDataOptions = _DEFAULT
+) -> tuple[bytes, int]:
     """Replace e-mail addresses, public IP addresses, telephone and identity numbers, keys and tokens by their kind.
 
     Works in code and tables as well: a key that leaked in a code block has leaked.
     """
-    found = personal_data(text, frozenset(KINDS), language, hint)
-    if not found:
-        return text, 0
     pieces: list[bytes] = []
-    at = 0
-    for start, end, kind in found:
-        pieces += [text[at:start], KINDS[kind].encode()]
-        at = end
+    at = changes = 0
+    for start, end, kind in personal_data(text, options.chosen(), language, hint):
+        new = options.text_for(kind).encode()
+        if text[start:end] != new:
+            pieces += [text[at:start], new]
+            at = end
+            changes += 1
+    if not changes:
+        return text, 0
     pieces.append(text[at:])
-    return b"".join(pieces), len(found)
+    return b"".join(pieces), changes
