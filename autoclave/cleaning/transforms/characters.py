@@ -110,7 +110,9 @@ _ACCENTS = "".join(map(chr, (*range(0x300, 0x370), *range(0x483, 0x48A))))
 _CONTROLS = "".join(chr(p) for p in (*range(9), *range(0x0E, 0x20), 0x7F, *range(0x80, 0xA0)) if p != 0x85)
 _ACCENT_CLASS, _BLOB_CLASS = 1, 2
 _GARBLED_RUNS = {_CONTROLS: 1, "\ufffd\u951f": 1, "\u70eb\u5c6f": 3}
-_BLOB_LENGTH = 80
+# Longer than sums, signatures, tokens, public keys and certificates in base64, which a text shows on purpose.
+_BLOB_LENGTH = 2_000
+_BLOB_LETTERS = 40  # different ones; data in base64 has all 64
 _SIGNS = CodePoints(_GARBLED_RUNS, ((_ACCENTS, 4),))
 _SIGNS_AND_BLOBS = CodePoints(_GARBLED_RUNS, ((_ACCENTS, 4), (_BASE64, _BLOB_LENGTH)))
 
@@ -123,12 +125,17 @@ def find_garbled(text: pa.StringArray) -> np.ndarray:
 _LOST = "\ufffd".encode()
 _MISREAD = re.compile("(?:\u951f\u65a4\u62f7?)+".encode().replace(b"\xe6\x8b\xb7?", b"(?:\xe6\x8b\xb7)?"))
 _KINDS_OF_BLOB = (re.compile(rb"[0-9]"), re.compile(rb"[a-z]"), re.compile(rb"[A-Z]"))
-_HEXADECIMAL = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
+_URL_BEFORE = re.compile(rb"://[^\s<>\"']*\Z")
+_QUOTES = "\"'`()[]<>\u2018\u2019\u201c\u201d\u300a\u300b\u300c\u300d\u300e\u300f\uff08\uff09"
 
 
 def strip_garbled(text: bytes, language: str | None = None, hint: int = 7) -> tuple[bytes, int]:
     """Remove what no one wrote: replacement characters and their classic Chinese misreadings, control characters,
-    stacked accents beyond three, base64 and hexadecimal blobs; lines with four or more lost characters go whole."""
+    stacked accents beyond three, and base64 of 2,000 letters or more; lines a quarter of which was lost go whole.
+
+    What stands alone, between quotation marks or brackets, is shown and stays; so do sums in hexadecimal of any length,
+    and what is part of a URL.
+    """
     lines = 0
     if text.count(_LOST) >= 4:
         text, lines = edit(text, _lost_lines(text))
@@ -137,10 +144,12 @@ def strip_garbled(text: bytes, language: str | None = None, hint: int = 7) -> tu
 
 
 def _lost_lines(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Lines that have lost four characters and a quarter of all: the rest of them is chance."""
     start = 0
     for line in text.split(b"\n"):
         end = min(start + len(line) + 1, len(text))
-        if line.count(_LOST) >= 4:
+        lost = line.count(_LOST)
+        if lost >= 4 and 4 * lost >= len(b"".join(line.split()).decode()):
             yield start, end, b""
         start = end
 
@@ -162,19 +171,31 @@ def _garbled(text: bytes) -> Iterator[tuple[int, int, bytes]]:
             if misread is None:
                 continue
             end = misread.end()
+        if text[start] >= 0xE0 and _is_shown(text, start, end):
+            continue
         done = end
         yield start, end, b""
 
 
+def _is_shown(text: bytes, start: int, end: int) -> bool:
+    """Whether garbled characters are what the text is about: in quotation marks, or one lost character by itself."""
+    before = text[max(0, start - 4) : start].decode(errors="ignore")[-1:]
+    after = text[end : end + 4].decode(errors="ignore")[:1]
+    if text[start:end] == _LOST:
+        return not (before.isalnum() or after.isalnum() or before == "\ufffd" or after == "\ufffd")
+    return before != "" and after != "" and before in _QUOTES and after in _QUOTES
+
+
 def _is_blob(text: bytes, start: int, end: int) -> bool:
-    """Whether a long run of base64 letters is data: no path, no rule of hyphens, no word."""
+    """Whether a long run of base64 letters is data: no path, no rule of hyphens, no word, no part of a URL."""
     if text[start - 1 : start] in (b".", b"=") or text[end : end + 1] == b".":
         return False
     word = text[start:end]
-    digits, lower, upper = (kind.search(word) is not None for kind in _KINDS_OF_BLOB)
-    if not digits or word.count(b"/") + word.count(b"-") + word.count(b"_") > len(word) // 8:
+    if word.count(b"/") + word.count(b"-") + word.count(b"_") > len(word) // 8 or len(set(word)) < _BLOB_LETTERS:
         return False
-    return (lower and upper) or (len(word) >= 96 and (lower or upper) and _HEXADECIMAL.fullmatch(word) is not None)
+    if not all(kind.search(word) for kind in _KINDS_OF_BLOB):
+        return False
+    return _URL_BEFORE.search(text, max(0, start - 300), start) is None
 
 
 # -- punctuation ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rule 1: HTML tags and URLs out of texts that are not code."""
+"""Rule 1: HTML tags out of texts that are not code."""
 
 from __future__ import annotations
 
@@ -84,80 +84,3 @@ def _entities(text: bytes) -> Iterator[tuple[int, int, bytes]]:
         if decoded == "\x00" or "\ud800" <= decoded[:1] <= "\udfff":
             decoded = ""
         yield match.start(), match.end(), decoded.encode()
-
-
-# A URL ends at blanks, quotes, brackets and whatever is not ASCII; trailing punctuation is not its own.
-_URL_BODY = re.compile(rb"""(?:[!#$%&*+,\-./0-9:;=?@A-Z_a-z~]|\([!#$%&*+,\-./0-9:;=?@A-Z_a-z~]*\))*""")
-_TRAILING = b".,;:!?*_"
-_LINK_END = re.compile(rb""">?(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'))?[ \t]*\)""")
-_OPENING = re.compile(rb"""[ \t]?(?:\(|\[|\xef\xbc\x88)[ \t]*\Z""")
-_CLOSING = re.compile(rb"""[ \t]*(?:\)|\]|\xef\xbc\x89)""")
-_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-_INSIDE_NAME = _WORD | frozenset(b"./@-")
-_BLANK = b" \t"
-_LINK_TEXT = 500
-
-
-def strip_urls(text: bytes, language: str | None = None, hint: int = 0) -> tuple[bytes, int]:
-    """Remove URLs (http, https, ftp, www.); of a Markdown link its text stays, an image goes with its description.
-
-    Brackets that held nothing but the URL go with it, and one of the blanks around it.
-    """
-    return edit(text, _urls(text))
-
-
-def _urls(text: bytes) -> Iterator[tuple[int, int, bytes]]:
-    done = 0
-    for start, begin in _url_starts(text):
-        if start < done:
-            continue
-        match = _URL_BODY.match(text, begin)
-        end = match.end() if match else begin
-        while end > begin and text[end - 1] in _TRAILING:
-            end -= 1
-        if end - begin < 2:
-            continue
-        start, end, new = _with_context(text, start, end)
-        done = end
-        yield start, end, new
-
-
-def _url_starts(text: bytes) -> list[tuple[int, int]]:
-    """Return (where a URL begins, where its body begins after the scheme), in order."""
-    starts: list[tuple[int, int]] = []
-    at = text.find(b"://")
-    while at >= 0:
-        for scheme in (b"https", b"http", b"ftp"):
-            start = at - len(scheme)
-            if start >= 0 and text[start:at].lower() == scheme and (start == 0 or text[start - 1] not in _WORD):
-                starts.append((start, at + 3))
-                break
-        at = text.find(b"://", at + 3)
-    for prefix in (b"www.", b"WWW."):
-        at = text.find(prefix)
-        while at >= 0:
-            if at == 0 or text[at - 1] not in _INSIDE_NAME:
-                starts.append((at, at + 4))
-            at = text.find(prefix, at + 4)
-    return sorted(starts)
-
-
-def _with_context(text: bytes, start: int, end: int) -> tuple[int, int, bytes]:
-    """Widen a URL by the link, the brackets or the blank that would stand there for nothing without it."""
-    before = text[start - 1 : start]
-    opening = start - 1 if before == b"<" else start
-    if text[max(0, opening - 2) : opening] == b"](":
-        closing = _LINK_END.match(text, end)
-        bracket = text.rfind(b"[", max(0, opening - _LINK_TEXT), opening - 2)
-        if closing is not None and bracket >= 0 and b"\n" not in text[bracket:start]:
-            image = bracket > 0 and text[bracket - 1] == 33
-            return (bracket - 1 if image else bracket), closing.end(), b"" if image else text[bracket + 1 : opening - 2]
-    if before == b"<" and text[end : end + 1] == b">":
-        start, end = start - 1, end + 1
-    opened = _OPENING.search(text, max(0, start - 6), start)
-    closed = _CLOSING.match(text, end)
-    if opened is not None and closed is not None:
-        return opened.start(), closed.end(), b""
-    if start and text[start - 1] in _BLANK and (end == len(text) or text[end] in b" \t\n.,;:!?"):
-        return start - 1, end, b""
-    return start, end, b""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from autoclave.cleaning.language import lines as line_languages
 from autoclave.cleaning.language.script import string_buffers
-from autoclave.cleaning.transforms import characters, markup
+from autoclave.cleaning.transforms import characters, markup, urls
 from autoclave.cleaning.transforms.personal_data.redaction import PersonalDataOptions, redact_pii
 from autoclave.cleaning.transforms.personal_data.scan import kinds_of_personal_data
 from autoclave.cleaning.transforms.scan import rows_with_markup, rows_with_urls
@@ -113,7 +113,9 @@ TRANSFORMS: dict[str, Transform] = _register(
         characters.find_special,
     ),
     Transform("strip_html_tags", f"{PAPER}, rule 1", markup.strip_html_tags, True, rows_with_markup),
-    Transform("strip_urls", f"{PAPER}, rule 1", markup.strip_urls, True, rows_with_urls),
+    # Off by default: in references, configuration and "see ..." a URL is what the text says (docs/cleaning.md has how
+    # often); FineWeb and C4 keep URLs, the paper and RefinedWeb remove them.
+    Transform("strip_urls", f"{PAPER}, rule 1", urls.strip_urls, False, rows_with_urls),
     Transform("strip_garbled", f"{PAPER}, rule 2", characters.strip_garbled, True, characters.find_garbled),
     Transform("collapse_punctuation", f"{PAPER}, rule 3", characters.collapse_punctuation, True, characters.find_runs),
     # Off by default: a comma between digits is not always a thousands separator (coordinates, lists, other

@@ -165,17 +165,35 @@ def _mark_markup(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> No
 
 @njit(cache=True, nogil=True)
 def _mark_urls(data: np.ndarray, offsets: np.ndarray, marks: np.ndarray) -> None:
-    """Rows with "p://" or "s://" (http, https, ftp end so), or with "www."."""
+    """Rows with "p://" or "s://" (http, https, ftp end so), with "www.", or with a path behind a port or an address."""
     for row in range(offsets.shape[0] - 1):
-        for at in range(offsets[row] + 1, offsets[row + 1] - 2):
+        begin, end = offsets[row], offsets[row + 1]
+        for at in range(begin + 1, end):
             byte = data[at]
-            if byte == 58:
-                if data[at + 1] == 47 and data[at + 2] == 47 and data[at - 1] | 32 in (112, 115):
+            if byte == 47:
+                if 48 <= data[at - 1] <= 57 and _is_host(data, at - 1, begin):
                     marks[row] = True
                     break
-            elif byte == 46 and at >= offsets[row] + 3 and data[at - 1] | 32 == 119 and data[at - 2] | 32 == 119:
+            elif byte == 58:
+                if at + 2 < end and data[at + 1] == 47 and data[at + 2] == 47 and data[at - 1] | 32 in (112, 115):
+                    marks[row] = True
+                    break
+            elif byte == 46 and at >= begin + 3 and data[at - 1] | 32 == 119 and data[at - 2] | 32 == 119:
                 marks[row] = True
                 break
+
+
+@njit(cache=True, nogil=True)
+def _is_host(data: np.ndarray, last: int, begin: int) -> bool:
+    """Whether digits that end at `last` are a port behind a host, or the last of the four groups of an address."""
+    at = last
+    while at > begin and last - at < 5 and 48 <= data[at] <= 57:
+        at -= 1
+    if at <= begin:
+        return False
+    if data[at] == 58:
+        return last - at >= 2 and _is_alphanumeric(data[at - 1])
+    return data[at] == 46 and last - at <= 3 and 48 <= data[at - 1] <= 57
 
 
 @njit(cache=True, nogil=True)
@@ -203,13 +221,17 @@ def rows_misread(text: pa.StringArray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _mark_long_words(data: np.ndarray, offsets: np.ndarray, plain: np.ndarray, length: int, marks: np.ndarray) -> None:
+    """Rows with a run of `length` letters; looked for from its end, so that most bytes are never read."""
     for row in range(offsets.shape[0] - 1):
-        run = 0
-        for at in range(offsets[row], offsets[row + 1]):
-            run = run + 1 if plain[data[at]] else 0
-            if run >= length:
+        first = offsets[row]
+        while first + length <= offsets[row + 1]:
+            at = first + length - 1
+            while at >= first and plain[data[at]]:
+                at -= 1
+            if at < first:
                 marks[row] = True
                 break
+            first = at + 1
 
 
 def rows_with_long_words(text: pa.StringArray, letters: bytes, length: int) -> np.ndarray:

@@ -209,4 +209,4 @@ def test_no_text_takes_long(name: str) -> None:
 
 def test_names_sources_and_defaults() -> None:
     assert all(transform.name == name and transform.source for name, transform in TRANSFORMS.items())
-    assert set(DEFAULT_TRANSFORMS) == set(TRANSFORMS) - {"standardise_numbers", "strip_foreign_lines"}
+    assert set(DEFAULT_TRANSFORMS) == set(TRANSFORMS) - {"standardise_numbers", "strip_foreign_lines", "strip_urls"}

@@ -27,7 +27,7 @@ CASES = [
         " and 1 !",
         3,
     ),
-    ("strip_urls", "\u53c2\u89c1https://zh.example/\u8def\u5f84\u3002", "\u53c2\u89c1\u8def\u5f84\u3002", 1),
+    ("strip_urls", "\u53c2\u89c1https://zh.example/\u8def\u5f84\u3002", "\u53c2\u89c1\u3002", 1),
     ("strip_urls", "www.example.org/x and <http://a.example> ftp://f.example/a_(b)", " and", 3),
     ("strip_urls", "email@www.example.com, http:// alone, notahttp://x, std::string", None, 0),
     ("strip_garbled", "a\ufffd\ufffdb \u951f\u65a4\u62f7\u951f\u65a4\u62f7 c", "ab  c", 2),

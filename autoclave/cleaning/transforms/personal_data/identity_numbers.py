@@ -65,7 +65,8 @@ def social_security(text: bytes, start: int, end: int) -> Iterator[tuple[int, in
     """Yield (start, end) of US social security numbers in text[start:end]; they have no check digit, so that only
     those count beside which a word says so."""
     for match in _SOCIAL_SECURITY.finditer(text, start, min(len(text), end + 1)):
-        if any(map(_SOCIAL_SECURITY_WORDS.search, beside(text, *match.span()))):
+        shown = len(set(match.group())) == 2  # 444-44-4444: an example
+        if not shown and any(map(_SOCIAL_SECURITY_WORDS.search, beside(text, *match.span()))):
             yield match.span()
 
 

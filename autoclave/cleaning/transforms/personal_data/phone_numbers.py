@@ -41,7 +41,7 @@ _form((1, 3, 3, 3), rb"08", None)  # France
 _form((3, 4, 4), rb"1[3-9]", None)  # mobile, China
 _form((2, 5, 4), rb"[1-9][1-9]9", None)  # mobile, Brazil
 _form((4, 3, 3), rb"1[38]00", None)  # Australia
-_form((3, 7), rb"3[2-9]", "it")
+_form((3, 7), rb"3[1-9]", "it")
 _form((3, 7), rb"2|69", "el")
 _form((4, 6), rb"2|69", "el")
 _form((2, 4, 4), rb"[1-9]", "pt es el ja ko")
@@ -225,7 +225,7 @@ def _is_national(text: bytes, number: Written, language: str | None, every: bool
     if number.bracket:
         return _is_bracketed(number)
     if digits[:1] == b"0" and groups[0] > 1:
-        return _has_trunk_prefix(number) if len(groups) > 1 else _is_assigned(digits, language)
+        return _has_trunk_prefix(number) if len(groups) > 1 else _is_assigned(digits, "" if every else language)
     if any(b"-" in sign and len(sign) > 1 for sign in number.between):
         return False  # from one number to another
     if groups == (3, 3, 3) and (number.between[0] == b"." or _COUNTED.match(text, number.end)):
@@ -265,8 +265,9 @@ def _has_trunk_prefix(number: Written) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _is_assigned(digits: bytes, language: str | None) -> bool:
-    """Whether a number without any separator could be called in a country of the language."""
-    for region in _REGIONS.get(language or "", ()):
+    """Whether a number without any separator could be called in a country of the language, of any language for ""."""
+    regions = {region: None for found in _REGIONS.values() for region in found} if language == "" else None
+    for region in _REGIONS.get(language or "", ()) if regions is None else regions:
         try:
             number = phonenumbers.parse(digits.decode(), region)
         except phonenumbers.NumberParseException:
@@ -347,12 +348,11 @@ def _is_like_a_sum(number: Written) -> bool:
 
 def _is_alone(text: bytes, number: Written) -> bool:
     """Whether a number has a line to itself, in no column of numbers."""
-    begin = text.rfind(b"\n", 0, number.start) + 1
-    end = text.find(b"\n", number.end)
-    end = len(text) if end < 0 else end
-    if text[begin : number.start].strip() or text[number.end : end].strip():
+    before, after = text[max(0, number.start - 41) : number.start], text[number.end : number.end + 41]
+    above, first, left = before.rpartition(b"\n")
+    right, last, below = after.partition(b"\n")
+    if left.strip() or right.strip() or not (first or number.start <= 41) or not (last or len(after) <= 40):
         return False
-    above, below = text[max(0, begin - 41) : max(0, begin - 1)], text[end + 1 : end + 41]
     return not any(_NUMBERS_ONLY.fullmatch(line) for line in (above.rpartition(b"\n")[2], below.partition(b"\n")[0]))
 
 

@@ -12,7 +12,7 @@ def beside(text: bytes, start: int, end: int) -> tuple[str, str]:
 
     A number that begins its line has the line above before it where that is a label: it ends in a colon, or is short.
     """
-    begin = max(text.rfind(b"\n", 0, start) + 1, start - _BESIDE)
+    begin = max(text.rfind(b"\n", max(0, start - _BESIDE), start) + 1, start - _BESIDE, 0)
     before = text[begin:start]
     if begin and text[begin - 1] == 10 and not before.strip():
         above = text[max(0, begin - _BESIDE) : begin - 1]
