@@ -168,7 +168,9 @@ def print_recall(table: dict[tuple[str, str, str], list[int]]) -> None:
         for country in [*FORMS, "all"]:
             cells, total = [], [0, 0]
             for kind in kinds:
-                chosen = [v for (c, k, n), v in table.items() if (k, n) == (kind, circumstance) and country in (c, "all")]
+                chosen = [
+                    v for (c, k, n), v in table.items() if (k, n) == (kind, circumstance) and country in (c, "all")
+                ]
                 both = [sum(cell[place] for cell in chosen) for place in (0, 1)]
                 cells.append(f"{both[0] / both[1]:5.2f}" if both[1] else "     ")
                 if kind != "digits alone":
@@ -389,7 +391,8 @@ def main() -> None:
     print_precision(Path(os.environ.get("AUTOCLAVE_DATA", default)), chosen.show)
     lines = LINES.strip().splitlines()
     mistakes = made_up(chosen.count)
-    print(f"\nof {len(lines) * chosen.count} made-up technical lines {sum(sum(c.values()) for c in mistakes.values())} lost")
+    lost = sum(sum(kinds.values()) for kinds in mistakes.values())
+    print(f"\nof {len(lines) * chosen.count} made-up technical lines {lost} were changed")
     for line, kinds in mistakes.items():
         print(f"    {line}: {dict(kinds)} of {chosen.count}")
     print_recall(recall(chosen.count))

@@ -299,9 +299,7 @@ def load_transforms(entries: Sequence[str | dict[str, Any]] | None) -> dict[str,
         if name in chosen:
             raise RecipeError(f"clean.transforms: '{name}' is there twice")
         transform = TRANSFORMS[name]
-        chosen[name] = (
-            transform if options is None else transform.with_options(options, f"clean.transforms.{name}")
-        )
+        chosen[name] = transform if options is None else transform.with_options(options, f"clean.transforms.{name}")
     return chosen
 
 
