@@ -277,12 +277,15 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
         with pytest.raises(RecipeError, match="run"):
             refilter(str(tmp_path / "first"), [override])
     assert refilter(str(tmp_path / "first"), ["filters=[gopher_repetition, {c4: {terminal_punctuation: false}}]"])
-    run_stage(tmp_path / "redacted", source, settings(transforms=["redact_pii"]))
-    assert refilter(str(tmp_path / "redacted"), ["transforms=[{redact_pii: {kinds: all}}]"])  # the same, spelled out
-    with pytest.raises(RecipeError, match="transforms and dialect change what is measured"):
-        refilter(str(tmp_path / "redacted"), ["transforms=[{redact_pii: {kinds: fineweb}}]"])
     with pytest.raises(InputError, match="no finished clean stage"):
         refilter(str(tmp_path / "nothing"), [])
+
+
+def test_options_of_transforms_change_what_is_measured(tmp_path: Path, source: Path) -> None:
+    run_stage(tmp_path / "first", source, settings(transforms=["redact_pii"]))
+    assert refilter(str(tmp_path / "first"), ["transforms=[{redact_pii: {kinds: all}}]"])  # the same, spelled out
+    with pytest.raises(RecipeError, match="transforms and dialect change what is measured"):
+        refilter(str(tmp_path / "first"), ["transforms=[{redact_pii: {kinds: fineweb}}]"])
 
 
 def test_filters_know_their_sources() -> None:

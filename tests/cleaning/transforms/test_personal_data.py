@@ -131,7 +131,7 @@ def benchmark(repository: Path) -> ModuleType:
 
 def test_generated_numbers_in_written_forms_are_found(benchmark: ModuleType) -> None:
     """Of numbers drawn at random, in the forms that 26 countries write, 95 in 100 are found: alone, in a sentence
-    without a word that says what they are, and with one; all of them in 20 countries and more."""
+    without a word that says what they are, and with one; in each country, but for numbers alone without a language."""
     table = benchmark.recall(2, seed=1)
     for circumstance in ("alone", "sentence", "word"):
         shares = {}
@@ -141,7 +141,7 @@ def test_generated_numbers_in_written_forms_are_found(benchmark: ModuleType) -> 
         found, made = (sum(share[place] for share in shares.values()) for place in (0, 1))
         print(circumstance, found, made, {country: share for country, share in shares.items() if share[0] < share[1]})
         assert found >= 0.97 * made
-        assert sum(share[0] >= 0.95 * share[1] for share in shares.values()) >= 23
+        assert sum(share[0] >= 0.95 * share[1] for share in shares.values()) >= (23 if circumstance == "alone" else 26)
     alone = [v for (_, k, n), v in table.items() if k == "digits alone" and n == "word"]
     assert sum(cell[0] for cell in alone) >= 0.95 * sum(cell[1] for cell in alone)
 
@@ -286,5 +286,5 @@ def test_work_grows_with_the_length_of_a_text(piece: str) -> None:
 
 def test_hints_cost_no_row_what_it_has_not() -> None:
     """Ordinary prose, dates and sums are not looked at a second time."""
-    rows = ["It was on 2020-01-15 that 12,345 people came, 3.5 % more.", "a@b", "page 12-34", "", "1990-1995"]
+    rows = ["It was on 2020-01-15 that 12,345 people came, 3.5 % more.", "a@b", "page 12-34", "", "1990-95"]
     assert kinds_of_personal_data(pa.array(rows)).tolist() == [0, 1, 0, 0, 0]

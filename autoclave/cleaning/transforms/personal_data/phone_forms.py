@@ -44,6 +44,7 @@ _form((2, 2, 2, 2), rb"[2-9]", "da no nb nn")
 _form((3, 2, 3), rb"[2-9]", "no nb nn")
 _form((3, 3, 3), rb"[2-9]", "pl cs sk pt es ca")
 _form((2, 3, 4), rb"[1-9]", "pt hu")
+_form((4, 4), rb"(?!20)[2-9]", "da no nb nn")
 _form((11,), rb"1[3-9]", "zh")
 _DASHED = {(3, 3, 4), (1, 3, 3, 4)}  # with a dash at the end, whatever the digits
 
@@ -108,7 +109,10 @@ def is_international(number: Written, skip: int) -> bool:
     return False
 
 
-_BLANKS_ONLY = ((2, 2, 2, 2), (4, 4), (5, 5))
+_BLANKS_ONLY = {(2, 2, 2, 2), (4, 4), (5, 5)}
+_UNSURE = {*_BLANKS_ONLY, (11,), (4, 6)}
+_LIKE_SUMS = {(3, 3, 3), (4, 4)}
+_NO_DOTS_IN_SUMS = frozenset(("pl", "cs", "sk"))
 _COUNTED = re.compile(rb"[ ]?[A-Za-z\xc3-\xf4]")
 
 
@@ -124,16 +128,20 @@ def is_national(text: bytes, number: Written, language: str | None, every: bool 
         return _has_trunk_prefix(number) if len(groups) > 1 else _is_assigned(digits, "" if every else language)
     if any(b"-" in sign and len(sign) > 1 for sign in number.between):
         return False  # from one number to another
-    if groups == (3, 3, 3) and (number.between[0] == b"." or _COUNTED.match(text, number.end)):
+    if groups in _LIKE_SUMS and _COUNTED.match(text, number.end):
         return False  # a sum, and what it counts
+    if groups == (3, 3, 3) and number.between[0] == b"." and language not in _NO_DOTS_IN_SUMS:
+        return False
     signs = {sign.replace(b"\xc2\xa0", b" ") for sign in number.between if b")" not in sign}
     if b"." in signs and len(signs) > 1:
         return False
     if groups in _DASHED and number.between[-1] == b"-" and digits[:1] != b"0":
         return True
-    alike = signs <= {b" ", b"-", b"/"} if len(signs) > 1 else signs <= {b" ", b"-", b".", b"/"}
-    if len(groups) == 1 and language not in (None, "zh"):
+    slashes = sum(b"/" in sign for sign in number.between)
+    alike = signs <= {b" ", b"-", b".", b"/"} and slashes <= (b"/" in number.between[:1])
+    if (len(groups) == 1 and language not in (None, "zh")) or (groups == (4, 4) and every):
         return False
+    every = every or (language is None and groups not in _UNSURE)
     if groups in _BLANKS_ONLY and signs != {b" "}:
         return False
     return any(

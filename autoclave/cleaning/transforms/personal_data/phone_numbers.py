@@ -86,14 +86,14 @@ def _read(text: bytes, start: int, end: int) -> Written | None:
 
 # Signs on either side that make a number part of something else: a word, a decimal, a path, a sum of money, arithmetic.
 _BEFORE = re.compile(
-    rb"""(?:[A-Za-z0-9_/\\#@$%^&~] | [\xc3-\xcf][\x80-\xbf] | \d[.,:] | [^A-Za-z][.,] | \w- | \w\* | [$+*^<>] [ ]
-      | \xc2[\xa3\xa5\xb1] | \xc3\x97 | \xe2\x82[\xa0-\xbf][ ]? | \xe2\x88\x92[ ]?)\Z""",
+    rb"""(?:[A-Za-z0-9_/\\#@$%^&~] | [\xc3-\xcf][\x80-\xbf] | \d[.,:] | [A-Za-z]\( | [^A-Za-z][.,] | \w[-*]
+      | [$+*^<>] [ ] | \xc2[\xa3\xa5\xb1] | \xc3\x97 | \xe2\x82[\xa0-\xbf][ ]? | \xe2\x88\x92[ ]?)\Z""",
     re.VERBOSE,
 )
 _BEFORE_PLUS = re.compile(rb"(?:[A-Za-z0-9_/\\#@$%^&~+*)\]] | [\xc3-\xcf][\x80-\xbf])\Z", re.VERBOSE)
 _AFTER = re.compile(
-    rb"""[A-Za-z0-9_%$\\@^] | [.,:/-]\d | [-:]\w | [ ]?[=*^] | [ ][+<>][ ] | \+\d | [\xc3-\xcf][\x80-\xbf]
-      | [ ]?\xc2[\xa3\xa5\xb0\xb1] | [ ]?\xc3\x97 | [ ]?\xe2\x82[\xa0-\xbf]""",
+    rb"""[A-Za-z0-9_%$\\@^] | [.,:/-]\d | [-:]\w | \.[A-Za-z0-9-]+\.[A-Za-z] | [ ]?[=*^] | [ ][+<>][ ] | \+\d
+      | [\xc3-\xcf][\x80-\xbf] | [ ]?\xc2[\xa3\xa5\xb0\xb1] | [ ]?\xc3\x97 | [ ]?\xe2\x82[\xa0-\xbf]""",
     re.VERBOSE,
 )
 

@@ -180,8 +180,8 @@ def _is_worth(
         for index in range(1, count):
             if groups[index] != 3:
                 return True
-    if digits == 8 and groups[0] + groups[1] >= 4 and (count == 4 or (count == 3 and groups[1] == 2)):
-        return True  # 20 12 34 56, 406 12 345
+    if digits == 8 and (count == 4 or (count == 3 and groups[1] == 2) or (count == 2 and groups[0] == 4)):
+        return True  # 20 12 34 56, 406 12 345, 8269 4726
     return _has_word(data, at, stop, begin, end, table)  # short, or like a sum with its thousands set apart
 
 
@@ -343,7 +343,7 @@ def _spans(data: np.ndarray, table: np.ndarray, spans: np.ndarray) -> int:
 
 
 def kinds_of_personal_data(text: pa.StringArray) -> np.ndarray:
-    """For each row the kinds of personal data it may hold, as bits, int64 [rows]."""
+    """For each row the kinds of personal data it may hold, as bits, int64[rows]."""
     data, offsets = string_buffers(text)
     kinds = np.zeros(len(text), dtype=np.int64)
     if len(text):
