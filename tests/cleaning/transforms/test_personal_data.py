@@ -38,6 +38,7 @@ GOES = [
     ("http://a.site.org/x?u=1&email=joe@site.org", "http://a.site.org/x?u=1&email=[EMAIL]"),
     ("login user@81.2.69.142 or joe@[81.2.69.142]", "login [EMAIL] or [EMAIL]"),
     ("user@1.2.3.4", "[EMAIL]"),
+    ("joe@1.2.3.4.dyn.site.org", "[EMAIL]"),
     # IP
     ("8.8.8.8 192.168.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v10.15.7",
      "[IP] 192.168.0.1 127.0.0.1 1.2.3.4.5 999.1.1.1 v10.15.7"),

@@ -33,7 +33,7 @@ _ATTRIBUTES = frozenset(
     b"call data date dot map mov new next now open prod read save search select show tab target total zero zip".split()
 )
 _REMOTE_PATH = re.compile(rb":[\w/~.]")
-_ADDRESS_LITERAL = re.compile(rb"\[?((?:\d{1,3}\.){3}\d{1,3})(?![\w.]*\d)\]?")
+_ADDRESS_LITERAL = re.compile(rb"\[?((?:\d{1,3}\.){3}\d{1,3})(?![\w.]*\d)(?!\.?[A-Za-z])\]?")
 
 
 @functools.cache
