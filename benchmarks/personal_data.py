@@ -210,7 +210,6 @@ total {d9} bytes in {d7} files
 The population was {d3} {d3} {d3} in 2010.
 budget of {d3} {d3} {d3} euros
 {d3}.{d3}.{d3} EUR
-range {d5}-{d5}
 pages {d4}-{d4}
 J. Chem. 12 (20{d2}) {d4}-{d4}
 vol. {d2}({d1}), pp. {d3}-{d3}
@@ -249,7 +248,6 @@ lat 0{d2}.{d6}, lon {d3}.{d6}
 {d2}:{d2}:{d2}.{d3}
 {d10} {d10}
 {d6}/{d6}
-{d3}/{d4}
 attn = q@k.transpose(-2,-1)
 loss = x@W.mean()
 y = a@b.T + c
@@ -391,9 +389,8 @@ def main() -> None:
     print_precision(Path(os.environ.get("AUTOCLAVE_DATA", default)), chosen.show)
     lines = LINES.strip().splitlines()
     mistakes = made_up(chosen.count)
-    print(
-        f"\nof {len(lines) * chosen.count} made-up technical lines {sum(sum(c.values()) for c in mistakes.values())} lost"
-    )
+    lost = sum(sum(kinds.values()) for kinds in mistakes.values())
+    print(f"\nof {len(lines) * chosen.count} made-up technical lines {lost} were changed")
     for line, kinds in mistakes.items():
         print(f"    {line}: {dict(kinds)} of {chosen.count}")
     print_recall(recall(chosen.count))

@@ -110,6 +110,10 @@ def test_limits_can_be_set_in_every_form() -> None:
         ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected `int`"),
         ({"filters": ["nowhere:thing"]}, "cannot import 'nowhere'"),
         ({"transforms": ["polish"]}, "no transform 'polish'"),
+        ({"transforms": ["strip_urls", "strip_urls"]}, "'strip_urls' is there twice"),
+        ({"transforms": [{"strip_urls": {}, "redact_pii": {}}]}, "one transform an entry"),
+        ({"transforms": [{"redact_pii": {"kinds": ["mail"]}}]}, r"transforms.redact_pii: Invalid enum value 'mail'"),
+        ({"transforms": [{"strip_urls": {"kinds": ["mail"]}}]}, r"strip_urls: give options .*; it has none"),
     ],
 )
 def test_wrong_settings_are_one_clear_line(values: dict[str, Any], message: str) -> None:
@@ -276,6 +280,13 @@ def test_refilter_says_no_to_what_needs_a_fresh_run(tmp_path: Path, source: Path
     assert refilter(str(tmp_path / "first"), [other_limits])
     with pytest.raises(InputError, match="no finished clean stage"):
         refilter(str(tmp_path / "nothing"), [])
+
+
+def test_options_of_transforms_change_what_is_measured(tmp_path: Path, source: Path) -> None:
+    run_stage(tmp_path / "first", source, settings(transforms=["redact_pii"]))
+    assert refilter(str(tmp_path / "first"), ["transforms=[{redact_pii: {kinds: all}}]"])  # the same, spelled out
+    with pytest.raises(RecipeError, match="transforms and dialect change what is measured"):
+        refilter(str(tmp_path / "first"), ["transforms=[{redact_pii: {kinds: fineweb}}]"])
 
 
 def test_filters_know_their_sources() -> None:

@@ -165,7 +165,7 @@ def test_edits_show_what_they_changed_as_a_diff(tmp_path: Path) -> None:
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
         "name: r\nstages: {clean: {language: {keep: null}, filters: [gopher_quality], transforms: "
-        "[strip_foreign_lines, strip_urls, collapse_punctuation, redact_pii, normalise_unicode]}}\n"
+        "[strip_foreign_lines, strip_urls, collapse_punctuation, {redact_pii: {kinds: fineweb}}, normalise_unicode]}}\n"
     )
     found = answer(tmp_path / "t.txt", "--recipe", recipe)
     shown = diffs(found)
@@ -179,6 +179,8 @@ def test_edits_show_what_they_changed_as_a_diff(tmp_path: Path) -> None:
     assert after.endswith("What a river! And so wide?")
     [(line, before, after)] = shown["redact_pii"]
     assert (line, "ranger.smith@rivers.org" in before, "ranger" in after) == (5, True, False)
+    [step] = [step for step in found["steps"] if step["name"] == "redact_pii"]
+    assert step["details"] == {"kinds": "fineweb"}
     assert shown["normalise_unicode"] == []
     assert before[: before.index("ranger")] == after[: before.index("ranger")]  # the context is the same
 

@@ -231,11 +231,14 @@ def _garbled(text: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _is_shown(text: bytes, start: int, end: int) -> bool:
     """Whether garbled characters are what the text is about: in quotation marks, or one lost character by itself."""
-    before = text[max(0, start - 4) : start].decode(errors="ignore")[-1:]
-    after = text[end : end + 4].decode(errors="ignore")[:1]
-    if text[start:end] == _LOST:
-        return not (before.isalnum() or after.isalnum() or before == "\ufffd" or after == "\ufffd")
-    return before != "" and after != "" and before in _QUOTES and after in _QUOTES
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if before.isalnum() or after.isalnum():
+        return False
+    if text[start:end] == _LOST and before < b"\x80" and after < b"\x80":
+        return True
+    left, right = text[max(0, start - 4) : start], text[end : end + 4]
+    signs = left.decode(errors="ignore")[-1:], right.decode(errors="ignore")[:1]
+    return all(sign and sign in _QUOTES for sign in signs)
 
 
 def _is_blob(text: bytes, start: int, end: int) -> bool:

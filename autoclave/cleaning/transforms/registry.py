@@ -27,7 +27,7 @@ from autoclave.errors import RecipeError
 
 PAPER = "TransNormerLLM (Qin et al. 2023, arXiv:2307.14995), appendix D"
 
-TextFunction = Callable[[bytes, str | None, int], tuple[bytes, int]]
+TextFunction = Callable[..., tuple[bytes, int]]
 Finder = Callable[[pa.StringArray], np.ndarray]
 
 
@@ -148,6 +148,7 @@ TRANSFORMS: dict[str, Transform] = _register(
         interface.strip_interface_lines,
         True,
         interface.find_interface_lines,
+        PersonalDataOptions(),
     ),
     # Off by default: quotations and glossaries are in other languages by intent.
     Transform(

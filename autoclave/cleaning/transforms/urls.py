@@ -39,6 +39,7 @@ _PATH = re.compile(rb"\.\d{1,3}/[A-Za-z_~%]")
 _ADDRESS = re.compile(rb"(?<![\w./@:-])\d{1,3}(?:\.\d{1,3}){2}\Z")
 _HOST_BYTES = 255
 _BLANK = b" \t"
+_ENDS = re.compile(rb"[ \t\n.,;:!?]|\xd8\x8c|\xe3\x80[\x81\x82]|\xef\xbc[\x81\x8c\x9a\x9b\x9f]|\Z")
 _LINK_TEXT = 500
 
 
@@ -112,7 +113,7 @@ def _with_context(text: bytes, start: int, end: int) -> tuple[int, int, bytes]:
     closed = _CLOSING.match(text, end)
     if opened is not None and closed is not None:
         return opened.start(), closed.end(), b""
-    if start and text[start - 1] in _BLANK and (end == len(text) or text[end] in b" \t\n.,;:!?"):
+    if start and text[start - 1] in _BLANK and _ENDS.match(text, end):
         return start - 1, end, b""
     return start, end, b""
 

@@ -33,7 +33,7 @@ _ATTRIBUTES = frozenset(
     b"call data date dot map mov new next now open prod read save search select show tab target total zero zip".split()
 )
 _REMOTE_PATH = re.compile(rb":[\w/~.]")
-_ADDRESS_LITERAL = re.compile(rb"\[?((?:\d{1,3}\.){3}\d{1,3})(?![\w.]*\d)\]?")
+_ADDRESS_LITERAL = re.compile(rb"\[?((?:\d{1,3}\.){3}\d{1,3})(?![\w.]*\d)(?!\.?[A-Za-z])\]?")
 
 
 @functools.cache
@@ -109,7 +109,7 @@ def is_public(address: bytes) -> bool:
 _VERSION_WORDS = word_pattern(
     "version versions v ver vers release releases rel build firmware driver section sections sec § chapter clause "
     "figure fig table appendix revision rev update upgrade patch kernel package plugin api sdk java chrome firefox "
-    "versión versão versione versie wersja wersji verze verzió versiune версия версии версию версія версії sürüm sürümü "
+    "versión versão versione versie wersja wersji verze verzió versiune версия версии версию версія версії sürüm "
     "قسم القسم الفصل abschnitt kapitel sección seção sezione paragraf пункт раздел glava إصدار",
     "版本 固件 驱动 章节 第 节 章 バージョン 버전 เวอร์ชัน",
 )

@@ -1,119 +1,64 @@
 """Telephone numbers as people write them: by their form, by what is known of countries, and by the words beside them.
 
-libphonenumber (Google; `phonenumbers` in Python) knows each country's calling code and how long its numbers are. Its own
-matcher is not used: it takes a hundred times the time, and wants numbers that are assigned to somebody. What has the
-form of a telephone number and of a sum, a version or a serial number alike counts only beside a word that says so.
+libphonenumber's own matcher is not used: it takes a hundred times the time, and wants numbers that are assigned to
+somebody. What has the form of a telephone number and of a sum, a version or a serial number alike counts only beside a
+word that says so.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import chain, pairwise
 
-import phonenumbers
-
+from autoclave.cleaning.transforms.personal_data import phone_forms as forms
+from autoclave.cleaning.transforms.personal_data.phone_forms import MOST_DIGITS, Written, is_international, is_national
 from autoclave.cleaning.transforms.personal_data.telephone_words import NONE, OTHER, STRONG, UNIT, WEAK, evidence
 from autoclave.cleaning.transforms.personal_data.words_beside import beside
 
 _DIGITS = re.compile(rb"\d+")
 _BLANKS = re.compile(rb"(?:[ \t]|\xc2\xa0|\xe2\x80[\x89\xaf])+")
+_HELD = re.compile(rb"[-/.)]")
 _EXTENSION = re.compile(rb"[ ,]{0,2}(?:x|ext\.?|extension)[ .:]?\d{1,5}(?![\w-])", re.IGNORECASE)
-_LEAST, _MOST = 7, 15  # digits; E.164 allows 15
-
-# Written without a trunk prefix or country code: groups, how the digits begin, and the languages where that form is
-# common enough to count without a word beside it (None for all; the others count where they have a line to themselves).
-_FORMS: dict[tuple[int, ...], tuple[tuple[re.Pattern[bytes], frozenset[str] | None], ...]] = {}
-
-
-def _form(groups: tuple[int, ...], begin: bytes, languages: str | None) -> None:
-    known = None if languages is None else frozenset(languages.split())
-    _FORMS[groups] = (*_FORMS.get(groups, ()), (re.compile(begin), known))
-
-
-_form((3, 3, 4), rb"[2-9]\d\d[2-9]|[48]00", None)  # North America; 400 and 800 in China
-_form((3, 3, 4), rb"[2-9]", "el it es")
-_form((1, 3, 3, 4), rb"1[2-9]\d\d[2-9]|[78][3489]", None)  # North America; Russia
-_form((1, 3, 3, 2, 2), rb"[78]|0[2-5]", None)  # Russia; Turkey
-_form((1, 3, 2, 2, 3), rb"[78][3489]", None)
-_form((1, 3, 3, 3), rb"08", None)  # France
-_form((3, 4, 4), rb"1[3-9]", None)  # mobile, China
-_form((2, 5, 4), rb"[1-9][1-9]9", None)  # mobile, Brazil
-_form((4, 3, 3), rb"1[38]00", None)  # Australia
-_form((3, 7), rb"3[1-9]", "it")
-_form((3, 7), rb"2|69", "el")
-_form((4, 6), rb"2|69", "el")
-_form((2, 4, 4), rb"[1-9]", "pt es el ja ko")
-_form((5, 5), rb"[6-9]", "en hi bn ta te mr gu kn ml pa ur")
-_form((3, 2, 2, 2), rb"[6-9]", "es ca gl eu")
-_form((2, 3, 2, 2), rb"[1-9]", "pl uk es ca")
-_form((2, 2, 2, 2), rb"[2-9]", "da no nb nn")
-_form((3, 2, 3), rb"[2-9]", "no nb nn")
-_form((3, 3, 3), rb"[2-9]", "pl cs sk pt es ca")
-_form((2, 3, 4), rb"[1-9]", "pt hu")
-_form((11,), rb"1[3-9]", "zh")
-_DASHED = {(3, 3, 4), (1, 3, 3, 4)}  # with a dash at the end, whatever the digits
-
-
-_REGIONS = {
-    "en": ("GB", "AU", "ZA", "IN"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "it": ("IT",), "nl": ("NL", "BE"),
-    "sv": ("SE",), "fi": ("FI",), "uk": ("UA",), "tr": ("TR",), "ja": ("JP",), "ko": ("KR",), "zh": ("CN", "TW"),
-    "th": ("TH",), "vi": ("VN",), "id": ("ID",), "fa": ("IR",), "ar": ("EG", "SA", "AE"), "he": ("IL",), "ro": ("RO",),
-    "hi": ("IN",), "ur": ("PK",),
-}  # fmt: skip
-"""Countries of a language whose numbers are written with a leading 0 and at times without separators."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A number as it stands in a text: bytes [start, end), its digits, and what is between its groups."""
-
-    start: int
-    end: int
-    digits: bytes
-    groups: tuple[int, ...]
-    between: tuple[bytes, ...]
-    plus: bool
-    bracket: bool
-
-
-@functools.cache
-def _country(code: int) -> tuple[frozenset[int], re.Pattern[str]] | None:
-    """Return how many digits follow a calling code, and a pattern of them; None where no country has that code."""
-    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ())
-    if not regions:
-        return None
-    if regions[0] == "001":
-        data = phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code)
-    else:
-        data = phonenumbers.PhoneMetadata.metadata_for_region(regions[0])
-    known = data.general_desc
-    return frozenset(known.possible_length), re.compile(known.national_number_pattern)
+_LEAST = 7  # digits
 
 
 def phone_numbers(text: bytes, start: int, end: int, digits: int, language: str | None) -> Iterator[tuple[int, int]]:
     """Yield (start, end) of the telephone numbers in the run text[start:end] of so many digits and separators."""
-    for first, last in ((start, end),) if digits <= _MOST + 2 else _parts(text, start, end):
+    done = start
+    for first, last in chain(((start, end),) if digits <= MOST_DIGITS + 2 else (), _parts(text, start, end)):
+        if first < done:
+            continue
         number = _read(text, first, last)
         if number is not None and _is_apart(text, number) and _is_phone(text, number, language):
             extension = _EXTENSION.match(text, number.end)
-            yield number.start, extension.end() if extension else number.end
+            done = extension.end() if extension else number.end
+            yield number.start, done
 
 
 def _parts(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield what blanks set apart in a run that is too long for one number."""
-    at = start
-    for blank in (*_BLANKS.finditer(text, start, end), None):
-        yield at, blank.start() if blank else end
-        at = blank.end() if blank else end
+    """Yield stretches of a run that may be a number with others beside it, a house's or a postcode's: what follows a
+    plus sign, longer ones first, and what is held together by other signs than blanks."""
+    blanks = [match.span() for match in _BLANKS.finditer(text, start, end)]
+    words = list(zip([start, *(b for _, b in blanks)], [*(a for a, _ in blanks), end], strict=True))
+    if len(words) < 2:
+        return
+    if text[start - 1 : start] == b"+":
+        for (_, stop), (first, last) in list(pairwise(words))[5::-1]:
+            if last - first >= 4:
+                yield start, stop
+    for index, (first, last) in enumerate(words):
+        if text[first : first + 1] == b"(":
+            first, last = first + 1, words[min(index + 1, len(words) - 1)][1]
+        if last - first > _LEAST and (_HELD.search(text, first, last) or text[first : first + 1] == b"0"):
+            yield first, last
 
 
 def _read(text: bytes, start: int, end: int) -> Written | None:
     """Return the number with its sign and opening bracket; None where it is too long or too short."""
     parts = _DIGITS.split(text[start:end])
     digits = b"".join(_DIGITS.findall(text, start, end))
-    if not _LEAST <= len(digits) <= _MOST + 2 or parts[0]:
+    if not _LEAST <= len(digits) <= MOST_DIGITS + 2 or parts[0]:
         return None
     bracket = plus = False
     while text[start - 1 : start] in (b"(", b"+", b"\x88"):
@@ -141,14 +86,14 @@ def _read(text: bytes, start: int, end: int) -> Written | None:
 
 # Signs on either side that make a number part of something else: a word, a decimal, a path, a sum of money, arithmetic.
 _BEFORE = re.compile(
-    rb"""(?:[A-Za-z0-9_/\\#@$%^&~] | [\xc3-\xcf][\x80-\xbf] | \d[.,:] | [^A-Za-z][.,] | \w- | \w\* | [$+*^<>] [ ]
-      | \xc2[\xa3\xa5\xb1] | \xc3\x97 | \xe2\x82[\xa0-\xbf][ ]? | \xe2\x88\x92[ ]?)\Z""",
+    rb"""(?:[A-Za-z0-9_/\\#@$%^&~] | [\xc3-\xcf][\x80-\xbf] | \d[.,:] | [A-Za-z]\( | [^A-Za-z][.,] | \w[-*]
+      | [$+*^<>] [ ] | \xc2[\xa3\xa5\xb1] | \xc3\x97 | \xe2\x82[\xa0-\xbf][ ]? | \xe2\x88\x92[ ]?)\Z""",
     re.VERBOSE,
 )
 _BEFORE_PLUS = re.compile(rb"(?:[A-Za-z0-9_/\\#@$%^&~+*)\]] | [\xc3-\xcf][\x80-\xbf])\Z", re.VERBOSE)
 _AFTER = re.compile(
-    rb"""[A-Za-z0-9_%$\\@^] | [.,:/-]\d | [-:]\w | [ ]?[=*^] | [ ][+<>][ ] | \+\d | [\xc3-\xcf][\x80-\xbf]
-      | [ ]?\xc2[\xa3\xa5\xb0\xb1] | [ ]?\xc3\x97 | [ ]?\xe2\x82[\xa0-\xbf]""",
+    rb"""[A-Za-z0-9_%$\\@^] | [.,:/-]\d | [-:]\w | \.[A-Za-z0-9-]+\.[A-Za-z] | [ ]?[=*^] | [ ][+<>][ ] | \+\d
+      | [\xc3-\xcf][\x80-\xbf] | [ ]?\xc2[\xa3\xa5\xb0\xb1] | [ ]?\xc3\x97 | [ ]?\xe2\x82[\xa0-\xbf]""",
     re.VERBOSE,
 )
 
@@ -163,194 +108,35 @@ def _is_apart(text: bytes, number: Written) -> bool:
 
 def _is_phone(text: bytes, number: Written, language: str | None) -> bool:
     written = text[number.start : number.end]
-    if b"(" in written and b")" not in written:
+    if (b"(" in written and b")" not in written) or len(number.groups) > 7 or forms.is_spread(number):
         return False
     words = evidence(*beside(text, number.start, number.end))
-    groups = number.groups
-    if words == UNIT or len(groups) > 7 or _is_spread(number):
-        return False
     abroad = number.plus or number.digits[:2] == b"00"
-    if words < STRONG and (groups[-1] == 1 or 1 in groups[2 if abroad else 1 :]):
+    if words == UNIT or (words < STRONG and (number.groups[-1] == 1 or number.groups[1:].count(1) > abroad)):
         return False
     if number.plus:
-        return _is_international(number, 0)
-    if words == OTHER or _is_date(number):
+        return is_international(number, 0)
+    if words == OTHER or forms.is_date(number):
         return False
-    if number.digits.startswith(b"00") and groups[0] > 1 and _is_international(number, 2):
+    if abroad and number.groups[0] > 1 and is_international(number, 2):
         return len(number.groups) > 1 or words > NONE
-    if len(number.digits) > _MOST:
-        return False
-    if words < STRONG and (_is_made_up(number) or text[number.start - 1 : number.start] in (b"=", b".")):
-        return False
-    if _is_quad(number) and not (words == STRONG and groups == (2, 3, 2, 2)):
-        return False
-    if _is_national(text, number, language) or (
-        _is_alone(text, number) and _is_national(text, number, language, every=True)
+    if len(number.digits) > MOST_DIGITS or (
+        forms.is_quad(number) and (words < STRONG or number.groups != (2, 3, 2, 2))
     ):
+        return False
+    if words < STRONG and (forms.is_made_up(number) or text[number.start - 1 : number.start] in (b"=", b".")):
+        return False
+    return words == STRONG or _has_form(text, number, language, words)
+
+
+def _has_form(text: bytes, number: Written, language: str | None, words: int) -> bool:
+    """Whether a number has a form that means nothing else, or on a line of its own, or beside a word of many uses, a
+    form that may."""
+    if is_national(text, number, language):
         return True
-    if words == STRONG:
+    if _is_alone(text, number) and is_national(text, number, language, every=True):
         return True
-    return words == WEAK and (len(number.digits) >= 9 or _is_local(number)) and not _is_like_a_sum(number)
-
-
-def _is_international(number: Written, skip: int) -> bool:
-    """Whether digits, but for the first `skip`, are a calling code and as many digits as its country has."""
-    digits = number.digits[skip:]
-    groups = number.groups
-    if len(digits) > _MOST:
-        return False
-    for size in (1, 2, 3):
-        country = _country(int(digits[:size] or 0))
-        if country is None:
-            continue
-        lengths, pattern = country
-        national = digits[size:]
-        if len(national) not in lengths and national[:1] == b"0" and len(groups) > 1:
-            national = national[1:]
-        if len(national) not in lengths or len(national) < 6 or (digits[:1] == b"1" and national[0] < 50):
-            return False
-        # Short ones are easily something else: they have to be given out in that country.
-        return len(national) >= 8 or pattern.fullmatch(national.decode()) is not None
-    return False
-
-
-_BLANKS_ONLY = ((2, 2, 2, 2), (4, 4), (5, 5))
-_COUNTED = re.compile(rb"[ ]?[A-Za-z\xc3-\xf4]")
-
-
-def _is_national(text: bytes, number: Written, language: str | None, every: bool = False) -> bool:
-    """Whether a number has a form that is written within a country and means nothing else.
-
-    language: whose forms count besides those that count everywhere; every: all forms that any language has.
-    """
-    digits, groups = number.digits, number.groups
-    if number.bracket:
-        return _is_bracketed(number)
-    if digits[:1] == b"0" and groups[0] > 1:
-        return _has_trunk_prefix(number) if len(groups) > 1 else _is_assigned(digits, "" if every else language)
-    if any(b"-" in sign and len(sign) > 1 for sign in number.between):
-        return False  # from one number to another
-    if groups == (3, 3, 3) and (number.between[0] == b"." or _COUNTED.match(text, number.end)):
-        return False  # a sum, and what it counts
-    signs = {sign.replace(b"\xc2\xa0", b" ") for sign in number.between if b")" not in sign}
-    if b"." in signs and len(signs) > 1:
-        return False
-    if groups in _DASHED and number.between[-1] == b"-" and digits[:1] != b"0":
-        return True
-    alike = signs <= {b" ", b"-", b"/"} if len(signs) > 1 else signs <= {b" ", b"-", b".", b"/"}
-    if len(groups) == 1 and language not in (None, "zh"):
-        return False
-    if groups in _BLANKS_ONLY and signs != {b" "}:
-        return False
-    return any(
-        begin.match(digits) and (languages is None or (alike and (every or language in languages)))
-        for begin, languages in _FORMS.get(groups, ())
-    )
-
-
-def _has_trunk_prefix(number: Written) -> bool:
-    """Forms that begin with 0 and an area: 030 123456, 020 7000 0000, 01 23 45 67 89, 0800 123 456."""
-    digits, groups = number.digits, number.groups
-    least = 8 if number.between[0] in (b"-", b"/") and b" " in number.between else 9
-    if not least <= len(digits) <= 13 or digits[1:2] == b"0" or groups[-1] < 2:
-        return False
-    if (groups[0] > 5 and groups != (6, 5)) or (max(groups) == 2 and len(groups) != 5 and least > 8):
-        return False
-    if groups == (2, 5, 4) or number.between == (b".",):
-        return False  # cases of courts; degrees
-    if sum(b"/" in sign for sign in number.between) > 1 and len(groups) != 5:
-        return False
-    if len(digits) == 9 and groups == (2, 4, 3) and digits[2:4] in (b"19", b"20"):
-        return False  # the second number of a year
-    return len(groups) < 4 or any(digits[at : at + 1] != b"0" for at in _starts(groups))
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_assigned(digits: bytes, language: str | None) -> bool:
-    """Whether a number without any separator could be called in a country of the language, of any language for ""."""
-    regions = {region: None for found in _REGIONS.values() for region in found} if language == "" else None
-    for region in _REGIONS.get(language or "", ()) if regions is None else regions:
-        try:
-            number = phonenumbers.parse(digits.decode(), region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number_for_region(number, region):
-            return True
-    return False
-
-
-def _starts(groups: tuple[int, ...]) -> list[int]:
-    return [sum(groups[:index]) for index in range(len(groups))]
-
-
-_REST = {(3, 4), (4, 4), (5, 4), (3, 2, 2), (2, 2, 2), (3, 3), (2, 2, 3), (3, 2, 3), (4, 3)}
-
-
-def _is_bracketed(number: Written) -> bool:
-    """Forms with the area in brackets: (283) 282 0000, (11) 96123-4567, (030) 123456."""
-    digits, groups = number.digits, number.groups
-    if b")" not in number.between[0] and not number.between[0].startswith(b"\xef\xbc\x89"):
-        return False
-    area, rest = groups[0], groups[1:]
-    if digits[:1] == b"0":
-        return 2 <= area <= 6 and 8 <= len(digits) <= 13 and digits[1:2] != b"0"
-    if len(digits) > 10 and _is_international(number, 0):
-        return True
-    if not 2 <= area <= 4 or len(digits) < 9 or (area == 4 and digits[:2] in (b"19", b"20")):
-        return False
-    if len(rest) == 2 and rest[0] == rest[1] and 0 <= int(digits[-rest[1] :]) - int(digits[area : -rest[1]]) < 100:
-        return False  # pages of an article, behind its issue
-    return rest in _REST or (rest == (7,) and area == 3)
-
-
-def _is_date(number: Written) -> bool:
-    """Dates, and from one year to another."""
-    digits, groups = number.digits, number.groups
-    if len(groups) == 2:
-        return groups == (4, 4) and all(1500 <= int(year) < 2100 for year in (digits[:4], digits[4:]))
-    return groups in ((2, 2, 4), (4, 2, 2), (1, 2, 4), (2, 1, 4), (4, 1, 2), (4, 2, 1))
-
-
-def _is_spread(number: Written) -> bool:
-    """Columns of a table, decimals, addresses of computers: what no one writes within a telephone number."""
-    groups, between = number.groups, number.between
-    if any(sign.count(b" ") > 1 and b"-" not in sign and b"/" not in sign for sign in between):
-        return True
-    dotted = all(sign == b"." for sign in between)
-    if dotted and len(groups) == 2 and groups[0] < 3:
-        return True
-    return dotted and len(groups) == 4 and max(groups) <= 3 and min(groups) == 1
-
-
-def _is_local(number: Written) -> bool:
-    """555 1234 and 555-1234, the number without its area."""
-    return number.groups == (3, 4) and number.between[0] in (b" ", b"-") and number.digits[3:5] not in (b"19", b"20")
-
-
-def _is_made_up(number: Written) -> bool:
-    """Whether digits are all the same, or without separators and in a row, or binary."""
-    if len(set(number.digits)) == 1:
-        return True
-    return len(number.groups) == 1 and (number.digits in b"01234567890123456789" or not number.digits.strip(b"01"))
-
-
-def _is_quad(number: Written) -> bool:
-    """Whether a number may be an address of a computer, or a version."""
-    return (
-        number.between == (b".", b".", b".")
-        and number.digits[:1] != b"0"
-        and all(
-            int(number.digits[at : at + size]) < 256
-            for at, size in zip(_starts(number.groups), number.groups, strict=True)
-        )
-    )
-
-
-def _is_like_a_sum(number: Written) -> bool:
-    """Digits that are not set apart at all, or in thousands."""
-    if len(number.groups) == 1:
-        return number.digits[:1] != b"0" or _is_made_up(number)
-    return all(size == 3 for size in number.groups[1:]) and number.groups[0] <= 3 and number.digits[:1] != b"0"
+    return words == WEAK and not forms.is_like_a_sum(number) and (len(number.digits) >= 9 or forms.is_local(number))
 
 
 def _is_alone(text: bytes, number: Written) -> bool:

@@ -54,7 +54,7 @@ class PersonalDataOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         """Return what stands in place of a kind."""
         if isinstance(self.replacement, str):
             return self.replacement
-        return {**KINDS, **self.replacement}[kind]
+        return {str(name): text for name, text in self.replacement.items()}.get(kind, KINDS[kind])
 
 
 _DEFAULT = PersonalDataOptions()

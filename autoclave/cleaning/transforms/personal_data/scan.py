@@ -1,4 +1,4 @@
-"""Which texts may hold personal data, and where numbers stand that could be some: over UTF-8 buffers, in linear time."""
+"""Which texts may hold personal data, and where numbers stand that could be some: over UTF-8 bytes, in linear time."""
 
 from __future__ import annotations
 
@@ -69,20 +69,23 @@ def _separator(data: np.ndarray, at: int, end: int) -> int:
 def _number(data: np.ndarray, at: int, end: int, groups: np.ndarray) -> tuple[int, int, int]:
     """(end, groups, digits) of the number that begins with the digit at `at`; group lengths go into `groups`.
 
-    A date ends a number: what follows it is another.
+    A date ends a number: what follows it is another. Groups that are a part of a word are not of one with others.
     """
     count = digits = 0
     begin = stop = at
+    glued = at > 0 and _is_word(data[at - 1])
     while True:
         first = at
         while at < end and _is_digit(data[at]):
             at += 1
+        if count and at < end and _is_word(data[at]) and data[at] | 32 not in (120, 101):
+            return stop, count, digits
         if count < MOST_GROUPS:
             groups[count] = at - first
         count += 1
         digits += at - first
         stop = at
-        if count == 3 and _is_date(data, first, groups, begin):
+        if glued or (count == 3 and _is_date(data, first, groups, begin)):
             return stop, count, digits
         signs = 0
         while at < end and signs < MOST_SEPARATORS:
@@ -97,7 +100,7 @@ def _number(data: np.ndarray, at: int, end: int, groups: np.ndarray) -> tuple[in
 
 @njit(cache=True, nogil=True)
 def _is_date(data: np.ndarray, last: int, groups: np.ndarray, begin: int) -> bool:
-    """Whether three groups, from `begin` on and the last of which is at `last`, are a date with a year of four digits."""
+    """Whether three groups, from `begin` on and the last of them at `last`, are a date with a year of four digits."""
     a, b, c = groups[0], groups[1], groups[2]
     if b > 2 or not ((a == 4 and c <= 2) or (a <= 2 and c == 4)) or last != begin + a + b + 2:
         return False
@@ -132,19 +135,6 @@ def _has_word(data: np.ndarray, start: int, stop: int, begin: int, end: int, tab
 
 
 @njit(cache=True, nogil=True)
-def _is_alone(data: np.ndarray, start: int, stop: int, begin: int, end: int) -> bool:
-    """Whether a number has a line to itself."""
-    at = start - 1
-    while at >= begin and data[at] in (32, 9, 13, 40, 43):
-        at -= 1
-    if at >= begin and data[at] != 10:
-        return False
-    while stop < end and data[stop] in (32, 9, 13):
-        stop += 1
-    return stop == end or data[stop] == 10
-
-
-@njit(cache=True, nogil=True)
 def _is_set_apart(data: np.ndarray, start: int, stop: int, begin: int, end: int) -> bool:
     """Whether letters or signs beyond Latin, or the ends of a line, stand on both sides of a number."""
     before, after = start - 1, stop
@@ -173,7 +163,9 @@ def _is_worth(
     if count == 1:
         if digits == 18 or (digits == 17 and stop < end and data[stop] | 32 == 120):
             return True
-        if digits > 19 or (digits > 15 and not 50 <= data[at] <= 54):
+        if 14 <= digits <= 16 and 50 <= data[at] <= 54:
+            return True  # a card
+        if digits > 15:
             return False
         if zero and 9 <= digits <= 15:
             return True
@@ -188,10 +180,8 @@ def _is_worth(
         for index in range(1, count):
             if groups[index] != 3:
                 return True
-    if digits == 8 and groups[0] + groups[1] >= 4 and (count == 4 or (count == 3 and groups[1] == 2)):
-        return True  # 20 12 34 56, 406 12 345
-    if digits >= 8 and _is_alone(data, at, stop, begin, end):
-        return True
+    if digits == 8 and (count == 4 or (count == 3 and groups[1] == 2) or (count == 2 and groups[0] == 4)):
+        return True  # 20 12 34 56, 406 12 345, 8269 4726
     return _has_word(data, at, stop, begin, end, table)  # short, or like a sum with its thousands set apart
 
 
@@ -335,7 +325,7 @@ def _is_colons(data: np.ndarray, at: int, begin: int, end: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _spans(data: np.ndarray, table: np.ndarray, spans: np.ndarray) -> int:
-    """Write (start, end, digits) of the numbers worth a look into `spans` as far as they fit; return how many there are."""
+    """Write (start, end, digits) of the numbers worth a look into `spans` as far as they fit; return how many."""
     groups = np.zeros(MOST_GROUPS, dtype=np.int64)
     size = data.shape[0]
     found, at = 0, int(np.int64(0))
@@ -353,7 +343,7 @@ def _spans(data: np.ndarray, table: np.ndarray, spans: np.ndarray) -> int:
 
 
 def kinds_of_personal_data(text: pa.StringArray) -> np.ndarray:
-    """For each row the kinds of personal data it may hold, as bits, int64 [rows]."""
+    """For each row the kinds of personal data it may hold, as bits, int64[rows]."""
     data, offsets = string_buffers(text)
     kinds = np.zeros(len(text), dtype=np.int64)
     if len(text):
