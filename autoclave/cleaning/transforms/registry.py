@@ -148,7 +148,6 @@ TRANSFORMS: dict[str, Transform] = _register(
         interface.strip_interface_lines,
         True,
         interface.find_interface_lines,
-        PersonalDataOptions(),
     ),
     # Off by default: quotations and glossaries are in other languages by intent.
     Transform(
