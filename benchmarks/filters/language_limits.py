@@ -6,7 +6,8 @@ CHECKOUT: the repository huggingface/fineweb-2, whose `configs/` hold the lists 
 Good text: the Universal Declaration of Human Rights, sentences of Tatoeba and Lingua, HPLT's excerpts, in documents of
 about 80 words; every second one may add words, the others judge. A language keeps FineWeb-2's list where two of its
 words stand in at least 95 % of the judging documents; else the most frequent words of the others join it; where that is
-not enough, or nothing judges, the language has no rule on stop words. English keeps Gopher's list, Japanese FineWeb-2's;
+not enough, or nothing judges, the language has no rule on stop words. English keeps Gopher's list, Japanese
+FineWeb-2's;
 Chinese is judged by classical texts and poems too. `--write` makes autoclave/assets/language_limits.json.zst.
 """
 
