@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
-from autoclave.cleaning.language.limits import published_limits, wider_limits
+from autoclave.cleaning.language.limits import published_limits, wider_limits, without_word_rules
 from autoclave.cleaning.language.stopwords import NO_LIST, stop_rows, stop_tables
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.rules import counts, segments
@@ -27,7 +27,10 @@ STOP_WORDS = Bound("stop_word_count", low=2)
 FINEWEB2 = published_limits(("mean_word_length", "alphabetic_word_ratio"))
 """Limits of FineWeb-2 in place of the English ones."""
 
-PAPER_LIMITS = wider_limits(FINEWEB2, {"mean_word_length": (3, 10), "alphabetic_word_ratio": (0.8, None)})
+PAPER_LIMITS = without_word_rules(
+    wider_limits(FINEWEB2, {"mean_word_length": (3, 10), "alphabetic_word_ratio": (0.8, None)}),
+    ("word_count", "mean_word_length", "alphabetic_word_ratio"),
+)
 PAPER_LIMITS["zh"]["alphabetic_word_ratio"] = (0.6, None)
 """... the wider of the two. In Chinese FineWeb-2's .735 drops 47 of 2,078 handbook pages and statutes that no other
 rule drops, and no page that people judged bad (`benchmarks/filters/dialects.py` has the sets)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, Range, ratio
-from autoclave.cleaning.language.limits import published_limits, wider_limits
+from autoclave.cleaning.language.limits import published_limits, wider_limits, without_word_rules
 from autoclave.cleaning.language.words import Scan, sums
 from autoclave.kernels.text.rules import counts, ngrams, segments
 from autoclave.kernels.text.rules.search import replaced_characters
@@ -29,12 +29,12 @@ _OFF: dict[str, Range | None] = {
 }
 
 
-FINEWEB2: dict[str, dict[str, Range | None]] = {
-    language: {**_OFF, **table}
-    for language, table in published_limits(
-        ["duplicate_line_ratio", *(bound.signal for bound in (*TOP, *DUPLICATE))]
-    ).items()
-}
+_NGRAMS = tuple(bound.signal for bound in (*TOP, *DUPLICATE))
+
+FINEWEB2: dict[str, dict[str, Range | None]] = without_word_rules(
+    {language: {**_OFF, **table} for language, table in published_limits(("duplicate_line_ratio", *_NGRAMS)).items()},
+    _NGRAMS,
+)
 """Limits of FineWeb-2, whose paragraph and duplicate-line-character rules are off."""
 
 PAPER_LIMITS = wider_limits(FINEWEB2, {bound.signal: (bound.low, bound.high) for bound in (*LINES, *TOP, *DUPLICATE)})

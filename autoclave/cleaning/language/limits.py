@@ -16,6 +16,10 @@ import zstandard
 Range = tuple[float | None, float | None]
 
 
+WORDS_UNKNOWN = ("bo",)
+"""Languages whose words we do not tell apart: no rule on words judges them. Tibetan has blanks between phrases only."""
+
+
 class LanguageEntry(msgspec.Struct, frozen=True):
     """One language of the asset.
 
@@ -63,6 +67,14 @@ def wider_limits(
         language: {signal: _wider(limits, english.get(signal)) for signal, limits in table.items()}
         for language, table in tables.items()
     }
+
+
+def without_word_rules(
+    tables: dict[str, dict[str, Range | None]], signals: Iterable[str]
+) -> dict[str, dict[str, Range | None]]:
+    """Return the tables with the rules on those signals off in WORDS_UNKNOWN."""
+    off: dict[str, Range | None] = dict.fromkeys(signals)
+    return {**tables, **{language: {**tables.get(language, {}), **off} for language in WORDS_UNKNOWN}}
 
 
 def _wider(limits: Range | None, english: Range | None) -> Range | None:

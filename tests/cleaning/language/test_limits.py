@@ -16,7 +16,7 @@ from autoclave.cleaning.filters import fineweb, gopher_quality, gopher_repetitio
 from autoclave.cleaning.language.identification import LanguageIdentifier, short_code
 from autoclave.cleaning.language.limits import language_entries, wider_limits
 from autoclave.cleaning.language.stopwords import NO_LIST, stop_rows, stop_tables, stop_words
-from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id, make_documents
 
 SWEDISH = ["i", "och", "är", "av", "en", "som", "den", "med", "på", "till", "att", "för"]
 """configs/swe_Latn.yml of huggingface/fineweb-2 at d0defb24."""
@@ -112,3 +112,14 @@ def test_natural_web_pages_stay_in_every_language_about_as_often_as_in_english(s
 @pytest.mark.parametrize("language", ["el", "hi", "fa", "cs", "th", "ko", "sv", "ar"])
 def test_languages_that_lost_everything_have_words_to_be_known_by(language: str) -> None:
     assert len(stop_words(language)) >= 8
+
+
+def test_words_that_we_cannot_tell_apart_are_no_reason() -> None:
+    """Tibetan: blanks part phrases, so that a page has few and very long words, and phrases repeat."""
+    phrase = "\u0f58\u0f72\u0f0b\u0f62\u0f72\u0f42\u0f66\u0f0b\u0f62\u0f92\u0fb1\u0f74\u0f51\u0f0b\u0f61\u0f7c\u0f44\u0f66\u0f0b"
+    filters = ["gopher_repetition", "gopher_quality"]
+    for dialect in ("paper", "datatrove"):
+        chain = CleanSettings(language=None, transforms=[], dialect=dialect, filters=filters)
+        batch = make_documents([" ".join([phrase * 3] * 12)], "s", language=["bo"])
+        reason = pa.array(Chain(chain).apply(batch)[1].reason)[0].as_py()
+        assert reason is None or dialect == "datatrove", reason
