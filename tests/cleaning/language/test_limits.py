@@ -116,7 +116,10 @@ def test_languages_that_lost_everything_have_words_to_be_known_by(language: str)
 
 def test_words_that_we_cannot_tell_apart_are_no_reason() -> None:
     """Tibetan: blanks part phrases, so that a page has few and very long words, and phrases repeat."""
-    phrase = "\u0f58\u0f72\u0f0b\u0f62\u0f72\u0f42\u0f66\u0f0b\u0f62\u0f92\u0fb1\u0f74\u0f51\u0f0b\u0f61\u0f7c\u0f44\u0f66\u0f0b"
+    phrase = (
+        "\u0f58\u0f72\u0f0b\u0f62\u0f72\u0f42\u0f66\u0f0b"
+        "\u0f62\u0f92\u0fb1\u0f74\u0f51\u0f0b\u0f61\u0f7c\u0f44\u0f66\u0f0b"
+    )
     filters = ["gopher_repetition", "gopher_quality"]
     for dialect in ("paper", "datatrove"):
         chain = CleanSettings(language=None, transforms=[], dialect=dialect, filters=filters)
