@@ -366,7 +366,7 @@ def decide(
 def sure_languages(languages: Sequence[str | None], scores: pa.Array | None) -> list[str | None]:
     """Return the languages whose rules apply: "und" where the identification is not sure.
 
-    languages: code per document, None where unknown; scores: float32 as long, null where nobody identified,
+    languages: code [documents], None where unknown; scores: float32 [documents], null where nobody identified,
     None where nobody did.
     """
     if scores is None:

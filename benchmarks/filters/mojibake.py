@@ -1,6 +1,6 @@
 """Repair of UTF-8 that was read in another encoding: what is mended, and what is broken, beside ftfy.
 
-    python benchmarks/filters/mojibake.py [--texts N] [--encodings latin-1,cp1252,...]
+    python -m benchmarks.filters.mojibake [--texts N] [--encodings latin-1,cp1252,...]
 
 Planted damage: texts of many languages (AUTOCLAVE_DATA or ../shared/data: UDHR, Tatoeba, Lingua, Chinese documents),
 written as UTF-8 and read in another encoding, once and twice; printed is the share that comes back as it was. Good
@@ -16,9 +16,31 @@ from collections.abc import Iterator
 
 import ftfy
 import ftfy.bad_codecs  # registers encodings whose gaps are Latin-1, as browsers read them
-from harm_of_transforms import good_texts
 
 from autoclave.cleaning.transforms.mojibake import repair
+from benchmarks.data import DATA, read_set
+
+SETS = {
+    "udhr": "lid_udhr",
+    "tatoeba": "lid_tatoeba",
+    "lingua": "lid_lingua",
+    "bible": "lid_bible",
+    "novels": "books_eltec",
+    "openstax": "edu_openstax",
+    "peps": "tech_peps",
+    "mdn": "tech_mdn_de_mt",
+    "zh_techdocs": "zh_techdocs",
+    "zh_laws": "zh_laws",
+    "ewt": "web_en_ewt",
+    "registers": "web_registers",
+}
+
+
+def good_texts(name: str) -> Iterator[str]:
+    """Yield the texts of one of SETS."""
+    for row in read_set(DATA / SETS[name]):
+        yield row["text"]
+
 
 ENCODINGS = (
     "latin-1",

@@ -4,6 +4,9 @@ Lines of code and rows of tables repeat one another and end in no full stop, so 
 their code. As the first of a chain this family lets all that follow judge the prose alone; the text stays as it is.
 """
 
+# mypy: disable-error-code="assignment,arg-type"
+# (numba, not mypy, types the bodies of kernels)
+
 from __future__ import annotations
 
 import numpy as np

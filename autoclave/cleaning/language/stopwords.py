@@ -58,7 +58,7 @@ def stop_tables(published: bool, any_case: bool) -> tuple[np.ndarray, np.ndarray
 
 
 def stop_rows(languages: Sequence[str | None], published: bool, any_case: bool) -> np.ndarray:
-    """Return the row of `stop_tables` for each document's language (int32), NO_LIST where it has none.
+    """Return the row of `stop_tables` for each document's language (int32[documents]), NO_LIST where it has none.
 
     A document whose language is not known (None) counts as English.
     """

@@ -259,6 +259,7 @@ find_runs = CodePoints(
     {"\uff0c\u3002\u3001\uff1b\uff5e\uff1a!?\uff01\uff1f": 2, ",;\u2026\u2014\u00b7~": 3, ".": 4},
     (("!?\uff01\uff1f", 4),),
 )
+_INDENT_BYTES = 80
 _DOUBLED = ("\u2026", "\u2014")
 
 
@@ -274,14 +275,13 @@ def collapse_punctuation(text: bytes, language: str | None = None, hint: int = 0
 def _runs(text: bytes) -> Iterator[tuple[int, int, bytes]]:
     done = 0
     for start, end, kind in sorted(find_runs.spans(text), key=lambda span: (span[0], -span[1])):
-        if start < done:
+        if start < done or _begins_line(text, start):
             continue
         run = text[start:end].decode()
         sign = run[0]
         if kind:
             new = _one_period(run)
         elif sign == "~":
-            # A fence, or a line under a heading in some markups, when it does not end a word.
             if end < len(text) and text[end] < 0x80 and not text[end : end + 1].isspace():
                 continue
             new = sign
@@ -289,6 +289,14 @@ def _runs(text: bytes) -> Iterator[tuple[int, int, bytes]]:
             new = "..." if sign == "." else sign * 2 if sign in _DOUBLED else sign
         done = end
         yield start, end, new.encode()
+
+
+def _begins_line(text: bytes, start: int) -> bool:
+    """Whether nothing but blanks, a few, is before: what begins a line marks it up (lines under headings, fences,
+    `;;;` comments, `!!! note`, `...` in place of outputs)."""
+    before = text[max(0, start - _INDENT_BYTES) : start]
+    line = before[before.rfind(b"\n") + 1 :]
+    return not line.strip() and (len(line) < len(before) or len(before) == start)
 
 
 def _one_period(run: str) -> str:

@@ -90,6 +90,12 @@ CASES = [
         None,
         0,
     ),
+    (
+        "collapse_punctuation",
+        "A heading\n~~~~~~~~~\n\nAnother\n.........\n  ;;; a comment\n!!! note\n...... x\n\u2014\u2014\u2014\u2014",
+        None,
+        0,
+    ),
     ("map_special_characters", "a\u00a0b\u2003c\u3000d\u200be\ufefff\u00adg", "a b c defg", 6),
     (
         "map_special_characters",
