@@ -1,7 +1,7 @@
 """Personal data: what `redact_pii` takes from technical text, and what it finds of generated numbers in written forms.
 
-    python benchmarks/personal_data.py                # both tables
-    python benchmarks/personal_data.py --show phone   # what was taken of a kind, to be read
+    python -m benchmarks.personal_data                # both tables
+    python -m benchmarks.personal_data --show phone   # what was taken of a kind, to be read
 
 Technical text holds few numbers of persons and many that look like them. What is taken there and is none was read by
 hand and is listed in MISTAKES; what is not listed counts as right, so read `--show` after a change. Text: lines made
