@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 
+from autoclave.corpus.inline import drop_readings, write_code, write_scripts
 from autoclave.errors import MissingDependencyError
 
 EXTRACTORS = ("resiliparse", "resiliparse-all", "trafilatura")
@@ -117,6 +118,7 @@ def _own_declarations(data: bytes) -> list[str | None]:
 
 # -- structure that the extractor would lose --------------------------------------------------------------------------
 
+_STRUCTURE = re.compile(r"<(pre|math|su[pb]|code|rt)\b", re.IGNORECASE)
 _TEX_SCRIPT = re.compile(
     r"""<script\b[^<>]{0,500}?type\s*=\s*["']?math/(?:tex|latex)(;\s*mode=display)?[^<>]{0,500}>""", re.IGNORECASE
 )
@@ -126,79 +128,74 @@ _MATH_END = re.compile(r"</math\s*>", re.IGNORECASE)
 _ANNOTATION = re.compile(
     r"""<annotation[^<>]{0,500}?encoding\s*=\s*["']?application/x-(?:la)?tex[^<>]{0,500}>([^<]*)""", re.IGNORECASE
 )
-# Pre-formatted text that is code by its markup; poems and mails in <pre> stay as they are.
-_PRE = re.compile(
-    r"<pre\b(?=[^<>]{0,500}(?:highlight|lang|code|prettyprint|brush|src|syntax)|[^<>]{0,500}>\s{0,20}<code\b)[^<>]{0,500}>",
+_PRE = re.compile(r"<pre\b([^<>]{0,500})>", re.IGNORECASE)
+_PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
+# Pre-formatted text that is code by its markup, or by that of the elements around it; poems and mails in <pre> stay as
+# they are.
+_CODE_WORDS = "highlight|lang|code|prettyprint|brush|src|source|syntax|listing"
+_IS_CODE = re.compile(_CODE_WORDS, re.IGNORECASE)
+_BEGINS_WITH_CODE = re.compile(r"\s{0,20}<code\b", re.IGNORECASE)
+_TOKENS = re.compile(r"""<span\s+class=["']?(?:[a-z]{1,2}|token|hljs|pl-|cm-)[\s"'>a-z-]""")
+_INSIDE_CODE = re.compile(
+    rf"<(?:div|td|figure|span)\s[^<>]{{0,300}}(?:{_CODE_WORDS})[^<>]{{0,300}}>\s*(?:<[^<>]{{0,300}}>\s*){{0,3}}\Z",
     re.IGNORECASE,
 )
-_PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
-_VERBATIM = re.compile(r"<(pre|script|style|textarea)\b", re.IGNORECASE)
-_VERBATIM_ENDS = {name: re.compile(f"</{name}\\b", re.IGNORECASE) for name in ("pre", "script", "style", "textarea")}
-_INLINE_CODE = re.compile(r"(<code\b[^<>]{0,300}>)([^<>`\n]{1,300})(</code\s{0,9}>)", re.IGNORECASE)
-# Short and without elements inside: what has a link in it is the number of a footnote.
-_SUPERSCRIPT = re.compile(r"(?<=[^\s>])<sup\b[^<>]{0,300}>([\w+\u2212-]{1,12})</sup\s{0,9}>", re.IGNORECASE)
-_SUBSCRIPT = re.compile(r"(?<=[^\s>])<sub\b[^<>]{0,300}>([\w+\u2212-]{1,12})</sub\s{0,9}>", re.IGNORECASE)
+_LINE_NUMBER_WORDS = "lineno|linenos|line-?numbers?|gutter|lnum|blob-num"
+_INSIDE_GUTTER = re.compile(
+    rf"<(?:td|div)\s[^<>]{{0,300}}(?:{_LINE_NUMBER_WORDS})[^<>]{{0,300}}>\s*(?:<[^<>/]{{0,300}}>\s*){{0,2}}\Z",
+    re.IGNORECASE,
+)
+_LINE_NUMBER = re.compile(
+    rf"""<(span|a|td|i)\s[^<>]{{0,300}}(?:{_LINE_NUMBER_WORDS})[^<>]{{0,300}}>[\s\d]{{0,12}}</\1\s*>""", re.IGNORECASE
+)
+_ANY_TAG = re.compile(r"<[^<>]{0,1000}>")
 _CLOSING_TAGS = re.compile(r"(?:</[a-zA-Z]+\s*>\s*)*\Z")
 _RENDERED_MATH = [".katex-html", ".MathJax", ".MathJax_Preview", ".MathJax_Display", ".MJX_Assistive_MathML"]
 
 
 def keep_structure(html: str) -> str:
-    """Mark code blocks with ``` fences and write formulas as $TeX$ in the HTML, so that the text has them; put inline
-    code in backticks, superscripts behind ^ and subscripts behind _.
+    """Write formulas as $TeX$, code between backticks and ``` fences, superscripts and subscripts as text into the
+    HTML, so that the text has them.
 
     TeX is taken from MathJax script elements and from the annotation of MathML; formulas without TeX stay as text.
     Takes time in proportion to the length, whatever is opened and never closed.
     """
     if "math/" in html:
         html = _replace_elements(html, _TEX_SCRIPT, _SCRIPT_END, lambda m, tex, _: _dollars(tex, bool(m.group(1))))
-    if "<math" in html:
+    found = {name.lower() for name in _STRUCTURE.findall(html)}  # costs as much as a search for a single word
+    if "math" in found:
         html = _replace_elements(html, _MATH, _MATH_END, _annotated)
-    if "<pre" in html or "<PRE" in html:
-        html = _replace_elements(html, _PRE, _PRE_END, _fence)
-    if "<code" in html or "<sup" in html or "<sub" in html:
-        html = _outside_pre(html, _mark_inline)
-    return html
+    if "pre" in found:
+        return _replace_elements(html, _PRE, _PRE_END, _preformatted, lambda between: _inline(between, found))
+    return _inline(html, found)
 
 
-def _outside_pre(html: str, change: Callable[[str], str]) -> str:
-    """Apply `change` to what lies outside of <pre> elements, and of scripts and styles."""
-    pieces: list[str] = []
-    at = 0
-    while (begin := _VERBATIM.search(html, at)) is not None:
-        end = _VERBATIM_ENDS[begin.group(1).lower()].search(html, begin.end())
-        if end is None:
-            break
-        pieces += [change(html[at : begin.start()]), html[begin.start() : end.start()]]
-        at = end.start()
-    return "".join([*pieces, change(html[at:])])
-
-
-def _mark_inline(html: str) -> str:
-    """Put inline code in backticks, and write superscripts and subscripts with ^ and _, so that 10^6 is not 106."""
-    html = _INLINE_CODE.sub(r"\1`\2`\3", html)
-    html = _SUPERSCRIPT.sub(_raised, html)
-    return _SUBSCRIPT.sub(r"_\1", html)
-
-
-def _raised(match: re.Match[str]) -> str:
-    """A number or a sign that is raised means a power or a note; letters are an ordinal (1st, M^me) or a mark."""
-    text = match.group(1)
-    return match.group() if text.isalpha() and (len(text) > 1 or not text.isascii()) else f"^{text}"
+def _inline(html: str, found: set[str]) -> str:
+    if "sup" in found or "sub" in found:
+        html = write_scripts(html)
+    if "code" in found:
+        html = write_code(html)
+    return drop_readings(html) if "rt" in found else html
 
 
 def _replace_elements(
-    html: str, opening: re.Pattern[str], closing: re.Pattern[str], build: Callable[[re.Match[str], str, str], str]
+    html: str,
+    opening: re.Pattern[str],
+    closing: re.Pattern[str],
+    build: Callable[[re.Match[str], str, str], str],
+    between: Callable[[str], str] = str,
 ) -> str:
-    """Replace every element by `build(opening match, content, closing tag)`; none behind the last closing tag."""
+    """Replace every element by `build(opening match, content, closing tag)`, none behind the last closing tag, and what
+    stands around them by `between(it)`."""
     pieces: list[str] = []
     at = 0
     while (begin := opening.search(html, at)) is not None:
         end = closing.search(html, begin.end())
         if end is None:
             break
-        pieces += [html[at : begin.start()], build(begin, html[begin.end() : end.start()], end.group())]
+        pieces += [between(html[at : begin.start()]), build(begin, html[begin.end() : end.start()], end.group())]
         at = end.end()
-    return "".join([*pieces, html[at:]]) if pieces else html
+    return "".join([*pieces, between(html[at:])]) if pieces else between(html)
 
 
 def _annotated(begin: re.Match[str], content: str, end: str) -> str:
@@ -215,11 +212,16 @@ def _dollars(tex: str, display: bool) -> str:
     return f"<span>{sign}{tex}{sign}</span>" if tex else ""
 
 
-def _fence(begin: re.Match[str], content: str, end: str) -> str:
-    if "```" in content or not content.strip():
+def _preformatted(begin: re.Match[str], content: str, end: str) -> str:
+    """Put pre-formatted code between fences, and leave the numbers of its lines out."""
+    around = begin.string[max(0, begin.start() - 600) : begin.start()]
+    if _INSIDE_GUTTER.search(around) and not _ANY_TAG.sub("", content).strip("0123456789 \t\r\n"):
+        return ""
+    is_code = _IS_CODE.search(begin.group(1)) or _BEGINS_WITH_CODE.match(content) or _TOKENS.search(content)
+    if "```" in content or not content.strip() or not (is_code or _INSIDE_CODE.search(around)):
         return begin.group() + content + end
     # The line end before the fence goes inside whatever element closes last.
-    tail = content.rstrip()
+    tail = _LINE_NUMBER.sub("", content).rstrip()
     tags = _CLOSING_TAGS.search(tail, max(0, len(tail) - 200))
     closing = tags.group() if tags else ""
     return f"{begin.group()}```\n{tail.removesuffix(closing).rstrip()}{closing}\n```{end}"

@@ -248,11 +248,13 @@ def page_of(body: str) -> str:
 @pytest.mark.parametrize(
     ("body", "shown"),
     [
-        ("<p>holds 10<sup>6</sup> litres</p>", "holds 10^6 litres"),
-        ("<p>x<sup>2</sup> and H<sub>2</sub>O</p>", "x^2 and H_2O"),
-        ("<p>10<sup>\u22123</sup> and a<sub>ij</sub></p>", "10^\u22123 and a_ij"),
+        ("<p>holds 10<sup>6</sup> litres</p>", "holds 10⁶ litres"),
+        ("<p>x<sup>2</sup> and H<sub>2</sub>O</p>", "x² and H₂O"),
+        ("<p>10<sup>\u22123</sup> and a<sub>ij</sub></p>", "10⁻³ and a_{ij}"),
         ("<p>the 1<sup>st</sup> of May</p>", "the 1st of May"),
         ("<p>The <code>&lt;p&gt;</code> element</p>", "The `<p>` element"),
+        ("<p>the <ruby>船<rp>(</rp><rt>ふね</rt><rp>)</rp></ruby>が来た</p>", "the 船が来た"),
+        ("<p>e<sup>-kt</sup> and v<sub>max</sub></p>", "e^{-kt} and v_{max}"),
         ("<p>call <code class='x'>f(a, b)</code> now</p>", "call `f(a, b)` now"),
         ("<pre><code>x<sup>2</sup> = 1\ny = 2</code></pre>", "x2 = 1\ny = 2"),
     ],
