@@ -44,6 +44,9 @@ WORDS_AGAINST = 3
 BYTES_A_TAG = 1_000
 """... in so many bytes of text at most a tag: markup that a page is about is rarer than markup that it is made of."""
 
+PARTS, LEAST_PARTS, SPREAD_BYTES = 8, 4, 2_000
+"""... and of the PARTS of a text of SPREAD_BYTES or more, LEAST_PARTS hold tags: a sample of markup stands in one."""
+
 _TAG = re.compile(
     rb"""<(?:
         (?P<comment>!--) | (?P<doctype>!doctype\b[^<>]{0,500}+>)
@@ -132,7 +135,10 @@ def _holds_markup(text: bytes, tags: list[re.Match[bytes]]) -> bool:
             score += 1
     pairs = {name: min(count, closed[name]) for name, count in opened.items()}
     score += sum(max(pairs[name], unclosed[name]) for name in pairs)
-    return score >= max(LEAST_SCORE, WORDS_AGAINST * words) and len(tags) * BYTES_A_TAG >= len(text)
+    spread = len({PARTS * match.start() // len(text) for match in tags})
+    if len(tags) * BYTES_A_TAG < len(text) or (spread < LEAST_PARTS and len(text) >= SPREAD_BYTES):
+        return False
+    return score >= max(LEAST_SCORE, WORDS_AGAINST * words)
 
 
 def _is_glued(text: bytes, at: int, after: int, before: bool) -> bool:

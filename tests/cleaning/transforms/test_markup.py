@@ -44,6 +44,7 @@ KEPT = [
     "- `<p>` opens a paragraph\n- `</p>` closes it\n",
     "```html\n<p>One</p>\n<p>Two</p>\n```\nThis is how it is done.",
     "Email me <someone@example.org> or see <http://example.org/a/b>, he said <sigh> <grin>.",
+    "Prose about something else. " * 60 + "<pre><span style='x'>a</span> <b id='1'>b</b></pre>" + " And prose." * 60,
     "\u5728 <head> \u548c <body> \u4e2d\u4f7f\u7528 <div> \u6807\u7b7e",
 ]
 
@@ -83,7 +84,7 @@ def test_letters_of_good_texts_stay(shared_data: Path) -> None:
                         shown.subtract(sign for sign in unescape(left) if sign.isalnum())
                         lost += [(name, text[:60])] if max(shown.values()) > 20 else []
     assert lost == []
-    assert changed["edu_openstax"] > 400  # written in Markdown with elements of their own: real raw markup
+    assert changed["edu_openstax"] > 350  # written in Markdown with elements of their own: real raw markup
     assert changed.get("tech_peps", 0) <= 3
 
 
