@@ -19,7 +19,15 @@ BATCH_BYTES = 32 << 20
 SHARED_BYTES = 128 << 20
 """Most bytes that a batch can come to where Parquet stores a value once and rows only refer to it."""
 
+EXPANSION, EXPANDED_BYTES = 1000, 256 << 20
+"""A row group that comes to more bytes than both this many times what is stored, and this, is read no further."""
+
 STREAM_BYTES = 1 << 20
+"""Bytes of a column of Parquet that are fetched at once; fewer where there are many columns."""
+
+
+class ExpansionError(Exception):
+    """A row group comes to far more than it takes: some kilobytes of Parquet can stand for terabytes."""
 
 
 def row_bytes(array: pa.Array) -> np.ndarray:
@@ -28,7 +36,9 @@ def row_bytes(array: pa.Array) -> np.ndarray:
     if isinstance(array, pa.ExtensionArray):
         return row_bytes(array.storage)
     if pa.types.is_dictionary(kind):
-        return np.append(row_bytes(array.dictionary), 0)[pc.fill_null(array.indices, -1).to_numpy()]
+        sizes = np.append(row_bytes(array.dictionary), 0)  # the last for null, and for what points to no value
+        rows = pc.fill_null(array.indices, -1).to_numpy().astype(np.int64)
+        return sizes[np.where((rows >= 0) & (rows < len(sizes)), rows, len(sizes) - 1)]
     if pa.types.is_struct(kind):
         return _total([row_bytes(child) for child in array.flatten()], len(array))
     if pa.types.is_nested(kind) and hasattr(array, "flatten"):  # lists of all kinds, and maps
@@ -98,10 +108,12 @@ def open_parquet(file: BinaryIO) -> pq.ParquetFile:
 
     Raises pyarrow.ArrowException or OSError where it is none.
     """
+    metadata = pq.read_metadata(file)
     return pq.ParquetFile(
         file,
+        metadata=metadata,
         pre_buffer=False,
-        buffer_size=STREAM_BYTES,
+        buffer_size=max(STREAM_BYTES // 16, min(STREAM_BYTES, BATCH_BYTES // max(metadata.num_columns, 1))),
         coerce_int96_timestamp_unit="us",  # nanoseconds reach from 1677 to 2262 only, and wrap beyond
         page_checksum_verification=True,
     )
@@ -114,30 +126,48 @@ def row_group_batches(
 
     What Parquet itself asks for comes on top: a page, and twice a dictionary, at once. columns: names, None for all;
     a name stands for all columns that have it, and for those below it. Raises pyarrow.ArrowException or OSError where
-    the bytes are damaged.
+    the bytes are damaged, ExpansionError where they come to far more than is stored.
     """
-    rows = _batch_rows(parquet.metadata.row_group(group), columns)
+    chunks = _chunks(parquet, group, columns)
+    stored = sum(chunk.total_compressed_size for chunk in chunks)
+    rows = _batch_rows(chunks, max(parquet.metadata.row_group(group).num_rows, 1))
+    expanded = 0
     for batch in parquet.iter_batches(batch_size=rows, row_groups=[group], columns=columns, use_threads=False):
-        yield from split_batch(batch)
+        for part in split_batch(batch):
+            expanded += int(batch_bytes(part).sum())
+            if expanded > max(EXPANDED_BYTES, EXPANSION * stored):
+                raise ExpansionError(
+                    f"row group {group} comes to more than {EXPANSION} times its {stored} stored bytes"
+                )
+            yield part
 
 
-def _batch_rows(group: pq.RowGroupMetaData, columns: list[str] | None) -> int:
-    """How many rows to read at once, by the sizes in the footer.
+def _chunks(parquet: pq.ParquetFile, group: int, columns: list[str] | None) -> list[pq.ColumnChunkMetaData]:
+    """What the footer says of the columns of a row group.
+
+    Reads one row first: that raises where the footer is damaged, while pyarrow ends the process if it is asked for the
+    description of a column that makes no sense.
+    """
+    next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=columns, use_threads=False), None)
+    paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
+    described = parquet.metadata.row_group(group)
+    return [
+        described.column(number)
+        for number, path in enumerate(paths)
+        if columns is None or any(path == name or path.startswith(f"{name}.") for name in columns)
+    ]
+
+
+def _batch_rows(chunks: list[pq.ColumnChunkMetaData], rows: int) -> int:
+    """How many of a group's rows to read at once, by the sizes of its columns.
 
     A column stored mostly as a dictionary may hold its largest value in every row; of others, rows weigh as the mean.
     """
-    rows = max(group.num_rows, 1)
-    weight, shared = 0.0, 0.0
-    for number in range(group.num_columns):
-        chunk = group.column(number)
-        path = chunk.path_in_schema
-        if columns is not None and not any(path == name or path.startswith(f"{name}.") for name in columns):
-            continue
-        weight += chunk.total_uncompressed_size / rows
+    weight = sum(chunk.total_uncompressed_size for chunk in chunks) / rows
+    shared = 0.0
+    for chunk in chunks:
         if chunk.has_dictionary_page and chunk.physical_type in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"):
-            pages = chunk.data_page_offset - (chunk.dictionary_page_offset or chunk.data_page_offset)
-            if pages > chunk.total_compressed_size / 2:
+            dictionary = chunk.data_page_offset - (chunk.dictionary_page_offset or chunk.data_page_offset)
+            if dictionary > chunk.total_compressed_size / 2:
                 shared += chunk.total_uncompressed_size * max(1.0, chunk.num_values / rows)
-    by_mean = BATCH_BYTES / max(weight, 1.0)
-    by_shared = SHARED_BYTES / max(shared, 1.0)
-    return int(max(1, min(BATCH_ROWS, by_mean, by_shared)))
+    return int(max(1, min(BATCH_ROWS, BATCH_BYTES / max(weight, 1.0), SHARED_BYTES / max(shared, 1.0))))

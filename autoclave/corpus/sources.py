@@ -50,7 +50,7 @@ def resolve_inputs(arguments: Sequence[str]) -> list[InputFile]:
         for full, relative, size in named:
             url = full if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(full)
             if not url.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in url):
-                raise InputError(f"{ascii(url)}: the name is not UTF-8, and ledgers name files in it; rename the file")
+                raise InputError(f"{url!a}: the name is not UTF-8, and ledgers name files in it; rename the file")
             found.setdefault(url, (relative, size))
     names = Counter(relative for relative, _ in found.values())
     files = [InputFile(url, relative if names[relative] == 1 else url, size) for url, (relative, size) in found.items()]

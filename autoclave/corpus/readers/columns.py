@@ -45,7 +45,7 @@ def _values(array: pa.Array) -> list[Any]:
     if isinstance(array, pa.ExtensionArray):
         return _extension(array)
     if types.is_dictionary(kind):
-        known = _values(array.dictionary)
+        known = dict(enumerate(_values(array.dictionary)))
         return [None if index is None else known[index] for index in array.indices.to_pylist()]
     if _is_string(kind):
         return _strings(array)
@@ -78,8 +78,8 @@ def texts(array: pa.Array) -> list[str | None]:
     if isinstance(array, pa.ExtensionArray):
         return texts(array.storage)
     if pa.types.is_dictionary(array.type):
-        known = texts(array.dictionary)
-        return [None if index is None else known[index] for index in array.indices.to_pylist()]
+        known = dict(enumerate(texts(array.dictionary)))
+        return [known.get(index) for index in array.indices.to_pylist()]  # damage may point to no value
     if _is_binary(array.type):
         return [None if value is None else value.decode("utf-8", "replace") for value in array.to_pylist()]
     return _strings(array) if _is_string(array.type) else [None] * len(array)

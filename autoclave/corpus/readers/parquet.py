@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoclave.corpus.batches import BATCH_BYTES, batch_bytes, open_parquet, row_bytes, row_group_batches
+from autoclave.corpus.batches import BATCH_BYTES, ExpansionError, open_parquet, row_bytes, row_group_batches
 from autoclave.corpus.readers.columns import plain_values, texts, unique_names
 from autoclave.corpus.readers.fields import FieldMap, add_record
 from autoclave.corpus.readers.raw import (
@@ -21,10 +21,6 @@ from autoclave.corpus.readers.raw import (
     raise_if_machine,
 )
 from autoclave.corpus.storage import open_read
-
-EXPANSION = 1000
-EXPANDED_BYTES = 256 << 20
-"""A row group that comes to more than this, and to more than EXPANSION times its stored size, is read no further."""
 
 
 def read_parquet(
@@ -100,26 +96,28 @@ class _ParquetReader:
     def group(self, group: int) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one row group, again without the columns that cannot be decoded where there are any."""
         first, text = self._row, self._found["text"]
-        after = first + self._parquet.metadata.row_group(group).num_rows
         try:
             yield from self._read(group, first, None)
+        except ExpansionError as error:
+            self._errors(f"{self._source}:{self._row}", f"{error}; its rows from here on are left out")
         except (pa.ArrowException, OSError) as error:
             raise_if_machine(error)
-            bad = {name: cause for name in dict.fromkeys(self._columns) if (cause := self._fault(group, name))}
-            bad = bad or {text: str(error)}
-            for name, cause in bad.items():
-                if name != text:
-                    where = f"{self._source}:{first}"
-                    self._errors(where, f"column {name!r} of row group {group} is left out, it cannot be read: {cause}")
-            yield from self._read_sound(
-                group, first, [name for name in self._columns if name == text or name not in bad]
-            )
-        self._row = after
+            if self._fault(group, text) is None:
+                yield from self._read_sound(group, first)
+            else:
+                self._errors(f"{self._source}:{self._row}", f"row group {group} cannot be read: {error}")
+        self._row = first + self._parquet.metadata.row_group(group).num_rows
 
-    def _read_sound(self, group: int, first: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def _read_sound(self, group: int, first: int) -> Iterator[pa.RecordBatch]:
+        """Read the rows from `_row` on without the columns that cannot be read to their ends."""
+        causes = {name: self._fault(group, name) for name in self._columns}
+        for name, cause in causes.items():
+            if cause is not None:
+                what = f"column {name!r} of row group {group} is left out, it cannot be read: {cause}"
+                self._errors(f"{self._source}:{first}", what)
         try:
-            yield from self._read(group, first, columns)
-        except (pa.ArrowException, OSError) as error:
+            yield from self._read(group, first, [name for name, cause in causes.items() if cause is None])
+        except (pa.ArrowException, OSError, ExpansionError) as error:
             raise_if_machine(error)
             self._errors(f"{self._source}:{self._row}", f"row group {group} cannot be read: {error}")
 
@@ -128,6 +126,8 @@ class _ParquetReader:
         try:
             for _ in row_group_batches(self._parquet, group, [column]):
                 pass
+        except ExpansionError:
+            return None
         except (pa.ArrowException, OSError) as error:
             raise_if_machine(error)
             return str(error)
@@ -135,17 +135,9 @@ class _ParquetReader:
 
     def _read(self, group: int, first: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         """Yield what the rows of a group from `_row` on close of batches; `first` is the group's first row."""
-        stored = self._parquet.metadata.row_group(group)
-        compressed = sum(stored.column(number).total_compressed_size for number in range(stored.num_columns))
-        most = max(EXPANDED_BYTES, EXPANSION * compressed)
-        at, expanded = first, 0
+        at = first
         for table in row_group_batches(self._parquet, group, columns):
             at += table.num_rows
-            expanded += int(batch_bytes(table).sum())
-            if expanded > most:
-                cause = f"row group {group} comes to more than {EXPANSION} times its {compressed} stored bytes"
-                self._errors(f"{self._source}:{self._row}", f"{cause}; its rows from here on are left out")
-                return
             if at > self._row:
                 yield from self._add_rows(table.slice(max(0, table.num_rows - (at - self._row))))
 

@@ -282,7 +282,7 @@ def test_texts_above_the_limit_are_left_out_with_their_size(monkeypatch: pytest.
 
 def test_a_file_that_is_far_larger_as_rows(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """1.2 KB that stand for 30 GB: one value of 10 MB and 3,000 rows that refer to it."""
-    monkeypatch.setattr(parquet_reader, "EXPANDED_BYTES", 64 << 20)
+    monkeypatch.setattr(batches, "EXPANDED_BYTES", 64 << 20)
     monkeypatch.setattr(batches, "SHARED_BYTES", 32 << 20)
     path = str(shared_data.parent / "cases" / "scale" / "dict.parquet")
     errors: Errors = []
