@@ -45,6 +45,15 @@ class Codec:
             return zlib.decompressobj(wbits=31)
         return zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
 
+    def has_checksum(self, head: bytes) -> bool:
+        """Whether a frame that begins so ends in a checksum; `head`: its first 18 bytes or more."""
+        if self.name == "gzip":
+            return True
+        try:
+            return bool(zstandard.get_frame_parameters(head).has_checksum)
+        except zstandard.ZstdError:
+            return True
+
     def step(self, inflater: Inflater, data: bytes) -> tuple[bytes, bytes]:
         """Feed `data`; return (uncompressed bytes, input not yet consumed)."""
         if self.name == "gzip":

@@ -284,7 +284,7 @@ class ByteStream:
             self._marks.append((self.position + len(self._buffer), self._frame_start))
             self._inflater = codec.new()
             self._fed = 0
-            return not self._proved or self._prove(codec)
+            return not self._proved or not codec.has_checksum(self._raw[:64]) or self._prove(codec)
 
     def _prove(self, codec: Codec) -> bool:
         """Read the frame to its end; take it at once where it is small, refuse it where it is not what was written."""
