@@ -68,7 +68,9 @@ def rule(explanation: Any, signal: str) -> Any:
 
 def test_a_text_that_edits_leave_empty_goes_by_that_name(tmp_path: Path) -> None:
     (tmp_path / "link.txt").write_text("https://rivers.example/maps\n")
-    found = answer(tmp_path / "link.txt")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nstages: {extract: {}, clean: {transforms: [strip_urls]}}\n")
+    found = answer(tmp_path / "link.txt", "--recipe", recipe)
     assert (found["kept"], found["filter"], found["reason"]) == (False, "empty", "text_bytes")
     assert found["text"].strip() == ""
     last = found["steps"][-1]
