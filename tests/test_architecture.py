@@ -134,7 +134,7 @@ def test_a_crowded_folder_is_found(tmp_path: Path) -> None:
     [
         ("corpus/bad.py", "from autoclave.cleaning import filters"),
         ("cleaning/bad.py", "import autoclave.model.config"),
-        ("kernels/bad.py", "from autoclave.corpus.schema import BATCH_ROWS"),
+        ("kernels/bad.py", "from autoclave.corpus.schema import DOCUMENT_SCHEMA"),
         ("cleaning/bad.py", "def f():\n    import torch"),
         ("corpus/bad.py", "import ray"),
         ("model/bad.py", "import triton.language as tl"),

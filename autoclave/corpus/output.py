@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS, split_batch
 from autoclave.corpus.commits import Commit, OutputFile, write_commit
 from autoclave.corpus.groups import GroupCounts, count_groups, largest_groups
-from autoclave.corpus.schema import BATCH_BYTES, BATCH_ROWS, DOCUMENT_SCHEMA, text_bytes
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, text_bytes
 from autoclave.corpus.storage import Folder, HashingFile
 from autoclave.errors import ShardError
 
@@ -54,6 +55,17 @@ class Verdicts:
             np.ones(rows, dtype=np.bool_), pa.nulls(rows, pa.string()), pa.nulls(rows, pa.string()), signals or {}
         )
 
+    def slice(self, start: int, rows: int) -> Verdicts:
+        """Return the verdicts on `rows` documents from `start` on."""
+        stop = start + rows
+        return Verdicts(
+            self.kept[start:stop],
+            self.filter[start:stop],
+            self.reason[start:stop],
+            {name: column.slice(start, rows) for name, column in self.signals.items()},
+            None if self.duplicate_of is None else self.duplicate_of[start:stop],
+        )
+
     def ledger(self, doc_id: pa.Array) -> pa.RecordBatch:
         """Return the ledger rows of the batch whose ids are given; ValueError where lengths disagree."""
         rows = len(doc_id)
@@ -70,8 +82,20 @@ def _strings(column: Sequence[str | None] | pa.Array) -> pa.Array:
     return pa.array(column, pa.string())
 
 
+def _shared(schema: pa.Schema) -> list[str]:
+    """The columns to store as dictionaries: not those whose values are all different, nor texts, which are large.
+
+    A dictionary is read at once, and twice over: a reader would have to hold the texts of a whole row group.
+    """
+    nested = ["metadata.key_value.key", "metadata.key_value.value"]
+    return [*(name for name in schema.names if name not in ("doc_id", "text", "metadata")), *nested]
+
+
 class _ParquetSink:
-    """A Parquet file that is opened at the first batch and gathers small batches into full row groups."""
+    """A Parquet file that is opened at the first batch and gathers small batches into full row groups.
+
+    A row group keeps to BATCH_ROWS and BATCH_BYTES (one row may be larger alone), so that readers can.
+    """
 
     def __init__(self, stack: contextlib.ExitStack, folder: Folder, name: str, schema: pa.Schema | None) -> None:
         self._stack, self._folder, self._name, self.schema = stack, folder, name, schema
@@ -85,17 +109,23 @@ class _ParquetSink:
             self.schema = batch.schema
         if batch.schema != self.schema:
             raise ValueError(f"{self._name}: batch of another schema: {batch.schema.names}, not {self.schema.names}")
-        self._pending.append(batch)
-        self._rows += batch.num_rows
-        self._bytes += batch.nbytes
-        if self._rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
-            self._flush()
+        for part in split_batch(batch):
+            size = part.nbytes
+            if self._rows and self._bytes + size > BATCH_BYTES:
+                self._flush()
+            self._pending.append(part)
+            self._rows += part.num_rows
+            self._bytes += size
+            if self._rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
+                self._flush()
 
     def _flush(self) -> None:
         if self._writer is None:
             assert self.schema is not None
             self._file = self._stack.enter_context(self._folder.open_write(self._name))
-            self._writer = pq.ParquetWriter(self._file, self.schema, compression="zstd", compression_level=3)
+            self._writer = pq.ParquetWriter(
+                self._file, self.schema, compression="zstd", compression_level=3, use_dictionary=_shared(self.schema)
+            )
         if self._rows:
             self._writer.write_table(pa.Table.from_batches(self._pending, self.schema).combine_chunks())
         self._pending, self._rows, self._bytes = [], 0, 0

@@ -11,17 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
+from autoclave.corpus.batches import joined, open_parquet, row_group_batches
 from autoclave.corpus.storage import open_read
 from autoclave.errors import SchemaError, ShardError
 
 SCHEMA_VERSION = 1
 """Raised whenever stored shards of an older version must not be mixed with new ones; part of every fingerprint."""
-
-BATCH_ROWS = 2048
-"""Most documents of a batch: enough to amortise a call into native code, small enough to stay in cache."""
-
-BATCH_BYTES = 32 << 20
-"""Most bytes of text of a batch; a single longer document is a batch of its own. Offsets fit in int32."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -95,22 +90,6 @@ def text_bytes(batch: pa.RecordBatch) -> int:
     return pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
 
 
-def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one document may be larger alone).
-
-    batch: of DOCUMENT_SCHEMA, or those columns of it that were read; `text` is one.
-    """
-    lengths = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
-    start, size = 0, 0
-    for row, length in enumerate(lengths):
-        if row > start and (row - start >= BATCH_ROWS or size + length > BATCH_BYTES):
-            yield batch.slice(start, row - start)
-            start, size = row, 0
-        size += int(length)
-    if batch.num_rows > start:
-        yield batch.slice(start)
-
-
 def open_documents(path: str) -> tuple[pq.ParquetFile, BinaryIO]:
     """Open a documents shard and check its schema; the caller closes the file.
 
@@ -118,7 +97,7 @@ def open_documents(path: str) -> tuple[pq.ParquetFile, BinaryIO]:
     """
     file = open_read(path)
     try:
-        parquet = pq.ParquetFile(file)
+        parquet = open_parquet(file)
     except (pa.ArrowInvalid, OSError) as error:
         file.close()
         raise ShardError(
@@ -136,17 +115,15 @@ def open_documents(path: str) -> tuple[pq.ParquetFile, BinaryIO]:
 def read_documents(path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the documents of one shard in order, in batches of DOCUMENT_SCHEMA (or `columns` of it).
 
-    Memory is bounded by a row group. Raises ShardError and SchemaError as `open_documents` does.
+    Batches keep to BATCH_ROWS and BATCH_BYTES, and memory to a few of them. Raises ShardError and SchemaError as
+    `open_documents` does.
     """
     names = DOCUMENT_SCHEMA.names if columns is None else columns
     parquet, file = open_documents(path)
     with file:
-        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=names):
-            batch = batch.select(names)
-            if "text" in names:
-                yield from split_batch(batch)
-            else:
-                yield batch
+        groups = range(parquet.num_row_groups)
+        for batch in joined(piece for group in groups for piece in row_group_batches(parquet, group, names)):
+            yield batch.select(names)
 
 
 def count_documents(path: str) -> int:

@@ -41,7 +41,7 @@ def resolve_inputs(arguments: Sequence[str]) -> list[InputFile]:
     of a glob), so that a corpus that moves keeps its doc_ids; where two files would get the same one, both go by
     their full path.
 
-    Raises InputError where an argument names nothing.
+    Raises InputError where an argument names nothing, and for a file whose name is not UTF-8.
     """
     found: dict[str, tuple[str, int]] = {}
     for argument in arguments:
@@ -49,6 +49,8 @@ def resolve_inputs(arguments: Sequence[str]) -> list[InputFile]:
         named = _expand(fs, path, argument)
         for full, relative, size in named:
             url = full if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(full)
+            if not url.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in url):
+                raise InputError(f"{url!a}: the name is not UTF-8, and ledgers name files in it; rename the file")
             found.setdefault(url, (relative, size))
     names = Counter(relative for relative, _ in found.values())
     files = [InputFile(url, relative if names[relative] == 1 else url, size) for url, (relative, size) in found.items()]

@@ -10,13 +10,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from autoclave.corpus.batches import split_batch
 from autoclave.corpus.extraction import EXTRACTORS, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
-from autoclave.corpus.readers.jsonl import FieldMap
+from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
-from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents, split_batch
+from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import group_files, resolve_inputs
 from autoclave.errors import InputError, MissingDependencyError, RecipeError
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
@@ -93,6 +94,8 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
                 lambda kind: output.count("records_skipped", 1),
                 settings.fields,
                 settings.max_payload_bytes,
+                unreadable=lambda number: output.count("unreadable_values", number),
+                max_text_bytes=settings.max_text_bytes,
             )
             for batch in batches:
                 _write_batch(batch, settings, extractor, output)

@@ -66,6 +66,17 @@ def rule(explanation: Any, signal: str) -> Any:
     return next(rule for step in explanation["steps"] for rule in step["rules"] if rule["signal"] == signal)
 
 
+def test_a_text_that_edits_leave_empty_goes_by_that_name(tmp_path: Path) -> None:
+    (tmp_path / "link.txt").write_text("https://rivers.example/maps\n")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nstages: {extract: {}, clean: {transforms: [strip_urls]}}\n")
+    found = answer(tmp_path / "link.txt", "--recipe", recipe)
+    assert (found["kept"], found["filter"], found["reason"]) == (False, "empty", "text_bytes")
+    assert found["text"].strip() == ""
+    last = found["steps"][-1]
+    assert (last["name"], last["kept"], last["reason"]) == ("empty", False, "text_bytes")
+
+
 def test_a_good_page_is_kept(good: Path) -> None:
     found = answer(good)
     assert found["kept"]

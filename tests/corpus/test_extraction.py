@@ -150,6 +150,29 @@ def test_tidy() -> None:
     assert tidy("a\r\nb\rc \t\n\n\n\n\nd\x00\x07\ud800\ufffe  \n") == "a\nb\nc\n\nd"
 
 
+@pytest.mark.parametrize("sign", list("\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029\r"))
+def test_tidy_glues_no_words(sign: str) -> None:
+    """Whatever `str.split` takes for white space between two words, they are two words afterwards."""
+    for text in (
+        f"one{sign}two",
+        f"one{sign * 3}two",
+        f"one {sign} two",
+        f"one\x00{sign}two",
+        f"{sign}one\n{sign}two{sign}",
+    ):
+        tidied = tidy(text)
+        assert tidied.split() == ["one", "two"]
+        assert not set(tidied) - set("onetw \n")
+
+
+def test_tidy_adds_no_paragraphs_at_page_breaks() -> None:
+    assert tidy("end of page\n\fnext page") == "end of page\nnext page"
+    assert tidy("end of page\f\nnext page") == "end of page\nnext page"
+    assert tidy("one\u2029two\u2028three") == "one\n\ntwo\nthree"
+    # Windows-1252 read as Latin-1: an ellipsis, which a repair can still find.
+    assert tidy("It\x92s late\x85 go") == "It\x92s late\x85 go"
+
+
 def test_trafilatura_in_the_child() -> None:
     with Extractor("trafilatura") as extractor:
         for _ in range(3):

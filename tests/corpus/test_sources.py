@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import fsspec
@@ -88,3 +89,10 @@ def test_small_files_share_shards_and_large_ones_do_not() -> None:
     ]
     assert [len(group) for group in group_files(files, 10**9, 2)] == [2, 1, 2, 2, 1]
     assert group_files([], 1, 1) == []
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_name(tmp_path: Path) -> None:
+    plant(tmp_path, "good.jsonl")
+    (tmp_path / os.fsdecode(b"bad\xff.jsonl")).write_bytes(b"{}")
+    with pytest.raises(InputError, match=r"bad\\udcff\.jsonl.*rename"):
+        resolve_inputs([str(tmp_path)])

@@ -5,19 +5,23 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from autoclave.corpus.commits import Commit
+from autoclave.corpus.readers import detect
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RecipeError
+from autoclave.errors import InputError, RecipeError, RunError
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
 from autoclave.pipelines.running.stage import StageContext
@@ -156,6 +160,57 @@ def test_every_format_in_one_folder(tmp_path: Path) -> None:
     # Everything here is small, so it shares one shard; one file a group gives one shard each.
     assert len(context.commits) == 1
     assert len(extract(tmp_path / "split", source, group_files=1).commits) == 4
+
+
+def test_one_bad_file_of_a_group_costs_no_other(tmp_path: Path, shared_data: Path) -> None:
+    source = tmp_path / "in"
+    cases = shared_data.parent / "cases"
+    shutil.copytree(cases / "parquet", source)
+    shutil.copytree(cases / "jsonl", source, dirs_exist_ok=True)
+    good = (cases / "parquet/decimal.parquet").read_bytes()
+    (source / "b_cut.parquet").write_bytes(good[:600])
+    (source / "c_magic.parquet").write_bytes(b"PAR0" + good[4:-4] + b"PAR0")
+    (source / "d_nothing.parquet").write_bytes(b"")
+    (source / "e_cut.jsonl.gz").write_bytes(gzip.compress(b'{"text": "first"}\n{"text": "second"}\n')[:-12])
+    context = extract(tmp_path / "out", source)
+    assert len(context.commits) == 1
+    found = Counter(row["source"] for row in documents(tmp_path / "out"))
+    parquet = [str(path.relative_to(cases / "parquet")) for path in (cases / "parquet").rglob("*.parquet")]
+    assert len(parquet) == 9
+    assert {name: found[name] for name in parquet} == dict.fromkeys(parquet, 5)
+    assert (found["cr_only.jsonl"], found["utf16.jsonl"], found["e_cut.jsonl.gz"]) == (2, 3, 1)
+    causes = {error["place"].split(":")[0]: error["cause"] for error in errors(tmp_path / "out")}
+    assert list(causes) == ["b_cut.parquet", "c_magic.parquet", "d_nothing.parquet", "e_cut.jsonl.gz"]
+    assert all("not a readable Parquet file" in causes[name] for name in list(causes)[:3])
+    commit = total(context)
+    assert commit.documents_in == commit.kept + commit.dropped + commit.errors
+    assert "unreadable_values" not in commit.counts
+
+
+def test_a_reader_that_raises_costs_its_file_and_a_fault_of_the_machine_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name}))
+    read = detect.read_jsonl
+
+    def failing(error: Exception) -> Callable[..., Iterator[pa.RecordBatch]]:
+        def reader(file: BinaryIO, source: str, *rest: Any) -> Iterator[pa.RecordBatch]:
+            if source == "b.jsonl":
+                raise error
+            yield from read(file, source, *rest)
+
+        return reader
+
+    monkeypatch.setattr(detect, "read_jsonl", failing(OverflowError("too large")))
+    extract(tmp_path / "out", *tmp_path.glob("*.jsonl"))
+    assert [row["text"] for row in documents(tmp_path / "out")] == ["a", "c"]
+    assert errors(tmp_path / "out") == [
+        {"place": "b.jsonl", "cause": "reading stopped, the rest is left out: OverflowError: too large"}
+    ]
+    monkeypatch.setattr(detect, "read_jsonl", failing(OSError(5, "Input/output error")))
+    with pytest.raises(RunError, match="Input/output error"):
+        extract(tmp_path / "machine", *tmp_path.glob("*.jsonl"))
 
 
 def test_fields_are_renamed(tmp_path: Path) -> None:

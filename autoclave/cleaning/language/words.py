@@ -22,12 +22,7 @@ from autoclave.kernels.text.rules import counts, segments
 from autoclave.kernels.text.words import chinese as ideographs
 from autoclave.kernels.text.words import kinds as kernel
 from autoclave.kernels.text.words import split as splitting
-from autoclave.kernels.text.words.scripts import (
-    HAN_LETTERS,
-    KANA_LETTERS,
-    SOUTH_EAST_ASIAN_LETTERS,
-    scripts_in,
-)
+from autoclave.kernels.text.words.scripts import HAN_LETTERS, KANA_LETTERS, SOUTH_EAST_ASIAN_LETTERS, scripts_in
 from autoclave.kernels.text.words.spacy_rules import exception_table
 from autoclave.kernels.text.words.uax29 import split_unicode_words, word_break_table
 
@@ -124,12 +119,14 @@ class Segments:
     """
 
     def __init__(self, scan: Scan, start: np.ndarray, end: np.ndarray, offsets: np.ndarray) -> None:
-        self._scan, self.start, self.end, self.offsets = scan, start, end, offsets
+        # Not the scan itself, which holds its segments: a circle would keep whole batches until it is collected.
+        self._data, self._classes, self._empty = scan.data, scan.classes, scan.empty
+        self.start, self.end, self.offsets = start, end, offsets
 
     @functools.cached_property
     def _described(self) -> tuple[np.ndarray, np.ndarray]:
-        chars, hashes = self._scan.empty(len(self.start), np.int32), self._scan.empty(len(self.start), np.uint64)
-        segments.segment_hashes(self._scan.data, self.start, self.end, chars, hashes)
+        chars, hashes = self._empty(len(self.start), np.int32), self._empty(len(self.start), np.uint64)
+        segments.segment_hashes(self._data, self.start, self.end, chars, hashes)
         return chars, hashes
 
     @property
@@ -142,8 +139,8 @@ class Segments:
 
     @functools.cached_property
     def flags(self) -> np.ndarray:
-        flags = self._scan.empty(len(self.start), np.int32)
-        segments.segment_flags(self._scan.data, self._scan.classes, self.start, self.end, flags)
+        flags = self._empty(len(self.start), np.int32)
+        segments.segment_flags(self._data, self._classes, self.start, self.end, flags)
         return flags
 
     def sums(self, values: np.ndarray) -> np.ndarray:

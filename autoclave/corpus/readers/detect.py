@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 
+from autoclave.corpus.readers.columns import FAULTS
 from autoclave.corpus.readers.html import read_html
 from autoclave.corpus.readers.jsonl import read_jsonl
+from autoclave.corpus.readers.lines import BYTE_ORDER_MARKS, text_encoding
 from autoclave.corpus.readers.parquet import read_parquet
-from autoclave.corpus.readers.raw import MAX_PAYLOAD_BYTES, ErrorReport, SkipReport, ignore_skipped
+from autoclave.corpus.readers.raw import (
+    MAX_PAYLOAD_BYTES,
+    ErrorReport,
+    SkipReport,
+    ValueReport,
+    ignore_skipped,
+    ignore_unreadable,
+    raise_if_machine,
+)
 from autoclave.corpus.readers.streams import ByteStream
 from autoclave.corpus.readers.warc import plausible_record, read_warc
 from autoclave.corpus.storage import open_read
@@ -31,6 +41,7 @@ EXTENSIONS: Mapping[str, str] = {
     ".txt": "text",
 }
 HEAD_BYTES = 1 << 16
+_JSON = re.compile(rb"\{|\[\s*\{")
 _MARKUP = re.compile(rb"<(?:!doctype|html|head|body|\?xml|!--|meta|title|div|p|table)\b|<!--|<\?xml", re.IGNORECASE)
 
 
@@ -49,16 +60,21 @@ def detect_format(head: bytes, name: str) -> str | None:
     """
     if head[:4] == b"PAR1":
         return "parquet"
-    inner = ByteStream(io.BytesIO(head)).peek(4096)
-    start = inner.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = _without_mark(ByteStream(io.BytesIO(head)).peek(4096)).lstrip()
     if plausible_record(start):
         return "warc"
     named = format_of_name(name)
-    if start[:1] == b"{" and named in (None, "jsonl", "warc"):
+    if _JSON.match(start) and named in (None, "jsonl", "warc"):
         return "jsonl"
     if _MARKUP.match(start) and named in (None, "html", "warc"):
         return "html"
     return named
+
+
+def _without_mark(head: bytes) -> bytes:
+    """The head without its byte order mark, and in UTF-8 where the mark says that it is in something else."""
+    encoding, mark = text_encoding(head) if head.startswith(BYTE_ORDER_MARKS) else ("utf-8", 0)
+    return head[mark:] if encoding == "utf-8" else head[mark:].decode(encoding, "replace").encode()
 
 
 def read_raw(
@@ -68,22 +84,30 @@ def read_raw(
     skipped: SkipReport = ignore_skipped,
     fields: Mapping[str, str] | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    *,
+    unreadable: ValueReport = ignore_unreadable,
+    max_text_bytes: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the raw records (RAW_SCHEMA) of any supported file; one that is of no known format is one error.
 
-    Raises InputError where the file does not exist; nothing for what it holds.
+    unreadable, max_text_bytes: see `read_parquet`. Raises InputError where the file does not exist, OSError where it
+    cannot be had (disk, store, permission); nothing for what it holds.
     """
     with open_read(path) as file:
         form = detect_format(file.read(HEAD_BYTES), path)
         file.seek(0)
-        if form == "warc":
-            yield from read_warc(file, source, errors, skipped, max_payload_bytes)
-        elif form == "jsonl":
-            yield from read_jsonl(file, source, errors, fields)
-        elif form == "parquet":
-            yield from read_parquet(file, source, errors, fields)
-        elif form in ("html", "text"):
-            kind = "text/html" if form == "html" else "text/plain"
-            yield from read_html(file, source, errors, kind, max_payload_bytes)
-        else:
+        readers: dict[str | None, Callable[[], Iterator[pa.RecordBatch]]] = {
+            "warc": lambda: read_warc(file, source, errors, skipped, max_payload_bytes),
+            "jsonl": lambda: read_jsonl(file, source, errors, fields),
+            "parquet": lambda: read_parquet(file, source, errors, fields, unreadable, max_text_bytes),
+            "html": lambda: read_html(file, source, errors, "text/html", max_payload_bytes),
+            "text": lambda: read_html(file, source, errors, "text/plain", max_payload_bytes),
+        }
+        if form not in readers:
             errors(source, "not WARC, ARC, JSONL, Parquet, HTML or text by content or name")
+            return
+        try:
+            yield from readers[form]()
+        except (*FAULTS, OSError) as error:  # no reader should raise; where one does, its shard's other files stay
+            raise_if_machine(error)
+            errors(source, f"reading stopped, the rest is left out: {type(error).__name__}: {error}")

@@ -1,7 +1,8 @@
-"""JSON lines (plain, gzip, zstd): one document a line."""
+"""JSON lines (plain, gzip, zstd): one document a line; arrays and values over several lines are read as well."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
@@ -11,63 +12,18 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
-from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder, parse_date
-from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.readers.fields import FieldMap, add_record
+from autoclave.corpus.readers.json_values import NotJson, is_spread, json_values
+from autoclave.corpus.readers.lines import TextStream
+from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder
 from autoclave.corpus.storage import open_read
 
 LINE_LIMIT = 256 << 20
-
-# Our field -> names that public data sets use for it, in the order in which they are tried.
-FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
-    "text": ("text", "content", "raw_content"),
-    "url": ("url", "warc_target_uri", "URL"),
-    "crawled_at": ("crawled_at", "timestamp", "date", "warc_date"),
-    "language": ("language", "lang"),
-    "metadata": ("metadata", "meta"),
-}
-
-
-class FieldMap:
-    """Which field of the data holds what. `fields` maps our names (FIELD_NAMES) to the data's own."""
-
-    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
-        chosen = dict(fields or {})
-        unknown = sorted(set(chosen) - set(FIELD_NAMES))
-        if unknown:
-            raise ValueError(f"fields: {unknown} are no fields of a document; known are {list(FIELD_NAMES)}")
-        self.names = {ours: (chosen[ours],) if ours in chosen else names for ours, names in FIELD_NAMES.items()}
-
-    def find(self, ours: str, present: Mapping[str, Any] | list[str]) -> str | None:
-        """Return the first name for `ours` that is present."""
-        return next((name for name in self.names[ours] if name in present), None)
-
-
-def as_text(value: Any) -> str:
-    """A metadata value as a string: strings as they are, everything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return msgspec.json.encode(value, enc_hook=str).decode()
-
-
-def flatten_metadata(nested: Any, others: Mapping[str, Any]) -> dict[str, str]:
-    """Merge a record's metadata object and its other fields into one map of strings, nulls left out."""
-    merged: dict[str, Any] = dict(nested) if isinstance(nested, Mapping) else {}
-    if nested is not None and not isinstance(nested, Mapping):
-        merged["metadata"] = nested
-    merged.update(others)
-    return {str(name): replace_surrogates(as_text(value)) for name, value in merged.items() if value is not None}
-
-
-def replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, which JSON can carry and UTF-8 cannot, by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+HEAD_BYTES = 1 << 16
 
 
 def _decode(line: bytes) -> Any:
+    line = line.removeprefix(codecs.BOM_UTF8)  # one is in the middle where files were joined
     try:
         return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -85,80 +41,117 @@ def read_jsonl(
 
     Lines that are not a JSON object with a string of text go to `errors` with their line number from 1; blank lines
     are passed over. `fields` renames (see FieldMap); a timestamp is ISO 8601 or seconds since 1970. Fields that are
-    not of a document are kept in `metadata` as strings.
+    not of a document are kept in `metadata` as strings. Lines end in \\n, \\r\\n or \\r, in UTF-8, UTF-16 or UTF-32.
+
+    A file that begins with an array, or with an object over several lines, is read value by value; `offset` is then
+    the number of the value. Of a gzip member whose checksum is wrong no line is taken: one error says how many there
+    were, and from which line on.
     """
-    names = FieldMap(fields)
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        stream = ByteStream(file)
-        builder = RawBatchBuilder(source)
-        number = -1
-        while True:
-            line = stream.readline(LINE_LIMIT)
-            if stream.damage is not None and not line.endswith(b"\n"):
-                # What is left is the line in which the damage lies.
-                errors(f"{source}:{number + 2}", stream.damage)
-                if not stream.recover():
-                    break
-                number += 1
-                stream.readline(LINE_LIMIT)  # the new frame begins in the middle of a line
-                continue
-            if not line:
-                break
-            number += 1
-            if len(line) >= LINE_LIMIT and not line.endswith(b"\n"):
-                errors(f"{source}:{number + 1}", f"line longer than {LINE_LIMIT} bytes")
-                while line and not line.endswith(b"\n"):
-                    line = stream.readline(1 << 20)
-                continue
-            if not line.strip():
-                continue
-            batch = _add_line(builder, number, line, names, errors)
-            if batch is not None:
-                yield batch
-        last = builder.flush()
+        reader = _JsonlReader(TextStream(file), source, errors, FieldMap(fields))
+        yield from reader.values() if is_spread(reader.stream.peek(HEAD_BYTES)) else reader.lines()
+        last = reader.builder.flush()
         if last is not None:
             yield last
 
 
-def _add_line(
-    builder: RawBatchBuilder, number: int, line: bytes, names: FieldMap, errors: ErrorReport
-) -> pa.RecordBatch | None:
-    place = f"{builder.source}:{number + 1}"
-    try:
-        record = _decode(line.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError) as error:
-        errors(place, f"not JSON: {error}")
-        return None
-    if not isinstance(record, dict):
-        errors(place, f"a JSON {type(record).__name__}, not an object")
-        return None
-    found = {ours: names.find(ours, record) for ours in FIELD_NAMES}
-    text = record.get(found["text"]) if found["text"] is not None else None
-    if not isinstance(text, str):
-        errors(place, f"no string field {' or '.join(map(repr, names.names['text']))}; set fields.text to its name")
-        return None
-    url, language = (record.get(found[ours]) if found[ours] is not None else None for ours in ("url", "language"))
-    used = {name for name in found.values() if name is not None}
-    nested = record.get(found["metadata"]) if found["metadata"] is not None else None
-    others = {name: value for name, value in record.items() if name not in used}
-    return builder.add(
-        number,
-        text=replace_surrogates(text),
-        url=replace_surrogates(url) if isinstance(url, str) else None,
-        crawled_at=timestamp(record.get(found["crawled_at"])) if found["crawled_at"] is not None else None,
-        language=replace_surrogates(language) if isinstance(language, str) else None,
-        metadata=flatten_metadata(nested, others),
-    )
+class _JsonlReader:
+    """Reads one file, in one of two ways; `number` is that of the line or value at hand, from 0."""
 
+    def __init__(self, stream: TextStream, source: str, errors: ErrorReport, names: FieldMap) -> None:
+        self.stream, self.builder = stream, RawBatchBuilder(source)
+        self._source, self._errors, self._names = source, errors, names
+        self._number = -1
 
-def timestamp(value: Any) -> int | None:
-    """Seconds since 1970 from what data sets hold: a number of seconds or an ISO date; None otherwise."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)) and abs(value) < 1e11:
-        return int(value)
-    if hasattr(value, "isoformat"):
-        value = value.isoformat()
-    return parse_date(value) if isinstance(value, str) else None
+    def _report(self, cause: str) -> None:
+        self._errors(f"{self._source}:{self._number + 1}", cause)
+
+    def lines(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a file of one object a line."""
+        stream = self.stream
+        while True:
+            line = stream.readline(LINE_LIMIT)
+            whole = line.endswith((b"\n", b"\r"))
+            if not line and stream.damage is None:
+                return
+            self._number += 1
+            if stream.damage is not None and not whole:
+                yield from self._damaged(line)
+            elif len(line) >= LINE_LIMIT and not whole:
+                self._report(f"line longer than {LINE_LIMIT} bytes")
+                while line and not line.endswith((b"\n", b"\r")):
+                    line = stream.readline(1 << 20)
+            elif line.strip():
+                yield from self._add(line)
+
+    def _damaged(self, line: bytes) -> Iterator[pa.RecordBatch]:
+        """Report the damage behind `line`, the last that is at hand, and go on behind it where that is possible.
+
+        A frame may begin and end in the middle of a line, or not: the rest of a JSON object is never an object, so
+        whatever is one at either side of the damage is whole.
+        """
+        stream = self.stream
+        if self._is_record(line):
+            yield from self._add(line)
+            self._number += 1
+        self._report(self._damage())
+        lines = stream.distrusted_lines or 0
+        if not stream.recover():
+            return
+        self._number += lines
+        line = stream.readline(LINE_LIMIT)
+        if self._is_record(line):
+            yield from self._add(line)
+
+    def _damage(self) -> str:
+        stream = self.stream
+        if stream.distrusted_lines is None:
+            return str(stream.damage)
+        left_out = f"about {stream.distrusted_lines} lines from here on are left out"
+        return f"{stream.damage} in the frame at byte {stream.damage_offset}; {left_out}, none of it can be trusted"
+
+    @staticmethod
+    def _is_record(line: bytes) -> bool:
+        try:
+            return isinstance(_decode(line), dict)
+        except (ValueError, RecursionError):
+            return False
+
+    def values(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a file of values in arrays or over several lines."""
+        for value in json_values(self.stream, LINE_LIMIT):
+            self._number += 1
+            if isinstance(value, NotJson):
+                rest = "the rest of the file is left out; " if value.last else ""
+                self._report(f"not JSON: {value.cause}; {rest}mend it, or write one object a line (jq -c '.[]' FILE)")
+            else:
+                yield from self._add(value)
+        if self.stream.damage is not None:
+            self._number += 1
+            self._report(f"{self._damage()}; the rest of the file is left out")
+
+    def _add(self, line: bytes) -> Iterator[pa.RecordBatch]:
+        """Add one record, or report what it is instead; yield the batch that this closed, if any."""
+        try:
+            record = _decode(line)
+        except (ValueError, RecursionError) as error:
+            self._report(f"not JSON: {error}")
+            return
+        if not isinstance(record, dict):
+            self._report(f"a JSON {type(record).__name__}, not an object")
+            return
+        found = self._names.found(record)
+        text = record.get(found["text"]) if "text" in found else None
+        if not isinstance(text, str):
+            names = " or ".join(map(repr, self._names.names["text"]))
+            self._report(f"no string field {names}; set fields.text to its name")
+            return
+        try:
+            batch = add_record(self.builder, self._number, text, record, found)
+        except RecursionError:
+            self._report("fields nested too deeply")
+            return
+        if batch is not None:
+            yield batch

@@ -1,17 +1,25 @@
-"""Parquet files of documents: any file with a text column."""
+"""Parquet files of documents: any file with a text column, whatever its other columns hold."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoclave.corpus.readers.jsonl import FIELD_NAMES, FieldMap, flatten_metadata, timestamp
-from autoclave.corpus.readers.raw import BATCH_ROWS, ErrorReport, RawBatchBuilder
+from autoclave.corpus.batches import BATCH_BYTES, ExpansionError, open_parquet, row_bytes, row_group_batches
+from autoclave.corpus.readers.columns import plain_values, texts, unique_names
+from autoclave.corpus.readers.fields import FieldMap, add_record
+from autoclave.corpus.readers.raw import (
+    ErrorReport,
+    RawBatchBuilder,
+    ValueReport,
+    ignore_unreadable,
+    raise_if_machine,
+)
 from autoclave.corpus.storage import open_read
 
 
@@ -20,68 +28,143 @@ def read_parquet(
     source: str,
     errors: ErrorReport,
     fields: Mapping[str, str] | None = None,
+    unreadable: ValueReport = ignore_unreadable,
+    max_text_bytes: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a Parquet file as batches of RAW_SCHEMA; `offset` is the row number, from 0.
 
-    A row group that cannot be decoded, and a row without text, go to `errors` with their place; a file without a
-    usable footer or text column is one error. `fields` as in `read_jsonl`.
+    A text column that cannot be decoded further, and a row without text, go to `errors` with their place; a file
+    without a usable footer or text column is one error. Another column that cannot be decoded is an error, too, and
+    its values are null; a single value that cannot be expressed (`plain_values` says which can) is null, named in the
+    document's metadata and counted through `unreadable`. Texts above `max_text_bytes` are left out, with their size.
+    `fields` as in `read_jsonl`. Memory: a few batches, and the pages and dictionaries that are open.
     """
-    names = FieldMap(fields)
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
         try:
-            parquet = pq.ParquetFile(file)
+            parquet = open_parquet(file)
         except (pa.ArrowException, OSError) as error:
+            raise_if_machine(error)
             errors(source, f"not a readable Parquet file: {error}")
             return
+        names = FieldMap(fields)
         columns = parquet.schema_arrow.names
         if names.find("text", columns) is None:
             errors(source, f"no column {names.names['text']} among {columns[:20]}; set fields.text to its name")
             return
-        builder = RawBatchBuilder(source)
-        first = 0
+        reader = _ParquetReader(parquet, source, errors, names, unreadable, max_text_bytes)
         for group in range(parquet.num_row_groups):
-            rows = 0
-            try:
-                for table in parquet.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
-                    yield from _add_rows(builder, table, first + rows, names, errors)
-                    rows += table.num_rows
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                errors(f"{source}:{first + rows}", f"row group {group} cannot be read: {error}")
-            first += parquet.metadata.row_group(group).num_rows
-        last = builder.flush()
+            yield from reader.group(group)
+        last = reader.builder.flush()
         if last is not None:
             yield last
 
 
-def _add_rows(
-    builder: RawBatchBuilder, table: pa.RecordBatch, first: int, names: FieldMap, errors: ErrorReport
-) -> Iterator[pa.RecordBatch]:
-    present = table.schema.names
-    found = {ours: names.find(ours, present) for ours in FIELD_NAMES}
-    values = {name: table.column(name).to_pylist() for name in present}
-    used = {name for name in found.values() if name is not None}
-    others = [name for name in present if name not in used]
-    blank: list[None] = [None] * table.num_rows
-    taken = {ours: values[name] if name is not None else blank for ours, name in found.items()}
-    for row in range(table.num_rows):
-        text = taken["text"][row]
-        if isinstance(text, bytes):
-            text = text.decode("utf-8", "replace")
-        if not isinstance(text, str):
-            errors(f"{builder.source}:{first + row}", f"no text in column {found['text']!r}")
+def _columns(table: pa.RecordBatch, names: list[str], text: str) -> tuple[dict[str, list[Any]], dict[int, list[str]]]:
+    """Return (the values of all columns but the text by name, the names of values that are lost by row)."""
+    values: dict[str, list[Any]] = {}
+    lost: dict[int, list[str]] = {}
+    for name, column in zip(names, table.columns, strict=True):
+        if name == text:
             continue
-        url, language, nested = (taken[ours][row] for ours in ("url", "language", "metadata"))
-        if isinstance(nested, list):  # an Arrow map comes as a list of pairs
-            nested = dict(nested) if all(isinstance(pair, tuple) for pair in nested) else nested
-        batch = builder.add(
-            first + row,
-            text=text,
-            url=url if isinstance(url, str) else None,
-            crawled_at=timestamp(taken["crawled_at"][row]),
-            language=language if isinstance(language, str) else None,
-            metadata=flatten_metadata(nested, {name: values[name][row] for name in others}),
-        )
-        if batch is not None:
-            yield batch
+        values[name], rows = plain_values(column)
+        for row in rows:
+            lost.setdefault(row, []).append(name)
+    return values, lost
+
+
+class _ParquetReader:
+    """Reads one file row group by row group; `_row` is the number of the next row."""
+
+    def __init__(
+        self,
+        parquet: pq.ParquetFile,
+        source: str,
+        errors: ErrorReport,
+        names: FieldMap,
+        unreadable: ValueReport,
+        max_text_bytes: int | None,
+    ) -> None:
+        self.builder = RawBatchBuilder(source)
+        self._parquet, self._source, self._errors, self._unreadable = parquet, source, errors, unreadable
+        self._columns = parquet.schema_arrow.names
+        self._found = names.found(self._columns)
+        self._limit = max_text_bytes
+        self._row = 0
+
+    def group(self, group: int) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one row group, again without the columns that cannot be decoded where there are any."""
+        first, text = self._row, self._found["text"]
+        try:
+            yield from self._read(group, first, None)
+        except ExpansionError as error:
+            self._errors(f"{self._source}:{self._row}", f"{error}; its rows from here on are left out")
+        except (pa.ArrowException, OSError) as error:
+            raise_if_machine(error)
+            if self._fault(group, text) is None:
+                yield from self._read_sound(group, first)
+            else:
+                self._errors(f"{self._source}:{self._row}", f"row group {group} cannot be read: {error}")
+        self._row = first + self._parquet.metadata.row_group(group).num_rows
+
+    def _read_sound(self, group: int, first: int) -> Iterator[pa.RecordBatch]:
+        """Read the rows from `_row` on without the columns that cannot be read to their ends."""
+        causes = {name: self._fault(group, name) for name in self._columns}
+        for name, cause in causes.items():
+            if cause is not None:
+                what = f"column {name!r} of row group {group} is left out, it cannot be read: {cause}"
+                self._errors(f"{self._source}:{first}", what)
+        try:
+            yield from self._read(group, first, [name for name, cause in causes.items() if cause is None])
+        except (pa.ArrowException, OSError, ExpansionError) as error:
+            raise_if_machine(error)
+            self._errors(f"{self._source}:{self._row}", f"row group {group} cannot be read: {error}")
+
+    def _fault(self, group: int, column: str) -> str | None:
+        """Why one column of a row group cannot be read to its end; None where it can."""
+        try:
+            for _ in row_group_batches(self._parquet, group, [column]):
+                pass
+        except ExpansionError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            raise_if_machine(error)
+            return str(error)
+        return None
+
+    def _read(self, group: int, first: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield what the rows of a group from `_row` on close of batches; `first` is the group's first row."""
+        at = first
+        for table in row_group_batches(self._parquet, group, columns):
+            at += table.num_rows
+            if at > self._row:
+                yield from self._add_rows(table.slice(max(0, table.num_rows - (at - self._row))))
+
+    def _add_rows(self, table: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        schema, name = table.schema.names, self._found["text"]
+        names = unique_names(schema)
+        values, lost = _columns(table, names, name)
+        if lost:
+            self._unreadable(sum(map(len, lost.values())))
+        size = int(row_bytes(table.column(schema.index(name)))[0])
+        large = table.num_rows == 1 and self._limit is not None and size > max(BATCH_BYTES, 2 * self._limit)
+        text = [None] if large else texts(table.column(schema.index(name)))
+        for row in range(table.num_rows):
+            number, self._row = self._row, self._row + 1
+            if text[row] is None and not large:
+                self._errors(f"{self._source}:{number}", f"no text in column {name!r}")
+                continue
+            record = {column: found[row] for column, found in values.items()}
+            size_if_left_out = size if large else None
+            batch = add_record(
+                self.builder,
+                number,
+                text[row],
+                record,
+                self._found,
+                size=size_if_left_out,
+                unreadable=lost.get(row, ()),
+            )
+            if batch is not None:
+                yield batch

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS
 from autoclave.corpus.schema import make_doc_id
 
-BATCH_ROWS = 2048
-BATCH_BYTES = 32 << 20
 # A record whose body is larger is passed on without it, so that the stage can drop it by name.
 MAX_PAYLOAD_BYTES = 32 << 20
 
 ErrorReport = Callable[[str, str], None]
 SkipReport = Callable[[str], None]
+ValueReport = Callable[[int], None]
 
 RAW_SCHEMA = pa.schema(
     [
@@ -42,6 +42,16 @@ RAW_SCHEMA = pa.schema(
 
 def ignore_skipped(kind: str) -> None:
     """Default report for records that are not documents: count nothing."""
+
+
+def ignore_unreadable(number: int) -> None:
+    """Default report for values that could not be expressed: count nothing."""
+
+
+def raise_if_machine(error: BaseException) -> None:
+    """Raise the error again where it is the machine's (memory, disk, store, permission), not the data's."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
 
 
 class RawBatchBuilder:
@@ -71,7 +81,9 @@ class RawBatchBuilder:
     ) -> pa.RecordBatch | None:
         """Add one record; return the batch that had to be closed to make room for it, if any."""
         size = len(payload) if payload is not None else len(text.encode()) if text else 0
-        closed = self.flush() if self._rows and self._bytes + size > BATCH_BYTES else None
+        pairs = list((metadata or {}).items())
+        weight = size + sum(len(name) + len(value) for name, value in pairs)
+        closed = self.flush() if self._rows and self._bytes + weight > BATCH_BYTES else None
         columns = self._columns
         columns["doc_id"].append(make_doc_id(self.source, offset))
         columns["payload"].append(payload)
@@ -86,9 +98,9 @@ class RawBatchBuilder:
         columns["http_status"].append(http_status)
         columns["payload_bytes"].append(size if payload_bytes is None else payload_bytes)
         columns["language"].append(language)
-        columns["metadata"].append(list((metadata or {}).items()))
+        columns["metadata"].append(pairs)
         self._rows += 1
-        self._bytes += size
+        self._bytes += weight
         if closed is None and (self._rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES):
             return self.flush()
         return closed
@@ -118,6 +130,14 @@ _DATE = re.compile(
 )
 
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # 0001-01-01 and 9999-12-31, the range of `datetime`
+
+
+def seconds_in_range(seconds: float) -> bool:
+    """Whether a number of seconds since 1970 lies in the years 1 to 9999; False for what is not a number."""
+    return _FIRST_SECOND <= seconds <= _LAST_SECOND
+
+
 def parse_date(value: str | None) -> int | None:
     """Seconds since 1970 (UTC) of an ISO 8601 or 14-digit date; None when it is not one (ClueWeb has day 65)."""
     match = _DATE.match(value) if value else None
@@ -134,7 +154,7 @@ def parse_date(value: str | None) -> int | None:
     if zone not in ("0", "Z"):
         sign = -1 if zone[0] == "-" else 1
         seconds -= sign * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
-    return seconds
+    return seconds if seconds_in_range(seconds) else None
 
 
 def parse_content_type(value: str | None) -> tuple[str | None, str | None]:

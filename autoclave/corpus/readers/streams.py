@@ -4,6 +4,9 @@ WARC files are usually written as one gzip member (or zstd frame) a record. `Byt
 uncompressed stream, remembers where each frame began in the compressed file, stops at damage instead of raising,
 and can go on behind it: the next frame that inflates is looked for from just after the beginning of the bad one,
 because a broken frame may have eaten the start of its neighbour before the decoder noticed.
+
+For formats without an end mark of their own (lines of JSON), a stream with `proved=True` reads each frame to its
+checksum before it gives any of its bytes, so that a damaged frame gives none.
 """
 
 from __future__ import annotations
@@ -15,9 +18,18 @@ from typing import BinaryIO
 import pyarrow as pa
 import zstandard
 
-from autoclave.corpus.readers.frames import GZIP_MAGIC, LZ4_MAGIC, ZSTD_MAGIC, Codec, Inflater, Prefixed
+from autoclave.corpus.readers.frames import (
+    GZIP_MAGIC,
+    LZ4_MAGIC,
+    READ_BYTES,
+    ZSTD_MAGIC,
+    Codec,
+    Inflater,
+    Prefixed,
+    prove_frame,
+    salvage,
+)
 
-READ_BYTES = 1 << 18
 PROBE_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 14
 # Set on the offset of a record that does not begin a frame of its own; the low bits are then its position in the
@@ -30,19 +42,23 @@ class ByteStream:
 
     `damage` is None, or says why no more bytes come; `truncated` tells a clean early end of file from corruption.
     `recover()` clears the damage and goes on behind it when that is possible. `plausible` is asked whether the
-    uncompressed beginning of a frame found behind damage can be real.
+    uncompressed beginning of a frame found behind damage can be real. `proved`: see the module's docstring;
+    `distrusted_lines` is then the number of line ends that a frame which is left out seemed to hold, else None.
     """
 
-    def __init__(self, file: BinaryIO, plausible: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, plausible: Callable[[bytes], bool] | None = None, *, proved: bool = False
+    ) -> None:
         self._file = file
         self._plausible = plausible
+        self._proved = proved and file.seekable()
+        self.distrusted_lines: int | None = None
         self._buffer = bytearray()
         self._raw = file.read(READ_BYTES)
         self._raw_start = 0
         self._frame_start = 0
         self._inflater: Inflater | None = None
         self._fed = 0
-        self._frame_out = 0
         self._marks: deque[tuple[int, int]] = deque()
         self._end = False
         self._lz4: pa.CompressedInputStream | None = None
@@ -225,10 +241,11 @@ class ByteStream:
         """Inflate one more piece of the current frame, opening the next one where needed."""
         if self._inflater is None and not self._open_frame(codec):
             return False
+        if self._inflater is None:  # a small frame, taken whole
+            return True
         if not self._raw and not self._more_raw():
             self.damage, self.truncated = f"{codec.name} data end in the middle of a frame", True
             return False
-        assert self._inflater is not None
         raw = self._raw
         try:
             data, rest = codec.step(self._inflater, raw)
@@ -239,7 +256,6 @@ class ByteStream:
         self._consume_raw(rest)
         self._fed += len(raw) - len(rest)
         self._buffer += data
-        self._frame_out += len(data)
         if self._inflater.eof:
             self._inflater = None
         return True
@@ -265,10 +281,24 @@ class ByteStream:
             if not self._raw.startswith(codec.magic):
                 self.damage = f"bytes at {self._raw_start} are not {codec.name}"
                 return False
-            self._inflater = codec.new()
-            self._fed = self._frame_out = 0
             self._marks.append((self.position + len(self._buffer), self._frame_start))
-            return True
+            self._inflater = codec.new()
+            self._fed = 0
+            return not self._proved or not codec.has_checksum(self._raw[:64]) or self._prove(codec)
+
+    def _prove(self, codec: Codec) -> bool:
+        """Read the frame to its end; take it at once where it is small, refuse it where it is not what was written."""
+        here = self._raw_start + len(self._raw)
+        proof = prove_frame(codec, self._file, self._frame_start)
+        if proof.fault is not None:
+            self.damage, self.distrusted_lines, self._inflater = proof.fault, proof.lines, None
+            return False
+        if proof.content is not None:
+            self._buffer += proof.content
+            self._raw, self._raw_start, self._inflater = b"", proof.end, None
+            here = proof.end
+        self._file.seek(here)
+        return True
 
     def _skippable_frame(self, codec: Codec) -> bool:
         """Pass over a zstd skippable frame; the one that `.warc.zst` begins with holds the dictionary."""
@@ -287,27 +317,13 @@ class ByteStream:
         return True
 
     def _salvage(self, codec: Codec, failing: bytes) -> bytes:
-        """The bytes that the failing piece still gives: inflate the frame again, that piece byte by byte."""
+        """The bytes that the failing piece of the current frame still gives."""
         if not self._file.seekable():
             return b""
         here = self._file.tell()
-        self._file.seek(self._frame_start)
-        again = codec.new()
-        left = self._fed
-        try:
-            while left:
-                piece = self._file.read(min(left, READ_BYTES))
-                left -= len(piece)
-                while piece:
-                    _, piece = codec.step(again, piece)
-            saved = bytearray()
-            for byte in failing:
-                saved += codec.step(again, bytes([byte]))[0]
-        except codec.errors:
-            pass
-        finally:
-            self._file.seek(here)
-        return bytes(saved)
+        saved = salvage(codec, self._file, self._frame_start, self._fed, failing)
+        self._file.seek(here)
+        return saved
 
     # -- behind damage ------------------------------------------------------------------------------------------
 
@@ -316,7 +332,7 @@ class ByteStream:
         self.position += len(self._buffer)
         self._buffer.clear()
         codec = self._codec
-        self.damage, self.truncated, self._inflater = None, False, None
+        self.damage, self.truncated, self._inflater, self.distrusted_lines = None, False, None, None
         if codec is None or not self._file.seekable():
             self._end = True
             return False

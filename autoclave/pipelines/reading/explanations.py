@@ -25,6 +25,7 @@ from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, read_documents, were_extracted
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
+from autoclave.pipelines.clean import EMPTY, SIZE, drop_empty, written_bytes
 from autoclave.pipelines.extract import ExtractSettings, run_extract
 from autoclave.pipelines.reading.ledgers import DocumentRow, load_events, open_stages, read_errors, read_ledger
 from autoclave.pipelines.reading.text_changes import Change, line_changes, shortened
@@ -155,6 +156,7 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     """Add the steps of the cleaning chain for the document in `batch` (one row)."""
     chain = Chain(settings)
     edited, verdicts = chain.apply(batch)
+    verdicts = drop_empty(verdicts, written_bytes(edited.column("text")))
     labels = edited.column("language").to_pylist()
     languages = sure_languages(labels, verdicts.signals["language_score"])
     text = batch.column("text")
@@ -184,6 +186,8 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
         result.steps.append(step)
     result.kept = bool(verdicts.kept[0])
     result.filter, result.reason = pa.array(verdicts.filter)[0].as_py(), pa.array(verdicts.reason)[0].as_py()
+    if result.filter == EMPTY:
+        result.steps.append(Step(name=EMPTY, kind="filter", kept=False, reason=SIZE))
     result.text = edited.column("text")[0].as_py()
     if dialects:
         columns = [transformed if name == "text" else edited.column(name) for name in DOCUMENT_SCHEMA.names]

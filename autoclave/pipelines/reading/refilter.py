@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoclave.cleaning.chain import CleanSettings, build_filters, check_refilter, decide
+from autoclave.corpus.batches import BATCH_ROWS, joined
 from autoclave.corpus.commits import Commit, read_commits
 from autoclave.corpus.output import LEDGER_SCHEMA, ShardOutput, Verdicts
-from autoclave.corpus.schema import BATCH_ROWS, DOCUMENT_SCHEMA, read_documents
+from autoclave.corpus.schema import read_documents
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
-from autoclave.pipelines.clean import FILES_FILE, SETTINGS_FILE
+from autoclave.pipelines.clean import FILES_FILE, SETTINGS_FILE, SIZE, drop_empty
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.recipe import apply_override, convert
 from autoclave.pipelines.running.stage import Progress, ShardTask, Silent, StageContext
@@ -107,7 +108,10 @@ def _signals(ledger: pa.RecordBatch) -> dict[str, pa.Array]:
 
 def _decide(ledger: pa.RecordBatch, settings: CleanSettings) -> Verdicts:
     signals = _signals(ledger)
-    return decide(build_filters(settings), signals, signals["language"].to_pylist(), settings)
+    if SIZE not in signals:
+        raise InputError(f"the ledger has no signal '{SIZE}', an older version wrote it; run the stage again")
+    verdicts = decide(build_filters(settings), signals, signals["language"].to_pylist(), settings)
+    return drop_empty(verdicts, signals[SIZE])
 
 
 def _report(folder: Folder, commits: Sequence[Commit], settings: CleanSettings) -> RefilterReport:
@@ -144,9 +148,11 @@ def refilter_shard(task: ShardTask, output: ShardOutput) -> None:
             verdicts = _decide(ledger, task.settings)
             was_kept = ledger.column("kept").to_numpy(zero_copy_only=False)
             ids = ledger.column("doc_id").to_pylist()
-            rows = [(kept if was else dropped).next(doc_id) for was, doc_id in zip(was_kept, ids, strict=True)]
-            batch = pa.Table.from_batches(rows, DOCUMENT_SCHEMA).combine_chunks()
-            output.write(batch.to_batches()[0], verdicts)
+            rows = ((kept if was else dropped).next(doc_id) for was, doc_id in zip(was_kept, ids, strict=True))
+            start = 0
+            for batch in joined(rows):
+                output.write(batch, verdicts.slice(start, batch.num_rows))
+                start += batch.num_rows
 
 
 class _Rows:

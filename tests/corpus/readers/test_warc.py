@@ -20,8 +20,9 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS
 from autoclave.corpus.readers.detect import read_raw
-from autoclave.corpus.readers.raw import BATCH_BYTES, BATCH_ROWS, RAW_SCHEMA
+from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.readers.streams import INSIDE_FRAME
 from autoclave.corpus.readers.warc import read_warc
 from autoclave.corpus.schema import CONVERTED_TYPE

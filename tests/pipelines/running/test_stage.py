@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from autoclave.corpus.batches import BATCH_ROWS, split_batch
 from autoclave.corpus.commits import read_commit, read_commits
 from autoclave.corpus.output import ShardOutput, Verdicts
-from autoclave.corpus.schema import BATCH_ROWS, DOCUMENT_SCHEMA, make_documents, read_documents, split_batch
+from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_documents, read_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError, ShardError
 from autoclave.pipelines.running.engine import InProcessEngine, LocalEngine
