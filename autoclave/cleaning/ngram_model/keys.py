@@ -5,9 +5,6 @@ by one step a word; as in KenLM's probing tables the words themselves are not co
 probability 3e-6; a collision among the n-grams of a model is found when its table is built).
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -5,9 +5,6 @@ oracle agree by construction. Planes beyond 1 hold ideographs and unassigned cod
 filled by blocks instead of being asked about one by one.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools

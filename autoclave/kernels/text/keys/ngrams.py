@@ -5,9 +5,6 @@ without spaces; everything else only separates. Hashes are 64 bits: a million kn
 about once in 10^13 n-grams.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools

@@ -5,9 +5,6 @@ out as what the processor has for them (one instruction and a move of the mask w
 on a processor without any). All 64 bytes from array[index] on must be readable; `within` cuts a mask short.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,has-type"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 from typing import Any

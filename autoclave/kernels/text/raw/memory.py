@@ -1,8 +1,5 @@
 """Raw loads and stores for hot loops: no negative-index check, and eight bytes at a time."""
 
-# mypy: disable-error-code="call-arg,arg-type,has-type"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 from typing import Any

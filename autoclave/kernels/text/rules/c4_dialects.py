@@ -1,8 +1,5 @@
 """C4's rules as Dolma and NeMo Curator have them: whole lines go, or the paragraphs at one end of the document."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Per-document counts over characters and bytes: classes, scripts, entropy, addresses that look personal."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,index"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Repeated n-grams of words glued together, n = 5 to 10, as datatrove counts them: 'ab c' equals 'a bc'."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

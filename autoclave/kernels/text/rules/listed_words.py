@@ -1,8 +1,5 @@
 """Counting words and phrases of a list, a list a language, in lower-cased text."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools

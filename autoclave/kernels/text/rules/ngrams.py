@@ -4,9 +4,6 @@ An n-gram can be repeated only where both (n-1)-grams inside it are, so the work
 what `repeats.py` singles out for n = 2 is counted in a table. Words glued together, n = 5 to 10, are in `joined.py`.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """RefinedWeb's line rules: which lines go at once, which need a closer look, and the text that is left."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Finding what occurs twice: bit sets that single out the few candidates without a branch that depends on the text."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Searching for byte strings in documents."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 from collections.abc import Sequence

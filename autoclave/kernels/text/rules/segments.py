@@ -1,8 +1,5 @@
 """Lines and paragraphs of a batch: spans, lengths, hashes, flags, and how much of them is duplicated."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -4,9 +4,6 @@ Most are ASCII letters, maybe with a mark behind them, before white space (`swif
 others have been met before (`known_chunk`).
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

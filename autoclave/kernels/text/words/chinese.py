@@ -1,8 +1,5 @@
 """Cutting runs of Chinese characters into words with a unigram dictionary."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -10,9 +10,6 @@ SCRIPT      WHITESPACE, and within a chunk that has ideographs, kana or South-Ea
 UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `unicode_words.py`.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -5,9 +5,6 @@ subscript consonants. It is a little larger than the grapheme cluster of UAX #29
 behind apart; no word of these languages begins or ends inside it.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -5,9 +5,6 @@ addresses stay whole, and what is left is split at inner marks between letters. 
 South-East Asian letters, which are not spaced, are cut by script (`split_chunk`).
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -4,9 +4,6 @@ Most words of most texts go the ways of `swift_words.py`, eight bytes at a time.
 (`split_range`).
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

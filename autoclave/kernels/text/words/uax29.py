@@ -5,9 +5,6 @@ derived from `unicodedata`, with the short lists of marks from the annex; WB3c (
 left out, because no word that it concerns begins with a letter.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools
