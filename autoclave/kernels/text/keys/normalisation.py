@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from autoclave.kernels.text.raw.machine import read64, trailing_zeros, write64
+from autoclave.kernels.text.raw.memory import load64, store64, trailing_zeros
 
 Normalisation = Literal["fineweb", "words", "whitespace"]
 
@@ -230,12 +230,12 @@ def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, si
     """
     start = at
     while at + 8 <= end:
-        word = read64(data, at)
+        word = load64(data, at)
         lower = word | _BIT_5
         seven = lower & _LOW_7
         other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
-        write64(out, size, lower)
-        run: Any = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
+        store64(out, size, lower)
+        run: Any = 8 if other == _ZERO else trailing_zeros(other) >> 3
         at += run
         size += run
         if run < 8:

@@ -1,4 +1,7 @@
-"""Raw loads and stores for hot loops: no negative-index check, and eight bytes at a time."""
+"""Raw loads and stores for hot loops, and machine operations that numba has no name for.
+
+Nothing here checks an index: it must be in range, and never negative. Words are little-endian.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,18 @@ def load64(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def load32(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return the four bytes from array[index] on as a little-endian uint64; all four must be in range."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(32).as_pointer())
+        return builder.zext(builder.load(address, align=1), ir.IntType(64))
+
+    return types.uint64(array, types.int64), codegen
+
+
+@intrinsic
 def store64(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a uint64, little-endian, to the eight bytes from array[index] on; all eight must be in range."""
 
@@ -78,6 +93,19 @@ def count_bits(typingctx: Any, value: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), codegen
+
+
+@intrinsic
+def multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
+    """Return the low half XOR the high half of the 128-bit product of two uint64: numba has no integers that wide."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
+        high = builder.lshr(product, ir.Constant(wide, 64))
+        return builder.trunc(builder.xor(product, high), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), codegen
 
 
 _LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
