@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
-from autoclave.kernels.text.characters import SPACE, character_tables
+from autoclave.kernels.text.characters import WHITE_SPACE, character_tables
 from autoclave.kernels.text.rules import counts, segments
 from autoclave.kernels.text.words import chinese as ideographs
 from autoclave.kernels.text.words import kinds as kernel
@@ -212,8 +212,8 @@ def _ascii_classes(nul_separates: bool) -> np.ndarray:
     """Return the classes of ASCII; for fastText's words, with what separates there as white space."""
     classes = character_tables()[0][:128].copy()
     if nul_separates:
-        classes &= ~SPACE
-        classes[[0, 9, 10, 11, 12, 13, 32]] |= SPACE
+        classes &= ~WHITE_SPACE
+        classes[[0, 9, 10, 11, 12, 13, 32]] |= WHITE_SPACE
     return classes
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import is_ascii_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
 UNKNOWN, BEGIN, END = 0, 1, 2
@@ -130,13 +131,13 @@ def score_texts(
         waiting[1] = backoffs[BEGIN]
         total, count, missing, ended = 0.0, 0, 0, False
         while not ended:
-            while at < stop and (data[at] == 32 or 9 <= data[at] <= 13):
+            while at < stop and is_ascii_space(data[at]):
                 at += 1
             if at >= stop:
                 word, ended = END, True
             else:
                 begin = at
-                while at < stop and not (data[at] == 32 or 9 <= data[at] <= 13):
+                while at < stop and not is_ascii_space(data[at]):
                     at += 1
                 slot = find_slot(word_slots, hash_word(data, begin, at))
                 word = word_values[slot] if word_slots[slot] != 0 else UNKNOWN

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import NEWLINE, is_ascii_space
 from autoclave.kernels.text.keys.normalisation import (
     CLASS_SHIFT,
     DROP,
@@ -22,7 +23,7 @@ from autoclave.kernels.text.keys.xxh3 import xxh3_64
 @njit(cache=True, nogil=True, inline="always")
 def _is_blank(data: np.ndarray, start: int, end: int) -> bool:
     at = start
-    while at < end and (data[at] == 32 or 9 <= data[at] <= 13):
+    while at < end and is_ascii_space(data[at]):
         at += 1
     return at == end
 
@@ -48,7 +49,7 @@ def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, en
     after_blank = False
     while at < end:
         stop = at
-        while stop < end and data[stop] != 10:
+        while stop < end and data[stop] != NEWLINE:
             stop += 1
         following = min(stop + 1, end)
         blank = _is_blank(data, at, stop)
@@ -141,7 +142,7 @@ def without_lines(
                     size += 1
             at = ends[line]
         if bounds[i + 1] > bounds[i] and removed[bounds[i + 1] - 1]:
-            while size > begin and out[size - 1] == 10:
+            while size > begin and out[size - 1] == NEWLINE:
                 size -= 1
         kept[i + 1] = size
     return out[:size], kept

@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from autoclave.kernels.text.raw.memory import load64, store64, trailing_zeros
+from autoclave.kernels.text.code_points import ASCII_LIMIT, CASE_BIT, SPACE, is_letter
+from autoclave.kernels.text.raw.memory import TOP_BITS, load64, store64, trailing_zeros
 
 Normalisation = Literal["fineweb", "words", "whitespace"]
 
@@ -48,7 +49,6 @@ _SIGNS_IN_NUMBERS = {
 _MINUS_SIGNS = "-\u2212\uff0d"
 
 _ZERO = np.uint64(0)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _LOW_7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _BIT_5 = np.uint64(0x2020202020202020)
 _FROM_A = np.uint64(0x1F1F1F1F1F1F1F1F)  # 0x80 - ord("a") in each byte: carries into the high bit from "a" on
@@ -187,7 +187,7 @@ def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def decode(data: np.ndarray, at: int) -> Any:
     """The code point at `at` and its length in bytes; data, uint8[bytes], is valid UTF-8 (Arrow's promise)."""
     lead = np.int64(data[at])
-    if lead < 0x80:
+    if lead < ASCII_LIMIT:
         return lead, 1
     if lead < 0xE0:
         return ((lead & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
@@ -233,7 +233,7 @@ def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, si
         word = load64(data, at)
         lower = word | _BIT_5
         seven = lower & _LOW_7
-        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
+        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & TOP_BITS
         store64(out, size, lower)
         run: Any = 8 if other == _ZERO else trailing_zeros(other) >> 3
         at += run
@@ -242,10 +242,9 @@ def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, si
             return at - start
     while at < end:
         byte = data[np.uint64(at)]
-        lower_byte = byte | np.uint8(0x20)
-        if not 97 <= lower_byte <= 122:
+        if not is_letter(byte):
             break
-        out[np.uint64(size)] = lower_byte
+        out[np.uint64(size)] = byte | CASE_BIT
         at += 1
         size += 1
     return at - start
@@ -277,7 +276,7 @@ def normalise(
     at = start
     while at < end:
         byte = data[np.uint64(at)]
-        if byte < 0x80:
+        if byte < ASCII_LIMIT:
             ascii_kind = table[np.uint64(byte)] >> np.uint32(CLASS_SHIFT)
             if ascii_kind == SEPARATOR:
                 inside, attached, after_digit = False, False, False
@@ -286,7 +285,7 @@ def normalise(
             if ascii_kind == WORD:
                 if not inside:
                     if count > 0:
-                        out[np.uint64(size)] = 32
+                        out[np.uint64(size)] = SPACE
                         size += 1
                     starts[np.uint64(count)] = size
                     count += 1
@@ -315,12 +314,12 @@ def normalise(
         joins = (attached or inside) if kind == MARK else (inside and not alone)
         if not joins:
             if count > 0:
-                out[size] = 32
+                out[size] = SPACE
                 size += 1
             starts[count] = size
             count += 1
         value: Any = entry & 0xFFFFFF
-        if value < 0x80:
+        if value < ASCII_LIMIT:
             out[size] = value
             size += 1
         else:

@@ -14,11 +14,10 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from autoclave.kernels.text.raw.memory import inlined
+from autoclave.kernels.text.raw.memory import ALL_BITS, inlined
 
 BLOCK = 64
 _BYTE, _BYTES = ir.IntType(8), ir.VectorType(ir.IntType(8), BLOCK)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _MASK_TYPE = types.uint64
 
 
@@ -89,4 +88,4 @@ def letter_mask(typingctx: Any, array: Any, index: Any) -> Any:
 @inlined
 def within(mask: np.uint64, at: int, stop: int) -> np.uint64:
     """Return the mask of the 64 bytes from `at` on without those at `stop` and after it; at < stop."""
-    return mask if stop - at >= BLOCK else mask & ~(_ALL << np.uint64(stop - at))
+    return mask if stop - at >= BLOCK else mask & ~(ALL_BITS << np.uint64(stop - at))

@@ -108,7 +108,10 @@ def multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), codegen
 
 
-_LOW, _HIGH = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
+TOP_BITS, ALL_BITS = np.uint64(0x8080808080808080), np.uint64(0xFFFFFFFFFFFFFFFF)
+"""The top bit of each of eight bytes; all their bits."""
+
+_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONES = np.uint64(0x0101010101010101)
 _CASE = np.uint64(0x2020202020202020)
 _ABOVE_BELOW_A, _ABOVE_Z = (np.uint64(0x0101010101010101 * byte) for byte in (0x80 - 0x61, 0x7F - 0x7A))
@@ -124,14 +127,14 @@ def bytes_equal(eight: np.uint64, byte: int) -> np.uint64:
 @inlined
 def bytes_below(eight: np.uint64, limit: int) -> np.uint64:
     """Return the top bit of each of eight bytes that is less than `limit` (at most 128), all other bits 0."""
-    return ~(((eight & _LOW) + (_HIGH - _ONES * np.uint64(limit))) | eight | _LOW)
+    return ~(((eight & _LOW) + (TOP_BITS - _ONES * np.uint64(limit))) | eight | _LOW)
 
 
 @inlined
 def ascii_letters(eight: np.uint64) -> np.uint64:
     """Return the top bit of each of eight bytes that is an ASCII letter, all other bits 0."""
     low = (eight | _CASE) & _LOW
-    return (low + _ABOVE_BELOW_A) & ~(low + _ABOVE_Z) & ~eight & _HIGH
+    return (low + _ABOVE_BELOW_A) & ~(low + _ABOVE_Z) & ~eight & TOP_BITS
 
 
 @inlined

@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.characters import DECIMAL, SPACE, character_width, decode
+from autoclave.kernels.text.characters import DECIMAL, WHITE_SPACE, character_width, decode
+from autoclave.kernels.text.code_points import ASCII_LIMIT, LEFT_BRACKET, NEWLINE, RIGHT_BRACKET, SINGLE_QUOTE, SPACE
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, within
-from autoclave.kernels.text.raw.memory import bytes_below, copy_bytes, count_bits, inlined, kernel, load, load64
+from autoclave.kernels.text.raw.memory import (
+    ALL_BITS,
+    TOP_BITS,
+    bytes_below,
+    copy_bytes,
+    count_bits,
+    inlined,
+    kernel,
+    load,
+    load64,
+)
 from autoclave.kernels.text.rules.counts import longest_word
 from autoclave.kernels.text.rules.search import find, find_phrases, phrase_tables
-from autoclave.kernels.text.rules.segments import strip_span
+from autoclave.kernels.text.rules.segments import ends_in_dots, is_end_mark, strip_span
 from autoclave.kernels.text.words.kinds import ALL_PUNCTUATION, SENTENCE_END, TOKENS
 from autoclave.kernels.text.words.split import scratch, split_range
 
@@ -22,8 +33,7 @@ COLUMNS = 10
 
 _EDIT = np.frombuffer(b"[edit]", dtype=np.uint8)
 _NEEDED = np.frombuffer(b"[citation needed]", dtype=np.uint8)
-_1, _ALL = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
-_TOPS, _TOP_BIT, _8, _56 = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(8), np.uint64(56)
+_1, _8, _56, _TOP_BIT = (np.uint64(value) for value in (1, 8, 56, 0x80))
 
 HAS_LOREM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_SQUARE = 1, 2, 4, 8, 16
 
@@ -50,7 +60,7 @@ def _citation(data: np.ndarray, at: int, stop: int, classes: np.ndarray) -> int:
     inner = at + 1
     while inner < stop and classes[decode(data, inner)] & DECIMAL:
         inner += character_width(data[inner])
-    if inner < stop and data[inner] == 0x5D:
+    if inner < stop and data[inner] == RIGHT_BRACKET:
         return inner + 1 - at
     if find(data, at, min(stop, at + len(_EDIT)), _EDIT, len(_EDIT)) == at:
         return len(_EDIT)
@@ -64,7 +74,7 @@ def _count_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, e
     """Return the words between white space; stops once there are `enough`."""
     words, inside, at = 0, False, start
     while at < stop and words < enough:
-        space = load(classes, decode(data, at)) & SPACE != 0
+        space = load(classes, decode(data, at)) & WHITE_SPACE != 0
         words += not space and not inside
         inside = not space
         at += character_width(np.int64(load(data, at)))
@@ -78,18 +88,18 @@ def has_words(data: np.ndarray, start: int, stop: int, classes: np.ndarray, enou
     data: uint8[bytes]; classes: int32[0x110000], of `character_tables`.
     """
     if start < stop and start + BLOCK <= len(data):  # the first 64 bytes tell of nearly all lines
-        valid, spaces = within(_ALL, start, stop), equal_mask(data, start, 0x20)
-        if valid & (below_mask(data, start, 0x20) | ~below_mask(data, start, 0x80)) == 0:
+        valid, spaces = within(ALL_BITS, start, stop), equal_mask(data, start, SPACE)
+        if valid & (below_mask(data, start, SPACE) | ~below_mask(data, start, ASCII_LIMIT)) == 0:
             found = count_bits(~spaces & (spaces << _1 | _1) & valid)
             if found >= enough or stop - start <= BLOCK:
                 return found >= enough
     words, at, before = 0, start, _TOP_BIT
     while words < enough and at + 8 <= stop:
         eight = load64(data, at)
-        spaces = bytes_below(eight, 0x21)
-        if eight & _TOPS or bytes_below(eight, 0x20):
+        spaces = bytes_below(eight, SPACE + 1)
+        if eight & TOP_BITS or bytes_below(eight, SPACE):
             break
-        words += count_bits(~spaces & (spaces << _8 | before) & _TOPS)
+        words += count_bits(~spaces & (spaces << _8 | before) & TOP_BITS)
         before = spaces >> _56
         at += 8
     return words >= enough or _count_words(data, start, stop, classes, enough) >= enough
@@ -103,9 +113,7 @@ def _ends_well(data: np.ndarray, start: int, stop: int, quote: bool, trailing: b
     if stop == start:
         return False
     last = data[stop - 1]
-    if last == 0x2E:
-        return not (stop - start >= 3 and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E)
-    return last == 0x3F or last == 0x21 or last == 0x22 or (quote and last == 0x27)
+    return (is_end_mark(last) or (quote and last == SINGLE_QUOTE)) and not ends_in_dots(data, start, stop)
 
 
 @kernel
@@ -161,13 +169,13 @@ def edit_lines(
             found = find_phrases(data, first, last, _PAIRS, _TABLE, _LETTERS)
             kept_from = size
             if counts[document, LINES_KEPT]:
-                out[size] = 10
+                out[size] = NEWLINE
                 size += 1
             text = size
             if citations and found & HAS_SQUARE:
                 byte = first
                 while byte < last:
-                    mark = _citation(data, byte, last, classes) if load(data, byte) == 0x5B else 0
+                    mark = _citation(data, byte, last, classes) if load(data, byte) == LEFT_BRACKET else 0
                     if mark:
                         counts[document, CITATIONS] += 1
                         byte += mark
@@ -329,7 +337,7 @@ def count_line_sentences(
         for word in range(word_offsets[document], word_offsets[document + 1]):
             if previous >= 0:
                 for at in range(previous, start[word]):
-                    if data[at] == 10:
+                    if data[at] == NEWLINE:
                         sentences += 1
                         waiting = inside = False
                         break

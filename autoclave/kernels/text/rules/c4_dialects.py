@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.characters import SPACE, character_width, decode
+from autoclave.kernels.text.characters import WHITE_SPACE, character_width, decode
+from autoclave.kernels.text.code_points import lower_byte
 from autoclave.kernels.text.raw.memory import copy_bytes, inlined, kernel, load
 from autoclave.kernels.text.rules.c4 import has_words
 from autoclave.kernels.text.rules.search import find_phrases, phrase_tables
-from autoclave.kernels.text.rules.segments import strip_span
+from autoclave.kernels.text.rules.segments import is_end_mark, strip_span
 
 CURLY, LOREM, JAVASCRIPT, JAVASCRIPT_WORDS, DROPPED = range(5)
 """Columns of `drop_lines`: lines with '{', 'lorem ipsum', 'javascript'; words that are 'javascript'; lines dropped."""
@@ -27,18 +28,15 @@ def _count_word(data: np.ndarray, start: int, stop: int, word: np.ndarray, class
     """Return how many words between white space equal the lower-case ASCII word, in any case."""
     count, at = 0, start
     while at < stop:
-        if load(classes, decode(data, at)) & SPACE:
+        if load(classes, decode(data, at)) & WHITE_SPACE:
             at += character_width(np.int64(load(data, at)))
             continue
         begin = at
-        while at < stop and not load(classes, decode(data, at)) & SPACE:
+        while at < stop and not load(classes, decode(data, at)) & WHITE_SPACE:
             at += character_width(np.int64(load(data, at)))
         same = 0
         while same < len(word) and begin + same < at:
-            byte = load(data, begin + same)
-            if 65 <= byte <= 90:
-                byte |= 0x20
-            if byte != word[same]:
+            if lower_byte(load(data, begin + same)) != word[same]:
                 break
             same += 1
         count += same == len(word) == at - begin
@@ -85,7 +83,7 @@ def drop_lines(
                 counts[document, JAVASCRIPT_WORDS] += _count_word(data, first, last, _JAVASCRIPT, classes)
             inner, outer = strip_span(data, first, last, classes)
             mark = data[outer - 1] if outer > inner else 0
-            ends = not terminal or mark == 0x2E or mark == 0x3F or mark == 0x21 or mark == 0x22
+            ends = not terminal or is_end_mark(mark)
             if not ends or not has_words(data, inner, outer, classes, min_words):
                 counts[document, DROPPED] += 1
                 continue

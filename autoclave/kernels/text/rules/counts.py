@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import string
+
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, SPACE, character_width, count_characters, decode
+from autoclave.kernels.text.characters import ALNUM, WHITE_SPACE, character_width, count_characters, decode
+from autoclave.kernels.text.code_points import (
+    ASCII_LIMIT,
+    DIGIT_0,
+    DIGIT_9,
+    FULL_STOP,
+    HASH_SIGN,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LEFT_BRACKET,
+    LEFT_PARENTHESIS,
+    NEWLINE,
+    NUL,
+    RETURN,
+    RIGHT_BRACKET,
+    RIGHT_GUILLEMET,
+    RIGHT_PARENTHESIS,
+    SPACE,
+    TAB,
+    lower_byte,
+)
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, letter_mask
 from autoclave.kernels.text.raw.memory import bytes_equal, count_bits, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.rules.segments import ends_in_dots
 from autoclave.kernels.text.words.kinds import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -45,14 +68,15 @@ _SUMMED = np.array(
 )
 """What the flags of a word add to four sums of 16 bits in one number, for `_MOST_SUMMED` words at most."""
 
+_DOTS_1, _DOTS_2, _DOTS_3 = chr(HORIZONTAL_ELLIPSIS).encode()
 _SYMBOLIC = np.zeros(256, dtype=np.uint8)
-_SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[0xE2] = 1
+_SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[_DOTS_1] = 1
 
-_SPACED = np.full(256, 0, dtype=np.uint8)
-_SPACED[0x80:] = 2
-_SPACED[[*range(48, 58), *range(65, 91), *range(97, 123)]] = 1
-_SPACED[[0, 9, 10, 11, 12, 13, 32]] = 4
-_SPACED[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] |= 8
+_SPACED = np.zeros(256, dtype=np.uint8)
+_SPACED[ASCII_LIMIT:] = 2
+_SPACED[[ord(character) for character in string.ascii_letters + string.digits]] = 1
+_SPACED[[ord(character) for character in "\0\t\n\v\f\r "]] = 4
+_SPACED[[byte for byte in range(ASCII_LIMIT) if chr(byte).isspace()]] |= 8
 """What a byte is: 1 an ASCII letter or digit, 2 part of a longer character, 4 white space or NUL as fastText has them,
 8 white space as str.isspace has it."""
 
@@ -63,12 +87,12 @@ def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarra
     for document in range(len(offsets) - 1):
         words, apart, at, stop = 0, 1, offsets[document], offsets[document + 1]
         while at + BLOCK <= stop:
-            controls, spaces = below_mask(data, at, 14), equal_mask(data, at, 32)
-            spaces |= controls & ~below_mask(data, at, 9) | equal_mask(data, at, 0)
+            controls, spaces = below_mask(data, at, RETURN + 1), equal_mask(data, at, SPACE)
+            spaces |= controls & ~below_mask(data, at, TAB) | equal_mask(data, at, NUL)
             first = ~spaces & (spaces << _1 | np.uint64(apart))
-            digits = below_mask(data, at, 58) & ~below_mask(data, at, 48)
+            digits = below_mask(data, at, DIGIT_9 + 1) & ~below_mask(data, at, DIGIT_0)
             words += count_bits(first & (letter_mask(data, at) | digits))
-            first &= ~below_mask(data, at, 0x80)
+            first &= ~below_mask(data, at, ASCII_LIMIT)
             while first:
                 words += load(classes, decode(data, at + trailing_zeros(first))) & ALNUM != 0
                 first &= first - _1
@@ -102,9 +126,9 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
         length = 0
         while at < stop:
             byte = np.int64(load(data, at))
-            if load(classes, byte if byte < 0x80 else decode(data, at)) & SPACE:
+            if load(classes, byte if byte < ASCII_LIMIT else decode(data, at)) & WHITE_SPACE:
                 length = 0
-                if byte < 0x80:
+                if byte < ASCII_LIMIT:
                     break
             else:
                 length += 1
@@ -129,28 +153,29 @@ def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]
     dots, ellipses, spaced, dots_free, spaced_free, at = 0, 0, 0, start, start, start
     while at < stop:
         if at + BLOCK + 2 <= stop:  # '..', '. .' or what looks like '…'
-            next_dot = equal_mask(data, at + 1, 0x2E) | equal_mask(data, at + 1, 32) & equal_mask(data, at + 2, 0x2E)
-            ellipsis = equal_mask(data, at, 0xE2) & equal_mask(data, at + 2, 0xA6)
-            if equal_mask(data, at, 0x2E) & next_dot | ellipsis == 0:
+            next_dot = equal_mask(data, at + 1, SPACE) & equal_mask(data, at + 2, FULL_STOP)
+            next_dot |= equal_mask(data, at + 1, FULL_STOP)
+            ellipsis = equal_mask(data, at, _DOTS_1) & equal_mask(data, at + 2, _DOTS_3)
+            if equal_mask(data, at, FULL_STOP) & next_dot | ellipsis == 0:
                 at += BLOCK
                 continue
         for place in range(at, min(at + 64, stop)):
             byte = load(data, place)
-            if byte == 0x2E:
-                if place >= dots_free and place + 2 < stop and data[place + 1] == 0x2E and data[place + 2] == 0x2E:
+            if byte == FULL_STOP:
+                if place >= dots_free and place + 2 < stop and ends_in_dots(data, place, place + 3):
                     dots += 1
                     dots_free = place + 3
                 if (
                     place >= spaced_free
                     and place + 4 < stop
-                    and data[place + 1] == 32
-                    and data[place + 2] == 0x2E
-                    and data[place + 3] == 32
-                    and data[place + 4] == 0x2E
+                    and data[place + 1] == SPACE
+                    and data[place + 2] == FULL_STOP
+                    and data[place + 3] == SPACE
+                    and data[place + 4] == FULL_STOP
                 ):
                     spaced += 1
                     spaced_free = place + 5
-            elif byte == 0xE2 and load(data, place + 1) == 0x80 and load(data, place + 2) == 0xA6:
+            elif byte == _DOTS_1 and load(data, place + 1) == _DOTS_2 and load(data, place + 2) == _DOTS_3:
                 ellipses += 1
         at += 64
     return dots, ellipses, spaced
@@ -163,10 +188,10 @@ def count_characters_and_newlines(data: np.ndarray, offsets: np.ndarray, out: np
         start, stop = offsets[document], offsets[document + 1]
         newlines, at = 0, start
         while at + 8 <= stop:
-            newlines += count_bits(bytes_equal(load64(data, at), 10))
+            newlines += count_bits(bytes_equal(load64(data, at), NEWLINE))
             at += 8
         while at < stop:
-            newlines += load(data, at) == 10
+            newlines += load(data, at) == NEWLINE
             at += 1
         out[document, CHARACTERS], out[document, NEWLINES] = count_characters(data, start, stop), newlines
 
@@ -179,12 +204,12 @@ def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
         newlines, hashes, at = 0, 0, start
         while at + 8 <= stop:
             eight = load64(data, at)
-            newlines += count_bits(bytes_equal(eight, 10))
-            hashes += count_bits(bytes_equal(eight, 0x23))
+            newlines += count_bits(bytes_equal(eight, NEWLINE))
+            hashes += count_bits(bytes_equal(eight, HASH_SIGN))
             at += 8
         while at < stop:
-            newlines += load(data, at) == 10
-            hashes += load(data, at) == 0x23
+            newlines += load(data, at) == NEWLINE
+            hashes += load(data, at) == HASH_SIGN
             at += 1
         dots, ellipses, spaced = _count_dots(data, start, stop)
         out[document, CHARACTERS] = count_characters(data, start, stop)
@@ -197,29 +222,28 @@ def _is_symbol_word(data: np.ndarray, start: int, stop: int, chars: int) -> bool
     """Say whether Curator calls the word a symbol: an ellipsis mark, or more runs of # than half its characters."""
     runs = 0
     for at in range(start, stop):
-        if data[at] == 0x23 and (at == start or data[at - 1] != 0x23):
+        if data[at] == HASH_SIGN and (at == start or data[at - 1] != HASH_SIGN):
             runs += 1
     if 2 * runs > chars:
         return True
     first = decode(data, start)
     if chars == 1:
-        return first == 0x2026
+        return first == HORIZONTAL_ELLIPSIS
     if chars == 2:
-        return first == 0x2D and decode(data, start + 1) == 0xBB
+        return first == HYPHEN and decode(data, start + 1) == RIGHT_GUILLEMET
     inner, outer = start, stop
     last = data[stop - 1]
-    if (first == 0x5B and last == 0x5D) or (first == 0x28 and last == 0x29):
+    if (first == LEFT_BRACKET and last == RIGHT_BRACKET) or (first == LEFT_PARENTHESIS and last == RIGHT_PARENTHESIS):
         inner, outer = start + 1, stop - 1
-        if first == 0x5B and chars == 3 and decode(data, inner) == 0x2026:
+        if first == LEFT_BRACKET and chars == 3 and decode(data, inner) == HORIZONTAL_ELLIPSIS:
             return True
-    return outer - inner == 3 and data[inner] == 0x2E and data[inner + 1] == 0x2E and data[inner + 2] == 0x2E
+    return outer - inner == 3 and ends_in_dots(data, inner, outer)
 
 
 @kernel
 def _lowered_hash(data: np.ndarray, start: int, stop: int, scratch: np.ndarray) -> np.uint64:
     for at in range(start, stop):
-        byte = data[at]
-        scratch[at - start] = byte + 32 if 65 <= byte <= 90 else byte
+        scratch[at - start] = lower_byte(load(data, at))
     return hash_bytes(scratch, 0, stop - start)
 
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, character_width, decode, step_back
+from autoclave.kernels.text.code_points import ASCII_LIMIT, DIGIT_0, UNDERSCORE, is_letter
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, letter_mask
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.words.chinese import find_slot, mix_point, mix_points
 
-_DOTTED_I, _I, _DOT_ABOVE, _UNDERSCORE = 0x130, 0x69, 0x307, 0x5F
+_DOTTED_I, _I, _DOT_ABOVE = (ord(character) for character in "İi\u0307")
 PREFIX, ENTRY = 1, 2
 
-_LOWEST_BEGINNING = 0x30
+_LOWEST_BEGINNING = DIGIT_0
 """The lowest character that may begin an entry: 0."""
 
 _LOW_FIVE, _ALL_HIGH = np.uint64(0x1F1F1F1F), np.uint64(0x80808080)
@@ -87,7 +88,7 @@ def roots(count: int) -> np.ndarray:
 
 @inlined
 def _in_word(point: int, classes: np.ndarray) -> bool:
-    return load(classes, point) & ALNUM != 0 or point == _UNDERSCORE
+    return load(classes, point) & ALNUM != 0 or point == UNDERSCORE
 
 
 @inlined
@@ -104,15 +105,14 @@ def _beginnings(data: np.ndarray, block: int, before: np.uint64, inside: bool) -
     """
     if block + BLOCK <= len(data):
         letters = letter_mask(data, block)
-        places = ~(
-            below_mask(data, block, _LOWEST_BEGINNING) | below_mask(data, block, 0xC0) & ~below_mask(data, block, 0x80)
-        )
+        continued = below_mask(data, block, 0xC0) & ~below_mask(data, block, ASCII_LIMIT)
+        places = ~(below_mask(data, block, _LOWEST_BEGINNING) | continued)
     else:
         letters, places = np.uint64(0), np.uint64(0)
         for at in range(block, len(data)):
             byte = np.int64(load(data, at))
-            letters |= np.uint64(97 <= byte | 0x20 <= 122) << np.uint64(at - block)
-            places |= np.uint64(byte >= _LOWEST_BEGINNING and not 0x80 <= byte < 0xC0) << np.uint64(at - block)
+            letters |= np.uint64(is_letter(byte)) << np.uint64(at - block)
+            places |= np.uint64(byte >= _LOWEST_BEGINNING and not ASCII_LIMIT <= byte < 0xC0) << np.uint64(at - block)
     if not inside:
         places &= ~(letters << _1 | before)
     return places, letters >> _63

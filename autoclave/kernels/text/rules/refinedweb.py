@@ -4,9 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, DECIMAL, DIGIT, SPACE, UPPER, character_width, decode, step_back
+from autoclave.kernels.text.characters import (
+    ALNUM,
+    DECIMAL,
+    DIGIT,
+    UPPER,
+    WHITE_SPACE,
+    character_width,
+    decode,
+    step_back,
+)
+from autoclave.kernels.text.code_points import (
+    ASCII_LIMIT,
+    CAPITAL_A,
+    CAPITAL_Z,
+    CASE_BIT,
+    DIGIT_0,
+    DIGIT_9,
+    NEWLINE,
+    SPACE,
+    UNDERSCORE,
+)
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, within
 from autoclave.kernels.text.raw.memory import (
+    ALL_BITS,
+    TOP_BITS,
     bytes_below,
     bytes_equal,
     copy_bytes,
@@ -22,9 +44,9 @@ from autoclave.kernels.text.rules.segments import strip_span
 KEEP, DROP, LOOK = 0, 1, 2
 
 _PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
-_TOPS, _TOP_BIT, _NOTHING = np.uint64(0x8080808080808080), np.uint64(0x80), np.uint64(0)
-_1, _7, _8, _56, _63, _ALL = (np.uint64(value) for value in (1, 7, 8, 56, 63, 0xFFFFFFFFFFFFFFFF))
-_FOLDED = (0x130, 0x131, 0x17F)
+_NOTHING, _1, _7, _8, _56, _63, _TOP_BIT = (np.uint64(value) for value in (0, 1, 7, 8, 56, 63, 0x80))
+_S = ord("s")
+_FOLDED = tuple(ord(letter) for letter in "İıſ")
 """Letters that a pattern without case takes for an ASCII i or s."""
 
 
@@ -34,7 +56,7 @@ def _final_letter(data: np.ndarray, first: int, stop: int, classes: np.ndarray) 
     while stop > first:
         stop = step_back(data, stop)
         point = decode(data, stop)
-        if load(classes, point) & ALNUM or point == 0x5F:
+        if load(classes, point) & ALNUM or point == UNDERSCORE:
             return point
     return 0
 
@@ -52,12 +74,12 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
         chars, upper, digits, words, decimals, apart, folded = 0, 0, 0, 0, 0, _TOP_BIT, False
         while at < stop:
             if at + BLOCK <= len(data):
-                valid, spaces = within(_ALL, at, stop), equal_mask(data, at, 0x20)
-                if valid & (below_mask(data, at, 0x20) | ~below_mask(data, at, 0x80)) == 0:
+                valid, spaces = within(ALL_BITS, at, stop), equal_mask(data, at, SPACE)
+                if valid & (below_mask(data, at, SPACE) | ~below_mask(data, at, ASCII_LIMIT)) == 0:
                     words += count_bits(~spaces & (spaces << _1 | apart >> _7) & valid)
                     apart = spaces >> _63 << _7
-                    upper += count_bits(below_mask(data, at, 0x5B) & ~below_mask(data, at, 0x41) & valid)
-                    numbers = count_bits(below_mask(data, at, 0x3A) & ~below_mask(data, at, 0x30) & valid)
+                    upper += count_bits(below_mask(data, at, CAPITAL_Z + 1) & ~below_mask(data, at, CAPITAL_A) & valid)
+                    numbers = count_bits(below_mask(data, at, DIGIT_9 + 1) & ~below_mask(data, at, DIGIT_0) & valid)
                     digits += numbers
                     decimals += numbers
                     chars += count_bits(valid)
@@ -65,13 +87,13 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
                     continue
             if at + 8 <= stop:
                 eight = load64(data, at)
-                controls = bytes_below(eight, 0x20)
-                if eight & _TOPS == 0 and controls == 0:
-                    spaces = bytes_equal(eight, 0x20)
-                    words += count_bits(~spaces & (spaces << _8 | apart) & _TOPS)
+                controls = bytes_below(eight, SPACE)
+                if eight & TOP_BITS == 0 and controls == 0:
+                    spaces = bytes_equal(eight, SPACE)
+                    words += count_bits(~spaces & (spaces << _8 | apart) & TOP_BITS)
                     apart = spaces >> _56
-                    upper += count_bits(bytes_below(eight, 0x5B) & ~bytes_below(eight, 0x41))
-                    numbers = count_bits(bytes_below(eight, 0x3A) & ~bytes_below(eight, 0x30))
+                    upper += count_bits(bytes_below(eight, CAPITAL_Z + 1) & ~bytes_below(eight, CAPITAL_A))
+                    numbers = count_bits(bytes_below(eight, DIGIT_9 + 1) & ~bytes_below(eight, DIGIT_0))
                     digits += numbers
                     decimals += numbers
                     chars += 8
@@ -83,12 +105,12 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
             upper += bits & UPPER != 0
             digits += bits & DIGIT != 0
             decimals += bits & DECIMAL != 0
-            if bits & SPACE:
+            if bits & WHITE_SPACE:
                 apart = _TOP_BIT
             else:
                 words += apart != 0
                 apart = _NOTHING
-            if point >= 0x80:
+            if point >= ASCII_LIMIT:
                 folded = folded or point in _FOLDED
                 at += character_width(np.int64(load(data, at)))
             else:
@@ -99,7 +121,7 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
         if 2 * upper > chars or digits > 0.999999 * chars or words < 2:
             verdict[line] = DROP
         elif words <= 10:
-            counter = decimals > 0 and _final_letter(data, first, stop, classes) | 0x20 == 0x73
+            counter = decimals > 0 and _final_letter(data, first, stop, classes) | CASE_BIT == _S
             if counter or folded or find_phrases(data, first, stop, _PAIRS, _TABLE, _LETTERS):
                 verdict[line] = LOOK
 
@@ -138,7 +160,7 @@ def keep_lines(
                 dropped[document] += 1
                 continue
             if joined:
-                out[size] = 10
+                out[size] = NEWLINE
                 size += 1
             joined = True
             if verdict[line] == LOOK:

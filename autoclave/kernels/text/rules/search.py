@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import CASE_BIT, SPACE, lower_byte
 from autoclave.kernels.text.raw.compare import BLOCK, folded_equal_mask, within
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
 
@@ -55,7 +56,7 @@ def replaced_characters(
         at = 0
         for index in range(word, word + n):
             if index > word:
-                needle[at] = 32
+                needle[at] = SPACE
                 at += 1
             for byte in range(start[index], end[index]):
                 needle[at] = data[byte]
@@ -84,7 +85,7 @@ def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.
         if len(phrase) > 1:
             rank = [_LETTERS.find(byte) for byte in phrase]
             anchor = max(range(len(phrase) - 1), key=lambda at: (min(rank[at : at + 2]) >= 0, rank[at] + rank[at + 1]))
-        pair = [byte | 0x20 for byte in phrase[anchor : anchor + 2]]
+        pair = [byte | CASE_BIT for byte in phrase[anchor : anchor + 2]]
         pairs.add((pair[0], pair[1] if len(pair) > 1 else 0))
         table.append((anchor, len(letters), len(phrase), bit))
         letters += phrase
@@ -101,10 +102,7 @@ def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndar
             continue
         same = 0
         while same < size:
-            byte = load(data, begin + same)
-            if 65 <= byte <= 90:
-                byte |= 0x20
-            if byte != load(letters, first + same):
+            if lower_byte(load(data, begin + same)) != load(letters, first + same):
                 break
             same += 1
         if same == size:

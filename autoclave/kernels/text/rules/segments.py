@@ -6,12 +6,35 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import (
-    SPACE,
     TERMINAL,
+    WHITE_SPACE,
     character_width,
     count_characters,
     decode,
     step_back,
+)
+from autoclave.kernels.text.code_points import (
+    ASTERISK,
+    BLACK_CIRCLE,
+    BULLET,
+    DOUBLE_QUOTE,
+    EXCLAMATION_MARK,
+    FILE_SEPARATOR,
+    FULL_STOP,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LEFT_BRACKET,
+    LEFT_PARENTHESIS,
+    NEWLINE,
+    QUESTION_MARK,
+    RECORD_SEPARATOR,
+    RETURN,
+    RIGHT_BRACKET,
+    RIGHT_GUILLEMET,
+    RIGHT_PARENTHESIS,
+    SINGLE_QUOTE,
+    SPACE,
+    lower_byte,
 )
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
@@ -32,18 +55,18 @@ ELLIPSIS_DATATROVE, ELLIPSIS_DCLM, ELLIPSIS_DOLMA, ELLIPSIS_CURATOR = 16, 32, 64
 TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 """Last character is a sentence-final mark of any script; last before white space is one of .?!"'; only white space."""
 
-_CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25CF, 0x25D8, 0x25E6, 0x29BE, 0x29BF)
+_CURATOR_BULLETS = tuple(ord(mark) for mark in "•‣⁃⁌⁍∙○●◘◦⦾⦿")
 
 
 @inlined
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the span of data (uint8[bytes]) without white space at its ends, as str.strip(); classes:
     int32[0x110000]."""
-    while start < stop and load(classes, decode(data, start)) & SPACE:
+    while start < stop and load(classes, decode(data, start)) & WHITE_SPACE:
         start += character_width(np.int64(load(data, start)))
     while stop > start:
         before = step_back(data, stop)
-        if not load(classes, decode(data, before)) & SPACE:
+        if not load(classes, decode(data, before)) & WHITE_SPACE:
             break
         stop = before
     return start, stop
@@ -55,19 +78,19 @@ def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at < stop and count < most:
         if at + BLOCK <= stop:
-            look = below_mask(data, at, 0x20) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
+            look = below_mask(data, at, SPACE) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
             if look == 0:
                 at += BLOCK
                 continue
             at += trailing_zeros(look)
         byte = load(data, at)
         width = 0
-        if byte < 0x20:
-            if 10 <= byte <= 13 or 28 <= byte <= 30:
-                width = 2 if byte == 13 and at + 1 < stop and load(data, at + 1) == 10 else 1
-        elif byte == 0xC2:
+        if byte < SPACE:
+            if NEWLINE <= byte <= RETURN or FILE_SEPARATOR <= byte <= RECORD_SEPARATOR:
+                width = 2 if byte == RETURN and at + 1 < stop and load(data, at + 1) == NEWLINE else 1
+        elif byte == 0xC2:  # U+0085
             width = 2 if load(data, at + 1) == 0x85 else 0
-        elif byte == 0xE2:
+        elif byte == 0xE2:  # U+2028, U+2029
             width = 3 if load(data, at + 1) == 0x80 and load(data, at + 2) & 0xFE == 0xA8 else 0
         if width == 0:
             at += 1
@@ -83,14 +106,14 @@ def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
     """Fill places, integer[room], with where '\\n' is in data, uint8[bytes]; return how many, at most len(places)."""
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at + BLOCK <= stop and count < most:
-        found = equal_mask(data, at, 10)
+        found = equal_mask(data, at, NEWLINE)
         while found and count < most:
             places[count] = at + trailing_zeros(found)
             count += 1
             found &= found - np.uint64(1)
         at += BLOCK
     while at < stop and count < most:
-        if load(data, at) == 10:
+        if load(data, at) == NEWLINE:
             places[count] = at
             count += 1
         at += 1
@@ -164,15 +187,29 @@ def split_segments(
 
 
 @inlined
+def ends_in_dots(data: np.ndarray, start: int, stop: int) -> bool:
+    """Say whether data[start:stop] ends with '...'."""
+    return (
+        stop - start >= 3
+        and load(data, stop - 1) == FULL_STOP
+        and load(data, stop - 2) == FULL_STOP
+        and load(data, stop - 3) == FULL_STOP
+    )
+
+
+@inlined
+def is_end_mark(byte: int) -> bool:
+    """Say whether the byte is one of . ? ! and the double quotation mark."""
+    return byte == FULL_STOP or byte == QUESTION_MARK or byte == EXCLAMATION_MARK or byte == DOUBLE_QUOTE
+
+
+@inlined
 def _ends_with(data: np.ndarray, start: int, stop: int, word: np.ndarray) -> bool:
     """Say whether data[start:stop] ends with the ASCII word, in any case."""
     if stop - start < len(word):
         return False
     for index in range(len(word)):
-        byte = data[stop - len(word) + index]
-        if 65 <= byte <= 90:
-            byte += 32
-        if byte != word[index]:
+        if lower_byte(data[stop - len(word) + index]) != word[index]:
             return False
     return True
 
@@ -189,45 +226,48 @@ def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) ->
     last = decode(data, step_back(data, stop))
     if classes[last] & TERMINAL:
         flags |= TERMINAL_END
-    if last == 0x2026:
+    if last == HORIZONTAL_ELLIPSIS:
         flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
-    elif (stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E) or (
+    elif ends_in_dots(data, start, stop) or (
         stop - start >= 5
-        and last == 0x2E
-        and data[stop - 2] == 32
-        and data[stop - 3] == 0x2E
-        and data[stop - 4] == 32
-        and data[stop - 5] == 0x2E
+        and last == FULL_STOP
+        and data[stop - 2] == SPACE
+        and data[stop - 3] == FULL_STOP
+        and data[stop - 4] == SPACE
+        and data[stop - 5] == FULL_STOP
     ):
         flags |= ELLIPSIS_DCLM
     point = decode(data, start)
-    if point == 0x25CF or point == 0x2022 or point == 0x2A or point == 0x2D:
+    if point == BLACK_CIRCLE or point == BULLET or point == ASTERISK or point == HYPHEN:
         flags |= BULLET_DCLM
-    if point == 0x2A or point == 0x2D:
+    if point == ASTERISK or point == HYPHEN:
         flags |= BULLET_DOLMA
     start, stop = strip_span(data, start, stop, classes)
     if start == stop:
         return flags | BLANK
     point = decode(data, start)
-    if point == 0x2022 or point == 0x2D:
+    if point == BULLET or point == HYPHEN:
         flags |= BULLET_DATATROVE
     for mark in _CURATOR_BULLETS:
         if point == mark:
             flags |= BULLET_CURATOR
     last = decode(data, step_back(data, stop))
-    dots = stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E
-    if last == 0x2026 or dots:
+    if last == HORIZONTAL_ELLIPSIS or ends_in_dots(data, start, stop):
         flags |= ELLIPSIS_DATATROVE | ELLIPSIS_CURATOR
-    if last == 0x2E or last == 0x3F or last == 0x21 or last == 0x22 or last == 0x27:
+    if is_end_mark(last) or last == SINGLE_QUOTE:
         flags |= MARK_END
     size = stop - start
-    if (last == 0x5D or last == 0x29) and size >= 5:
-        opening = 0x5B if last == 0x5D else 0x28
-        if data[stop - 5] == opening and data[stop - 4] == 0x2E and data[stop - 3] == 0x2E and data[stop - 2] == 0x2E:
+    if (last == RIGHT_BRACKET or last == RIGHT_PARENTHESIS) and size >= 5:
+        opening = LEFT_BRACKET if last == RIGHT_BRACKET else LEFT_PARENTHESIS
+        if data[stop - 5] == opening and ends_in_dots(data, start, stop - 1):
             flags |= ELLIPSIS_CURATOR
-        if last == 0x5D and data[stop - 5] == 0x5B and decode(data, step_back(data, stop - 1)) == 0x2026:
+        if (
+            last == RIGHT_BRACKET
+            and data[stop - 5] == LEFT_BRACKET
+            and decode(data, step_back(data, stop - 1)) == HORIZONTAL_ELLIPSIS
+        ):
             flags |= ELLIPSIS_CURATOR
-    if last == 0xBB and size >= 3 and data[stop - 3] == 0x2D:
+    if last == RIGHT_GUILLEMET and size >= 3 and data[stop - 3] == HYPHEN:
         flags |= ELLIPSIS_CURATOR
     if _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS):
         flags |= ELLIPSIS_CURATOR

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.kernels.text.characters import ATTACHED, LOWER, SPACE
-from autoclave.kernels.text.raw.memory import bytes_below, bytes_equal, inlined, load, load64, trailing_zeros
+from autoclave.kernels.text.characters import ATTACHED, LOWER, WHITE_SPACE
+from autoclave.kernels.text.code_points import ASCII_LIMIT, DOLLAR, EQUALS, FULL_STOP, HASH_SIGN, PERCENT, SPACE
+from autoclave.kernels.text.raw.memory import TOP_BITS, bytes_below, bytes_equal, inlined, load, load64, trailing_zeros
 from autoclave.kernels.text.words.kinds import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -21,6 +22,7 @@ from autoclave.kernels.text.words.kinds import (
     leading_letters,
     word_flags,
 )
+from autoclave.kernels.text.words.spacy_rules import may_be_cannot
 
 _LETTERS = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
 """Flags of a word of letters."""
@@ -29,7 +31,7 @@ KNOWN, _KNOWN_SHIFT, _SPREAD = 1 << 12, np.uint64(64 - 12), np.uint64(0x9E3779B9
 """Slots of the table of chunks met before."""
 
 _0, _1, _7 = np.uint64(0), np.uint64(1), np.uint64(7)
-_LOWEST, _C, _SMALL_C, _TOP = np.uint64(0xFF), np.uint64(0x20), np.uint64(0x63), np.uint64(0x8080808080808080)
+_LOWEST = np.uint64(0xFF)
 
 
 @inlined
@@ -55,20 +57,20 @@ def swift_token(
     if letters == 8:
         second = load64(data, at + 8)
         letters += leading_letters(second)
-    if letters == 0 or letters == 16 or (letters == 6 and eight & _LOWEST | _C == _SMALL_C):  # cannot
+    if letters == 0 or letters == 16 or may_be_cannot(letters, np.int64(eight & _LOWEST)):
         return at, words
     stop = at + letters
     after = np.int64(load(data, stop))
-    if after >= 0x80:
+    if after >= ASCII_LIMIT:
         return at, words
     bits = np.int64(load(ascii_classes, after))
-    if not bits & SPACE:
+    if not bits & WHITE_SPACE:
         behind = np.int64(load(data, stop + 1))
-        if not bits & ATTACHED or behind >= 0x80 or not load(ascii_classes, behind) & SPACE:
+        if not bits & ATTACHED or behind >= ASCII_LIMIT or not load(ascii_classes, behind) & WHITE_SPACE:
             return at, words
-        if after == 0x3D or after == 0x25 or after == 0x24:
+        if after == EQUALS or after == PERCENT or after == DOLLAR:
             return at, words
-        if after == 0x2E and (
+        if after == FULL_STOP and (
             letters < 3
             or not load(ascii_classes, np.int64(load(data, stop - 1))) & LOWER
             or (letters < 8 and not load(ascii_classes, np.int64(load(data, at))) & LOWER)
@@ -77,7 +79,7 @@ def swift_token(
     start[words], end[words], chars[words], flags[words] = at, stop, letters, _LETTERS
     hashes[words] = hash_short(eight, letters) if letters <= 8 else hash_longer(eight, second, letters)
     words += 1
-    if bits & SPACE:
+    if bits & WHITE_SPACE:
         return stop + 1, words
     start[words], end[words], chars[words] = stop, stop + 1, 1
     hashes[words] = hash_short(np.uint64(after), 1)
@@ -106,15 +108,15 @@ def known_chunk(
     tokens begin at index `words`. Eighteen bytes from `at` on must be readable.
     """
     eight, second, size = load64(data, at), load64(data, at + 8), 0
-    final, first_mask, second_mask = bytes_below(eight, 0x21) | eight & _TOP, ~_0, _0
+    final, first_mask, second_mask = bytes_below(eight, SPACE + 1) | eight & TOP_BITS, ~_0, _0
     if final == 0:
-        size, final = 8, bytes_below(second, 0x21) | second & _TOP
+        size, final = 8, bytes_below(second, SPACE + 1) | second & TOP_BITS
         second_mask = ((final & (~final + _1)) >> _7) - _1
     else:
         first_mask = ((final & (~final + _1)) >> _7) - _1
     size += trailing_zeros(final) >> 3
     after = np.int64(load(data, at + size))
-    if final == 0 or size == 0 or after >= 0x80 or not load(ascii_classes, after) & SPACE:
+    if final == 0 or size == 0 or after >= ASCII_LIMIT or not load(ascii_classes, after) & WHITE_SPACE:
         return at, words
     slot = np.int64((eight & first_mask ^ (second & second_mask) * _SPREAD) * _SPREAD >> _KNOWN_SHIFT)
     known, old = np.int64(load(known_places, slot)), np.int64(load(known_words, slot))
@@ -122,7 +124,7 @@ def known_chunk(
         known < 0
         or (load64(data, known) ^ eight) & first_mask
         or (load64(data, known + 8) ^ second) & second_mask
-        or load(data, known + size) > 0x20
+        or load(data, known + size) > SPACE
     ):
         known_places[slot], known_words[slot] = at, words
         return at, words
@@ -159,24 +161,24 @@ def swift_word(
     if letters == 0:
         return at, words
     first, second, stop = eight, load64(data, at + 8), at
-    final = bytes_below(eight, 0x21) | eight & _TOP
-    sharp = bytes_equal(eight, 0x23)
+    final = bytes_below(eight, SPACE + 1) | eight & TOP_BITS
+    sharp = bytes_equal(eight, HASH_SIGN)
     if final == 0:
         stop, eight = at + 8, second
-        final = bytes_below(eight, 0x21) | eight & _TOP
+        final = bytes_below(eight, SPACE + 1) | eight & TOP_BITS
         while final == 0:
-            sharp |= bytes_equal(eight, 0x23)
+            sharp |= bytes_equal(eight, HASH_SIGN)
             stop += 8
             if stop >= swift:
                 return at, words
             eight = load64(data, stop)
-            final = bytes_below(eight, 0x21) | eight & _TOP
-        sharp |= bytes_equal(eight, 0x23) & (final ^ (final - np.uint64(1)))
+            final = bytes_below(eight, SPACE + 1) | eight & TOP_BITS
+        sharp |= bytes_equal(eight, HASH_SIGN) & (final ^ (final - np.uint64(1)))
     else:
         sharp &= final ^ (final - np.uint64(1))
     stop += trailing_zeros(final) >> 3
     after = np.int64(load(data, stop))
-    if after >= 0x80 or not load(ascii_classes, after) & SPACE:
+    if after >= ASCII_LIMIT or not load(ascii_classes, after) & WHITE_SPACE:
         return at, words
     size = stop - at
     start[words], end[words], chars[words] = at, stop, size
@@ -187,7 +189,6 @@ def swift_word(
         letters += leading_letters(second) if letters == 8 else 0
     else:
         hashes[words] = hash_bytes(data, at, stop)
-    cannot = (size == 6) & (first & _LOWEST | _C == _SMALL_C)
-    whole = (letters >= size) & (not cannot)
+    whole = (letters >= size) & (not may_be_cannot(size, np.int64(first & _LOWEST)))
     flags[words] = _LETTERS | (sharp != 0) * HAS_HASH | whole * whole_flag
     return stop + 1, words + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoclave.kernels.text.characters import character_width, decode
+from autoclave.kernels.text.code_points import DIGIT_0, NEWLINE, SPACE
 from autoclave.kernels.text.raw.memory import inlined, kernel, load
 
 LONGEST_ENTRY = 8
@@ -63,13 +64,13 @@ def build_table(
     at, entries, size = 0, 0, len(data)
     while at < size:
         cost = 0
-        while data[at] != 32:
-            cost = 10 * cost + np.int64(data[at]) - 48
+        while data[at] != SPACE:
+            cost = 10 * cost + np.int64(data[at]) - DIGIT_0
             at += 1
-        while at < size and data[at] != 10:
+        while at < size and data[at] != NEWLINE:
             at += 1
             value, length, point = np.uint64(0), 0, 0
-            while at < size and data[at] != 32 and data[at] != 10:
+            while at < size and data[at] != SPACE and data[at] != NEWLINE:
                 point = decode(data, at)
                 value = mix_point(value, point)
                 length += 1
@@ -81,7 +82,7 @@ def build_table(
                 if length == 2:
                     bit = np.int64(value >> _PAIR_SHIFT)
                     pairs[bit >> 3] |= 1 << (bit & 7)
-                if at == size or data[at] == 32 or data[at] == 10:
+                if at == size or data[at] == SPACE or data[at] == NEWLINE:
                     entry_costs[slot] = min(entry_costs[slot], np.float32(cost / 8))
                     if length == 1 and point < len(singles):
                         singles[point] = min(singles[point], entry_costs[slot])

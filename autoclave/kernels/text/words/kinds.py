@@ -25,7 +25,17 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.raw.memory import ascii_letters, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.code_points import ASCII_LIMIT
+from autoclave.kernels.text.raw.memory import (
+    ALL_BITS,
+    TOP_BITS,
+    ascii_letters,
+    inlined,
+    kernel,
+    load,
+    load64,
+    trailing_zeros,
+)
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
 
@@ -40,10 +50,8 @@ _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
 _32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3), np.uint64(64)
-_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 _F, _3F, _F0, _E0, _16, _24 = (np.uint64(value) for value in (0x0F, 0x3F, 0xF0, 0xE0, 16, 24))
-_HIGH = np.uint64(0x8080808080808080)
 _ALPHA, _ALNUM, _PUNCTUATION, _TERMINAL = (bit.bit_length() - 1 for bit in (ALPHA, ALNUM, PUNCTUATION, TERMINAL))
 _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCTUATION, HASH, ELLIPSIS))
 
@@ -60,7 +68,7 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     if at < stop:
         rest = np.uint64(stop - at)
         if at <= limit:
-            tail = load64(data, at) & (_ONES >> (_64 - (rest << _3)))
+            tail = load64(data, at) & (ALL_BITS >> (_64 - (rest << _3)))
         else:
             tail, shift = np.uint64(0), np.uint64(0)
             while at < stop:
@@ -106,7 +114,7 @@ def hash_long(data: np.ndarray, start: int, stop: int) -> np.uint64:
 def hash_short(eight: np.uint64, size: int) -> np.uint64:
     """Return `hash_bytes` of up to eight bytes, the low `size` of `eight`; the rest of it is not looked at."""
     value = _SEED ^ np.uint64(size)
-    value = (value ^ (eight & (_ONES >> (_64 - (np.uint64(size) << _3))))) * _MULTIPLIER
+    value = (value ^ (eight & (ALL_BITS >> (_64 - (np.uint64(size) << _3))))) * _MULTIPLIER
     value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
@@ -117,7 +125,7 @@ def hash_longer(eight: np.uint64, second: np.uint64, size: int) -> np.uint64:
     """Return `hash_bytes` of nine to sixteen bytes: those of `eight` and the low ones of `second`."""
     value = (_SEED ^ np.uint64(size) ^ eight) * _MULTIPLIER
     value ^= value >> _29
-    value = (value ^ (second & (_ONES >> (_64 - (np.uint64(size - 8) << _3))))) * _MULTIPLIER
+    value = (value ^ (second & (ALL_BITS >> (_64 - (np.uint64(size - 8) << _3))))) * _MULTIPLIER
     value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
@@ -138,7 +146,7 @@ def word_flags(some: int, every: int, first: int, length: int) -> int:
 @inlined
 def leading_letters(eight: np.uint64) -> int:
     """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
-    return trailing_zeros(ascii_letters(eight) ^ _HIGH) >> 3
+    return trailing_zeros(ascii_letters(eight) ^ TOP_BITS) >> 3
 
 
 @inlined
@@ -185,7 +193,7 @@ def describe_words(
         length, some, every, begins = 0, 0, -1, 0
         while at < stop:
             byte = np.int64(load(data, at))
-            if byte < 0x80:
+            if byte < ASCII_LIMIT:
                 bits = np.int64(load(classes, byte))
                 at += 1
             else:

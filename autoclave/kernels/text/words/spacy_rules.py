@@ -32,6 +32,32 @@ from autoclave.kernels.text.characters import (
     UNSPACED,
     UPPER,
 )
+from autoclave.kernels.text.code_points import (
+    ASCII_LIMIT,
+    ASTERISK,
+    AT_SIGN,
+    CASE_BIT,
+    CIRCUMFLEX,
+    COLON,
+    COMMA,
+    EM_DASH,
+    EN_DASH,
+    EQUALS,
+    FULL_STOP,
+    GREATER_THAN,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LESS_THAN,
+    PERCENT,
+    PLUS,
+    RIGHT_SINGLE_QUOTE,
+    SINGLE_QUOTE,
+    SLASH,
+    SUPERSCRIPT_2,
+    TILDE,
+    UNDERSCORE,
+    ZERO_WIDTH_SPACE,
+)
 from autoclave.kernels.text.raw.memory import inlined, kernel, load
 from autoclave.kernels.text.words.chinese import mix_point, mix_points, segment_ideographs
 from autoclave.kernels.text.words.japanese import is_japanese, segment_japanese
@@ -42,8 +68,8 @@ EXCEPTION_SLOTS = 1024
 
 _UNIT_NAMES = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
 
-
-_CANNOT = (0x61, 0x6E, 0x6E, 0x6F, 0x74)
+_D, _E, _L, _M, _N, _R, _S, _T, _V, _W = (ord(letter) for letter in "delmnrstvw")
+_CANNOT = tuple(ord(letter) for letter in "cannot")
 
 
 def _pack(word: str) -> int:
@@ -99,18 +125,18 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
     """Say whether the characters look like a URL, a host name with a known form of ending, or an e-mail address."""
     if last - first < 5:
         return False
-    if points[first] == 0x77 and points[first + 1] == 0x77 and points[first + 2] == 0x77 and points[first + 3] == 0x2E:
+    if points[first] == _W and points[first + 1] == _W and points[first + 2] == _W and points[first + 3] == FULL_STOP:
         return True
     dot, at_sign, slash = -1, -1, -1
     for at in range(first, last):
         point = points[at]
-        if point == 0x3A and at + 2 < last and points[at + 1] == 0x2F and points[at + 2] == 0x2F:
+        if point == COLON and at + 2 < last and points[at + 1] == SLASH and points[at + 2] == SLASH:
             return at > first
-        if point == 0x2F and slash < 0:
+        if point == SLASH and slash < 0:
             slash = at
-        if slash < 0 and point == 0x2E:
+        if slash < 0 and point == FULL_STOP:
             dot = at
-        if point == 0x40:
+        if point == AT_SIGN:
             at_sign = at
     if dot <= first:
         return False
@@ -122,7 +148,9 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
             return False
     for at in range(first, dot):
         point = points[at]
-        if not (classes[point] & ALNUM or point == 0x2D or point == 0x2E or point == 0x40 or point == 0x5F):
+        if not (
+            classes[point] & ALNUM or point == HYPHEN or point == FULL_STOP or point == AT_SIGN or point == UNDERSCORE
+        ):
             return False
     if at_sign >= 0:
         return True
@@ -142,31 +170,31 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
     bits = classes[point]
     length = last - first
     before = np.int64(points[last - 2]) if length > 1 else np.int64(0)
-    if point == 0x2E:
+    if point == FULL_STOP:
         run = 1
-        while run < length and points[last - 1 - run] == 0x2E:
+        while run < length and points[last - 1 - run] == FULL_STOP:
             run += 1
         if run > 1:
             return run
         if length < 2:
             return 0
         kind = classes[before]
-        if kind & (LOWER | DIGIT | ATTACHED) or before == 0xB2 or before == 0x2D or before == 0x2B:
+        if kind & (LOWER | DIGIT | ATTACHED) or before == SUPERSCRIPT_2 or before == HYPHEN or before == PLUS:
             return 1
         if kind & UPPER and length > 2 and classes[points[last - 3]] & UPPER:
             return 1
         if kind & ALPHA and not kind & UPPER:
             return 1
         return 0
-    if bits & ATTACHED and point != 0x25 and point != 0x3D and not bits & CURRENCY:
+    if bits & ATTACHED and point != PERCENT and point != EQUALS and not bits & CURRENCY:
         return 1
-    if length > 2 and (before == 0x27 or before == 0x2019) and (point == 0x73 or point == 0x53):
+    if length > 2 and _is_apostrophe(before) and point | CASE_BIT == _S:
         return 2
-    if length > 1 and classes[before] & DIGIT and (point == 0x2B or point == 0x25 or bits & CURRENCY):
+    if length > 1 and classes[before] & DIGIT and (point == PLUS or point == PERCENT or bits & CURRENCY):
         return 1
-    if digits and bits & ALPHA and point < 0x80:  # a unit after a number: 10km
+    if digits and bits & ALPHA and point < ASCII_LIMIT:  # a unit after a number: 10km
         letters, packed = 0, 0
-        while letters < 5 and letters < length and points[last - 1 - letters] < 0x80:
+        while letters < 5 and letters < length and points[last - 1 - letters] < ASCII_LIMIT:
             if not classes[points[last - 1 - letters]] & ALPHA:
                 break
             packed |= np.int64(points[last - 1 - letters]) << (8 * letters)
@@ -179,24 +207,38 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
 
 
 @inlined
+def may_be_cannot(length: int, first: int) -> bool:
+    """Say whether a word of `length` letters that begins with `first` may be `cannot`, the one word that is two tokens.
+
+    Every way that words are cut by asks this of a word of nothing but letters, and leaves it to `split_chunk` then.
+    """
+    return (length == len(_CANNOT)) & (first | CASE_BIT == _CANNOT[0])
+
+
+@inlined
+def _is_apostrophe(point: int) -> bool:
+    return point == SINGLE_QUOTE or point == RIGHT_SINGLE_QUOTE
+
+
+@inlined
 def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
     length = last - first
-    if length == 6 and (points[first] == 0x63 or points[first] == 0x43):
-        same = 0
-        for at in range(5):
-            same += points[first + 1 + at] == _CANNOT[at]
-        if same == 5:
+    if may_be_cannot(length, np.int64(points[first])):
+        same = 1
+        for at in range(1, len(_CANNOT)):
+            same += points[first + at] == _CANNOT[at]
+        if same == len(_CANNOT):
             return 3
     if length < 3:
         return 0
-    a, b, c = points[last - 3] | 0x20, points[last - 2] | 0x20, points[last - 1] | 0x20
-    if length > 3 and a == 0x6E and (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and c == 0x74:
+    a, b, c = points[last - 3] | CASE_BIT, points[last - 2] | CASE_BIT, points[last - 1] | CASE_BIT
+    if length > 3 and a == _N and _is_apostrophe(points[last - 2]) and c == _T:
         return 3
-    ending = (b == 0x6C and c == 0x6C) or ((b == 0x72 or b == 0x76) and c == 0x65)
-    if length > 3 and (points[last - 3] == 0x27 or points[last - 3] == 0x2019) and ending:
+    ending = (b == _L and c == _L) or ((b == _R or b == _V) and c == _E)
+    if length > 3 and _is_apostrophe(points[last - 3]) and ending:
         return 3
-    if (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and (c == 0x64 or c == 0x6D):
+    if _is_apostrophe(points[last - 2]) and (c == _D or c == _M):
         return 2
     return 0
 
@@ -208,36 +250,36 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     bits = np.int64(load(classes, point))
     if bits & ALNUM:
         return 0
-    if point == 0x2E and points[at + 1] == 0x2E:
+    if point == FULL_STOP and points[at + 1] == FULL_STOP:
         run = 2
-        while at + run < last and points[at + run] == 0x2E:
+        while at + run < last and points[at + run] == FULL_STOP:
             run += 1
         return run
-    if point == 0x2026:
+    if point == HORIZONTAL_ELLIPSIS:
         return 1
     before, after = classes[points[at - 1]], classes[points[at + 1]]
-    if point == 0x2D and points[at + 1] == 0x2D:
+    if point == HYPHEN and points[at + 1] == HYPHEN:
         if not before & ALPHA:
             return 0
         run = 2
-        while at + run < last and points[at + run] == 0x2D:
+        while at + run < last and points[at + run] == HYPHEN:
             run += 1
         if at + run < last and classes[points[at + run]] & ALPHA:
             return run
         return 0
-    if point == 0x2D or point == 0x2013 or point == 0x2014 or point == 0x7E:
+    if point == HYPHEN or point == EN_DASH or point == EM_DASH or point == TILDE:
         if before & ALPHA and after & ALPHA:
             return 1
-        if point == 0x2D and before & DIGIT and after & DIGIT:
+        if point == HYPHEN and before & DIGIT and after & DIGIT:
             return 1
         return 0
-    if point == 0x2B or point == 0x2A or point == 0x5E:
-        return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == 0x2D) else 0
-    if point == 0x2E:
+    if point == PLUS or point == ASTERISK or point == CIRCUMFLEX:
+        return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == HYPHEN) else 0
+    if point == FULL_STOP:
         return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
-    if point == 0x2C:
+    if point == COMMA:
         return 1 if before & ALPHA and after & ALPHA else 0
-    if point == 0x3A or point == 0x3C or point == 0x3E or point == 0x3D or point == 0x2F:
+    if point == COLON or point == LESS_THAN or point == GREATER_THAN or point == EQUALS or point == SLASH:
         return 1 if before & ALNUM and after & ALPHA else 0
     if bits & ATTACHED and point > 0x2FFF:
         return 1
@@ -275,12 +317,12 @@ def _split_spaced(
         if exception:
             break
         point, taken = np.int64(load(points, first)), 0
-        if point == 0x2E and first + 1 < last and load(points, first + 1) == 0x2E:
+        if point == FULL_STOP and first + 1 < last and load(points, first + 1) == FULL_STOP:
             taken = 2
-            while first + taken < last and load(points, first + taken) == 0x2E:
+            while first + taken < last and load(points, first + taken) == FULL_STOP:
                 taken += 1
         elif load(classes, point) & ATTACHED or (
-            point == 0x2B and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
+            point == PLUS and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
         ):
             taken = 1
         if taken:
@@ -296,7 +338,7 @@ def _split_spaced(
         suffixes += 2
         last -= taken
     if first < last:
-        cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == 6 else 0
+        cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == len(_CANNOT) else 0
         if cut:
             start[words], end[words] = load(places, first), load(places, last - cut)
             start[words + 1], end[words + 1] = load(places, last - cut), load(places, last)
@@ -320,7 +362,7 @@ def _split_spaced(
                 start[words], end[words] = load(places, at), load(places, at + taken)
                 words += 1
                 begin = at + taken
-                allowed = begin + 1 if taken == 1 and load(points, at) != 0x2026 else begin
+                allowed = begin + 1 if taken == 1 and load(points, at) != HORIZONTAL_ELLIPSIS else begin
             start[words], end[words] = load(places, begin), load(places, last)
             words += 1
     for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
@@ -385,7 +427,7 @@ def split_chunk(
             words = segment_clusters(
                 points, places, first, last, dictionary[4], dictionary[5], costs, steps, start, end, words
             )  # fmt: skip
-        elif mixed and last == first + 1 and load(points, first) == 0x200B:
+        elif mixed and last == first + 1 and load(points, first) == ZERO_WIDTH_SPACE:
             pass
         elif kind:
             start[words], end[words] = places[first], places[last]

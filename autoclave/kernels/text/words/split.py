@@ -15,12 +15,13 @@ from autoclave.kernels.text.characters import (
     ATTACHED,
     DECIMAL,
     LOWER,
-    SPACE,
     UNSPACED,
+    WHITE_SPACE,
     character_width,
     decode,
 )
-from autoclave.kernels.text.raw.memory import bytes_equal, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.code_points import ASCII_LIMIT, DOLLAR, EQUALS, FULL_STOP, PERCENT, SPACE
+from autoclave.kernels.text.raw.memory import TOP_BITS, bytes_equal, kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.words.ascii import KNOWN, known_chunk, swift_token, swift_word
 from autoclave.kernels.text.words.kinds import (
     ASCII_SPACE,
@@ -34,15 +35,13 @@ from autoclave.kernels.text.words.kinds import (
     hash_bytes,
     word_flags,
 )
-from autoclave.kernels.text.words.spacy_rules import split_chunk
+from autoclave.kernels.text.words.spacy_rules import may_be_cannot, split_chunk
 
 MAX_WORDS = 1 << 22
 """Words of one document that are kept; the rest of a longer document is not measured (no recipe keeps such a one)."""
 
 MAX_CHUNK = 1 << 16
 """Characters without white space that are segmented at once; a longer run is cut there (bounded memory)."""
-
-_TOP = np.uint64(0x8080808080808080)
 
 
 @kernel
@@ -83,9 +82,9 @@ def split_range(
             if new > at:
                 at = new
                 continue
-            if load(data, at) == 0x20:  # more spaces: an indented line
-                spaces = bytes_equal(load64(data, at), 0x20)
-                at += trailing_zeros(spaces ^ _TOP) >> 3
+            if load(data, at) == SPACE:  # more spaces: an indented line
+                spaces = bytes_equal(load64(data, at), SPACE)
+                at += trailing_zeros(spaces ^ TOP_BITS) >> 3
                 continue
             if kind == TOKENS:
                 new, words = known_chunk(
@@ -98,15 +97,15 @@ def split_range(
         width, bits = 1, 0
         while at < stop:
             point, width = np.int64(load(data, at)), 1
-            if point < 0x80:
+            if point < ASCII_LIMIT:
                 bits = np.int64(load(ascii_classes, point))
             else:
                 width = character_width(point)
                 point = decode(data, at)
                 bits = np.int64(load(classes, point))
                 if kind == ASCII_SPACE:
-                    bits &= ~SPACE
-            if bits & SPACE:
+                    bits &= ~WHITE_SPACE
+            if bits & WHITE_SPACE:
                 break
             if kind >= TOKENS:  # what `split_chunk` needs, should it come to that
                 if length == MAX_CHUNK:
@@ -122,9 +121,8 @@ def split_range(
             at += width
             continue
         opening = np.int64(load(data, begin))
-        first = np.int64(load(ascii_classes, opening) if opening < 0x80 else load(classes, decode(data, begin)))
-        cannot = length == 6 and opening | 0x20 == 0x63
-        one_token = length == 1 or (every & ALPHA and not cannot) or every & DECIMAL != 0
+        first = np.int64(load(ascii_classes, opening) if opening < ASCII_LIMIT else load(classes, decode(data, begin)))
+        one_token = length == 1 or (every & ALPHA and not may_be_cannot(length, opening)) or every & DECIMAL != 0
         if kind < TOKENS or (not some & UNSPACED and (kind == SCRIPT or one_token)):
             start[words], end[words], chars[words] = begin, at, length
             hashes[words] = hash_bytes(data, begin, at)
@@ -137,17 +135,17 @@ def split_range(
             and not some & UNSPACED
             and letters == length - 1
             and length > 3
-            and length != 7
-            and final < 0x80
+            and not may_be_cannot(length - 1, opening)
+            and final < ASCII_LIMIT
             and load(ascii_classes, final) & ATTACHED
             and (
-                final != 0x2E
+                final != FULL_STOP
                 or ((first & LOWER or length > 8) and load(ascii_classes, np.int64(load(data, at - 2))) & LOWER)
             )
-            and final != 0x3D
-            and final != 0x25
-            and final != 0x24
-            and load(data, at - 2) < 0x80
+            and final != EQUALS
+            and final != PERCENT
+            and final != DOLLAR
+            and load(data, at - 2) < ASCII_LIMIT
         ):  # letters and one mark at the end: the common case of `split_chunk`
             start[words], end[words], chars[words] = begin, at - 1, length - 1
             hashes[words] = hash_bytes(data, begin, at - 1)
@@ -161,11 +159,12 @@ def split_range(
             continue
         if (
             kind == TOKENS
-            and opening < 0x80
+            and opening < ASCII_LIMIT
             and not some & UNSPACED
             and letters == length - 1
             and first & ATTACHED
-            and 2 < length != 7
+            and length > 2
+            and not may_be_cannot(length - 1, np.int64(load(data, begin + 1)))
         ):
             start[words], end[words], chars[words] = begin, begin + 1, 1  # a mark and letters: (word
             hashes[words] = hash_bytes(data, begin, begin + 1)
@@ -219,8 +218,9 @@ def split_words(
 ) -> int:
     """Fill spans, lengths, hashes and flags of all words; return their number.
 
-    data: uint8; offsets: int64 of documents + 1; ascii_classes: classes of the first 128 code points, with SPACE where
-    the kind separates; document_words[d]: the first word of document d. The outputs need room for every word.
+    data: uint8; offsets: int64 of documents + 1; ascii_classes: classes of the first 128 code points, with
+    WHITE_SPACE where the kind separates; document_words[d]: the first word of document d. The outputs need room for
+    every word.
     """
     room = scratch()
     words = np.int64(0)  # numba would compile `split_range` once more for a literal 0
