@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 
@@ -100,9 +101,16 @@ def _block(start: int, stop: int) -> np.ndarray:
     return bits
 
 
+class CharacterTables(NamedTuple):
+    """What each code point is: classes: int32 [0x110000], its class bits; scripts: uint8 [0x110000], its script."""
+
+    classes: np.ndarray
+    scripts: np.ndarray
+
+
 @functools.cache
-def character_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return (classes int32[0x110000], scripts uint8[0x110000]); about a tenth of a second, once a process."""
+def character_tables() -> CharacterTables:
+    """Return the tables, read-only; about a tenth of a second, once a process."""
     classes = np.zeros(0x110000, dtype=np.int32)
     classes[:0x20000] = _block(0, 0x20000)
     classes[0xE0000:0xE0200] = _block(0xE0000, 0xE0200)
@@ -140,7 +148,7 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
         classes[first : last + 1] |= DATATROVE_PUNCTUATION
     classes.setflags(write=False)
     scripts.setflags(write=False)
-    return classes, scripts
+    return CharacterTables(classes, scripts)
 
 
 @inlined

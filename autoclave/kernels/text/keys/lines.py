@@ -15,6 +15,7 @@ from autoclave.kernels.text.keys.normalisation import (
     character_table,
     decode,
     normalise,
+    room_for,
 )
 from autoclave.kernels.text.keys.white_space import collapse_white_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
@@ -67,13 +68,8 @@ def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, en
 def _line_keys(
     data: np.ndarray, offsets: np.ndarray, table: np.ndarray, exact: bool, by_paragraph: bool, min_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    longest = 0
-    for i in range(offsets.size - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    out = np.empty(2 * longest + 8, np.uint8)
-    starts = np.empty(2 * longest + 8, np.int64)
-    ends = np.empty(2 * longest + 8, np.int64)
-    stops = np.empty(longest + 1, np.int64)
+    into = room_for(offsets)
+    stops = np.empty(into.starts.size, np.int64)
     keys = np.empty(1024, np.uint64)
     segment_ends = np.empty(1024, np.int64)
     bounds = np.zeros(offsets.size, np.int64)
@@ -90,10 +86,10 @@ def _line_keys(
             if exact and min_words == 1:
                 words: Any = np.int64(_has_word(data, at, stops[s], table))
             else:
-                written, words = normalise(data, at, stops[s], table, True, out, starts, ends)
+                written, words = normalise(data, at, stops[s], table, True, into)
             if exact:
-                written = collapse_white_space(data, at, stops[s], out, 0)
-            keys[size] = xxh3_64(out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
+                written = collapse_white_space(data, at, stops[s], into.out, 0)
+            keys[size] = xxh3_64(into.out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
             segment_ends[size] = stops[s]
             at = stops[s]
             size += 1

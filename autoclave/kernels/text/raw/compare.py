@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from autoclave.kernels.text.raw.memory import ALL_BITS, inlined
+from autoclave.kernels.text.raw.memory import ALL_BITS, inlined, operation
 
 BLOCK = 64
 _BYTE, _BYTES = ir.IntType(8), ir.VectorType(ir.IntType(8), BLOCK)
@@ -40,7 +39,7 @@ def _constant(value: int) -> Any:
     return ir.Constant(_BYTES, [value] * BLOCK)
 
 
-@intrinsic
+@operation
 def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     """Return which of the 64 bytes equal `byte`."""
 
@@ -51,7 +50,7 @@ def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def folded_equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     """Return which of the 64 bytes, each with the bit 0x20 set (ASCII letters in lower case), equal `byte`."""
 
@@ -62,7 +61,7 @@ def folded_equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def below_mask(typingctx: Any, array: Any, index: Any, limit: Any) -> Any:
     """Return which of the 64 bytes are less than `limit`."""
 
@@ -73,7 +72,7 @@ def below_mask(typingctx: Any, array: Any, index: Any, limit: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def letter_mask(typingctx: Any, array: Any, index: Any) -> Any:
     """Return which of the 64 bytes are ASCII letters."""
 

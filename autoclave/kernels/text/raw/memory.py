@@ -12,6 +12,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+operation: Any = intrinsic
+"""Numba's decorator for what is written in LLVM's terms; Any, as mypy would ask callers for the typing context too."""
+
 
 def kernel(function: Any) -> Any:
     """Compile a function that makes no array: numba then counts no references, which costs small functions dearly."""
@@ -26,7 +29,7 @@ def inlined(function: Any) -> Any:
     return njit(**options)(function)
 
 
-@intrinsic
+@operation
 def load(typingctx: Any, array: Any, index: Any) -> Any:
     """Return array[index] of a contiguous array for an index that is known to be in range (never negative)."""
 
@@ -38,7 +41,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.int64), codegen
 
 
-@intrinsic
+@operation
 def load64(typingctx: Any, array: Any, index: Any) -> Any:
     """Return the eight bytes from array[index] on as a little-endian uint64; all eight must be in range."""
 
@@ -50,7 +53,7 @@ def load64(typingctx: Any, array: Any, index: Any) -> Any:
     return types.uint64(array, types.int64), codegen
 
 
-@intrinsic
+@operation
 def load32(typingctx: Any, array: Any, index: Any) -> Any:
     """Return the four bytes from array[index] on as a little-endian uint64; all four must be in range."""
 
@@ -62,7 +65,7 @@ def load32(typingctx: Any, array: Any, index: Any) -> Any:
     return types.uint64(array, types.int64), codegen
 
 
-@intrinsic
+@operation
 def store64(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write a uint64, little-endian, to the eight bytes from array[index] on; all eight must be in range."""
 
@@ -75,7 +78,7 @@ def store64(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, types.uint64), codegen
 
 
-@intrinsic
+@operation
 def trailing_zeros(typingctx: Any, value: Any) -> Any:
     """Return the number of zero bits below the lowest set bit of a uint64, as int64; 64 for 0."""
 
@@ -85,7 +88,7 @@ def trailing_zeros(typingctx: Any, value: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
-@intrinsic
+@operation
 def count_bits(typingctx: Any, value: Any) -> Any:
     """Return the number of set bits of a uint64, as int64."""
 
@@ -95,7 +98,7 @@ def count_bits(typingctx: Any, value: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
-@intrinsic
+@operation
 def multiply_fold(typingctx: Any, left: Any, right: Any) -> Any:
     """Return the low half XOR the high half of the 128-bit product of two uint64: numba has no integers that wide."""
 
