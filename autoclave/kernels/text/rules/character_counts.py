@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, DECIMAL, UPPER, character_width, decode
+from autoclave.kernels.text.characters import ALNUM, DECIMAL, UPPER, CharacterTables, character_width, decode
 from autoclave.kernels.text.code_points import (
     ASCII_LIMIT,
     AT_SIGN,
@@ -39,6 +41,7 @@ from autoclave.kernels.text.code_points import (
 )
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
 from autoclave.kernels.text.raw.memory import kernel, load, trailing_zeros
+from autoclave.kernels.text.texts import Texts
 
 CHARS, CURATOR_ALNUM, DECIMALS, CURATOR_SPACE, BRACKETS, UPPERCASE, URL_CHARS, EMAILS, ADDRESSES, PHONES, DIGITS = (
     range(11)
@@ -159,17 +162,15 @@ def _count_bytes(data: np.ndarray, start: int, stop: int, histogram: np.ndarray)
 
 
 @kernel
-def _count_ascii(
-    histogram: np.ndarray, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray, script_counts: np.ndarray
-) -> None:
+def _count_ascii(histogram: np.ndarray, tables: CharacterTables, counts: np.ndarray, script_counts: np.ndarray) -> None:
     """Set the counts of one document, and those of scripts, to what its ASCII characters give."""
     for column in range(COLUMNS):
         counts[column] = 0
     for script in range(16):
         script_counts[script] = 0
     for byte in range(ASCII_LIMIT):
-        number, bits = np.int64(histogram[byte]), np.int64(classes[byte])
-        script_counts[scripts[byte]] += number
+        number, bits = np.int64(histogram[byte]), np.int64(tables.classes[byte])
+        script_counts[tables.scripts[byte]] += number
         counts[CHARS] += number
         if bits & UPPER:
             counts[UPPERCASE] += number
@@ -186,9 +187,8 @@ def _count_ascii(
 
 @kernel
 def _count_rest(
-    data: np.ndarray, start: int, stop: int, classes: np.ndarray, scripts: np.ndarray, counts: np.ndarray,
-    script_counts: np.ndarray,
-) -> None:  # fmt: skip
+    data: np.ndarray, start: int, stop: int, tables: CharacterTables, counts: np.ndarray, script_counts: np.ndarray
+) -> None:
     """Add what is beyond ASCII, and URLs, addresses and numbers, which begin at few bytes: digits, colon, + and @."""
     at, url_until, number_until = start, start, start
     while at < stop:
@@ -202,12 +202,12 @@ def _count_rest(
         byte = np.int64(load(data, at))
         if byte >= ASCII_LIMIT:
             point = decode(data, at)
-            bits = np.int64(load(classes, point))
+            bits = np.int64(load(tables.classes, point))
             counts[CHARS] += 1
             counts[UPPERCASE] += bits & UPPER != 0
             counts[DECIMALS] += bits & DECIMAL != 0
             counts[BRACKETS] += point == LEFT_ANGLE_BRACKET or point == RIGHT_ANGLE_BRACKET
-            script_counts[load(scripts, point)] += 1
+            script_counts[load(tables.scripts, point)] += 1
             at += character_width(byte)
             continue
         if byte == COLON:
@@ -227,25 +227,30 @@ def _count_rest(
         at += 1
 
 
-@kernel
-def character_statistics(
-    data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, scripts: np.ndarray, histogram: np.ndarray,
-    counts: np.ndarray, script_counts: np.ndarray, entropy: np.ndarray,
-) -> None:  # fmt: skip
-    """Fill counts int64 [documents, COLUMNS], script_counts int64 [documents, 16], entropy float64 [documents].
+class CharacterCounts(NamedTuple):
+    """What is counted of each text.
 
-    script_counts: characters by script number; entropy: bits a byte of the document's own byte distribution.
-    histogram: int32 [4, 256], working room.
+    counts: int64 [texts, COLUMNS]; scripts: int64 [texts, 16], characters by script number; entropy: float64, bits a
+    byte of the text's own byte distribution.
     """
-    for document in range(len(offsets) - 1):
-        start, stop = offsets[document], offsets[document + 1]
-        _count_bytes(data, start, stop, histogram)
-        _count_ascii(histogram[0], classes, scripts, counts[document], script_counts[document])
-        _count_rest(data, start, stop, classes, scripts, counts[document], script_counts[document])
+
+    counts: np.ndarray
+    scripts: np.ndarray
+    entropy: np.ndarray
+
+
+@kernel
+def character_statistics(texts: Texts, tables: CharacterTables, histogram: np.ndarray, out: CharacterCounts) -> None:
+    """Fill what is counted of each text. histogram: int32 [4, 256], working room."""
+    for text in range(len(texts.offsets) - 1):
+        start, stop = texts.offsets[text], texts.offsets[text + 1]
+        _count_bytes(texts.data, start, stop, histogram)
+        _count_ascii(histogram[0], tables, out.counts[text], out.scripts[text])
+        _count_rest(texts.data, start, stop, tables, out.counts[text], out.scripts[text])
         bits_per_byte = 0.0
         size = stop - start
         for value in range(256):
             if histogram[0, value]:
                 share = histogram[0, value] / size
                 bits_per_byte -= share * np.log2(share)
-        entropy[document] = bits_per_byte
+        out.entropy[text] = bits_per_byte

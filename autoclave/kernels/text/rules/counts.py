@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from autoclave.kernels.text.code_points import (
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, letter_mask
 from autoclave.kernels.text.raw.memory import bytes_equal, count_bits, inlined, kernel, load, load64, trailing_zeros
 from autoclave.kernels.text.rules.segments import ends_in_dots
+from autoclave.kernels.text.texts import Texts
+from autoclave.kernels.text.words.arrays import Words
 from autoclave.kernels.text.words.kinds import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -52,7 +55,29 @@ STATISTICS = 10
 STOP_SLOTS = 512
 """Slots of the open-addressing table of one stop-word list."""
 
+
+class StopWords(NamedTuple):
+    """Lists of stop words, and which is each document's.
+
+    tables: uint64[lists, STOP_SLOTS], hashes of the words, 0 where empty; numbers: int64[lists, STOP_SLOTS], the same
+    number for forms of one word; rows: int32[documents].
+    """
+
+    tables: np.ndarray
+    numbers: np.ndarray
+    rows: np.ndarray
+
+
+class StopRoom(NamedTuple):
+    """Working room. seen: int64[STOP_SLOTS], zeros; lowered: uint8[64]."""
+
+    seen: np.ndarray
+    lowered: np.ndarray
+
+
 LENGTHS = 1024
+"""Lengths of words that `median_lengths` tells apart."""
+
 _SLOT = np.uint64(STOP_SLOTS - 1)
 _1, _63 = np.uint64(1), np.uint64(63)
 
@@ -82,8 +107,9 @@ _SPACED[[byte for byte in range(ASCII_LIMIT) if chr(byte).isspace()]] |= 8
 
 
 @kernel
-def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
+def count_spaced_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         words, apart, at, stop = 0, 1, offsets[document], offsets[document + 1]
         while at + BLOCK <= stop:
@@ -138,8 +164,9 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
 
 
 @kernel
-def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
+def longest_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with the characters of the longest word between white space."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         out[document] = longest_word(data, offsets[document], offsets[document + 1], classes, 0)
 
@@ -182,8 +209,9 @@ def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]
 
 
 @kernel
-def count_characters_and_newlines(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+def count_characters_and_newlines(texts: Texts, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS and NEWLINES. out: int64 [documents, 2]."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         newlines, at = 0, start
@@ -197,8 +225,9 @@ def count_characters_and_newlines(data: np.ndarray, offsets: np.ndarray, out: np
 
 
 @kernel
-def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+def count_marks(texts: Texts, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         newlines, hashes, at = 0, 0, start
@@ -241,25 +270,25 @@ def _is_symbol_word(data: np.ndarray, start: int, stop: int, chars: int) -> bool
 
 
 @kernel
-def _lowered_hash(data: np.ndarray, start: int, stop: int, scratch: np.ndarray) -> np.uint64:
+def _lowered_hash(data: np.ndarray, start: int, stop: int, lowered: np.ndarray) -> np.uint64:
     for at in range(start, stop):
-        scratch[at - start] = lower_byte(load(data, at))
-    return hash_bytes(scratch, 0, stop - start)
+        lowered[at - start] = lower_byte(load(data, at))
+    return hash_bytes(lowered, 0, stop - start)
 
 
 @kernel
-def median_lengths(chars: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
+def median_lengths(words: Words, lengths: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with twice the median length of the words of a document; 0 where it has none.
 
     lengths: int64 zeros [LENGTHS], working room, zeros again after; longer words count as the longest there.
     """
-    for document in range(len(offsets) - 1):
-        first, last = offsets[document], offsets[document + 1]
+    for document in range(len(words.offsets) - 1):
+        first, last = words.offsets[document], words.offsets[document + 1]
         out[document] = 0
         if first == last:
             continue
         for word in range(first, last):
-            lengths[min(np.int64(load(chars, word)), LENGTHS - 1)] += 1
+            lengths[min(np.int64(load(words.chars, word)), LENGTHS - 1)] += 1
         low, high, below, length, count = -1, -1, 0, 0, last - first
         while high < 0:
             below += lengths[length]
@@ -275,32 +304,18 @@ def median_lengths(chars: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, 
 
 @kernel
 def word_statistics(
-    data: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    hashes: np.ndarray,
-    flags: np.ndarray,
-    offsets: np.ndarray,
-    stop_tables: np.ndarray,
-    stop_numbers: np.ndarray,
-    stop_set: np.ndarray,
-    lowercase: bool,
-    symbols: bool,
-    seen: np.ndarray,
-    scratch: np.ndarray,
+    data: np.ndarray, words: Words, stop_words: StopWords, lowercase: bool, symbols: bool, room: StopRoom,
     out: np.ndarray,
-) -> None:
+) -> None:  # fmt: skip
     """Fill out[d] with the columns WORDS to STOP_DISTINCT. out: int64 [documents, STATISTICS].
 
-    stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_numbers: int64 as long, the same number
-    for forms of one word; stop_set: int32, the set of each document.
     lowercase compares stop words in lower case (ASCII); symbols fills CURATOR_SYMBOLS, which is 0 otherwise.
-    seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are working room.
     """
-    for document in range(len(offsets) - 1):
-        first, last, table = offsets[document], offsets[document + 1], stop_tables[stop_set[document]]
-        numbers = stop_numbers[stop_set[document]]
+    start, end, chars, flags, seen = words.start, words.end, words.chars, words.flags, room.seen
+    for document in range(len(words.offsets) - 1):
+        first, last = words.offsets[document], words.offsets[document + 1]
+        table = stop_words.tables[stop_words.rows[document]]
+        numbers = stop_words.numbers[stop_words.rows[document]]
         length_sum, other_sum, other, alpha, alnum, symbol, curator = 0, 0, 0, 0, 0, 0, 0
         for begin in range(first, last, _MOST_SUMMED):
             sums = np.uint64(0)
@@ -320,12 +335,12 @@ def word_statistics(
                     curator += _is_symbol_word(data, begin, np.int64(load(end, word)), np.int64(load(chars, word)))
         distinct, total = 0, 0
         for word in range(first, last):
-            value = load(hashes, word)
+            value = load(words.hashes, word)
             if lowercase:
                 begin = np.int64(load(start, word))
                 if np.int64(load(end, word)) - begin > 16:
                     continue
-                value = _lowered_hash(data, begin, np.int64(load(end, word)), scratch)
+                value = _lowered_hash(data, begin, np.int64(load(end, word)), room.lowered)
             slot = np.int64(value & _SLOT)
             found = load(table, slot)
             while (found != 0) & (found != value):

@@ -40,10 +40,11 @@ from autoclave.kernels.text.raw.memory import (
 )
 from autoclave.kernels.text.rules.search import find_phrases, phrase_tables
 from autoclave.kernels.text.rules.segments import strip_span
+from autoclave.kernels.text.texts import SegmentSpans, Texts
 
 KEEP, DROP, LOOK = 0, 1, 2
 
-_PAIRS, _TABLE, _LETTERS = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
+_PHRASES = phrase_tables([(b"items in cart", 1), (b"read more", 1), (b"sign-in", 1)])
 _NOTHING, _1, _7, _8, _56, _63, _TOP_BIT = (np.uint64(value) for value in (0, 1, 7, 8, 56, 63, 0x80))
 _S = ord("s")
 _FOLDED = tuple(ord(letter) for letter in "İıſ")
@@ -62,14 +63,14 @@ def _final_letter(data: np.ndarray, first: int, stop: int, classes: np.ndarray) 
 
 
 @kernel
-def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: np.ndarray, verdict: np.ndarray) -> None:
+def judge_lines(data: np.ndarray, lines: SegmentSpans, classes: np.ndarray, verdict: np.ndarray) -> None:
     """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines that a pattern may match.
 
     Dropped: more than half upper case, all digits, or a single word. Looked at: lines of two to ten words with a digit
     whose last letter is an s (a counter, '3,402 likes'), or with one of the phrases that are taken out.
     """
-    for line in range(len(start)):
-        first, stop = np.int64(start[line]), np.int64(end[line])
+    for line in range(len(lines.start)):
+        first, stop = np.int64(lines.start[line]), np.int64(lines.end[line])
         at = first
         chars, upper, digits, words, decimals, apart, folded = 0, 0, 0, 0, 0, _TOP_BIT, False
         while at < stop:
@@ -122,58 +123,48 @@ def judge_lines(data: np.ndarray, start: np.ndarray, end: np.ndarray, classes: n
             verdict[line] = DROP
         elif words <= 10:
             counter = decimals > 0 and _final_letter(data, first, stop, classes) | CASE_BIT == _S
-            if counter or folded or find_phrases(data, first, stop, _PAIRS, _TABLE, _LETTERS):
+            if counter or folded or find_phrases(data, first, stop, _PHRASES):
                 verdict[line] = LOOK
 
 
 @kernel
 def keep_lines(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    classes: np.ndarray,
-    applies: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    line_offsets: np.ndarray,
-    verdict: np.ndarray,
-    edited: np.ndarray,
-    edited_end: np.ndarray,
-    out: np.ndarray,
-    out_offsets: np.ndarray,
-    dropped: np.ndarray,
-) -> None:
-    """Write the lines that are not dropped, joined by newlines and stripped, to `out` (room for all of data).
+    texts: Texts, classes: np.ndarray, applies: np.ndarray, lines: SegmentSpans, verdict: np.ndarray, rewritten: Texts,
+    edited: Texts, dropped: np.ndarray,
+) -> None:  # fmt: skip
+    """Write the lines that are not dropped, joined by newlines and stripped, to `edited`.
 
-    applies: bool per document; others are copied. verdict: DROP, KEEP, or LOOK for the lines whose new texts, in
-    order, are edited[edited_end[i - 1]:edited_end[i]]. dropped (int32) counts lines per document.
+    applies: bool a text; others are copied. verdict: DROP, KEEP, or LOOK for the lines whose new texts are those of
+    `rewritten`, in order. edited: room for all bytes and one more a text. dropped (int32) counts lines a text.
     """
-    size, place, looked = 0, 0, 0
-    for document in range(len(offsets) - 1):
-        out_offsets[document], dropped[document] = size, 0
-        if not applies[document]:
-            copy_bytes(data, offsets[document], offsets[document + 1], out, size)
-            size += offsets[document + 1] - offsets[document]
+    data, offsets, out = texts.data, texts.offsets, edited.data
+    size, looked = 0, 0
+    for text in range(len(offsets) - 1):
+        edited.offsets[text], dropped[text] = size, 0
+        if not applies[text]:
+            copy_bytes(data, offsets[text], offsets[text + 1], out, size)
+            size += offsets[text + 1] - offsets[text]
             continue
         begin, joined = size, False
-        for line in range(line_offsets[document], line_offsets[document + 1]):
+        for line in range(lines.offsets[text], lines.offsets[text + 1]):
             if verdict[line] == DROP:
-                dropped[document] += 1
+                dropped[text] += 1
                 continue
             if joined:
                 out[size] = NEWLINE
                 size += 1
             joined = True
             if verdict[line] == LOOK:
-                copy_bytes(edited, place, edited_end[looked], out, size)
-                size += edited_end[looked] - place
-                place = edited_end[looked]
+                first, last = rewritten.offsets[looked], rewritten.offsets[looked + 1]
+                copy_bytes(rewritten.data, first, last, out, size)
                 looked += 1
             else:
-                copy_bytes(data, np.int64(start[line]), np.int64(end[line]), out, size)
-                size += np.int64(end[line]) - np.int64(start[line])
+                first, last = np.int64(lines.start[line]), np.int64(lines.end[line])
+                copy_bytes(data, first, last, out, size)
+            size += last - first
         first, last = strip_span(out, begin, size, classes)
         if first > begin:
             for byte in range(last - first):
                 out[begin + byte] = out[first + byte]
         size = begin + last - first
-    out_offsets[len(offsets) - 1] = size
+    edited.offsets[len(offsets) - 1] = size

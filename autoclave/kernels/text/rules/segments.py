@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -38,6 +40,7 @@ from autoclave.kernels.text.code_points import (
 )
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.texts import SegmentSpans, Texts
 from autoclave.kernels.text.words.kinds import hash_long
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -54,6 +57,30 @@ ELLIPSIS_DATATROVE, ELLIPSIS_DCLM, ELLIPSIS_DOLMA, ELLIPSIS_CURATOR = 16, 32, 64
 
 TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 """Last character is a sentence-final mark of any script; last before white space is one of .?!"'; only white space."""
+
+
+class Breaks(NamedTuple):
+    """Line breaks of all texts, in order: `find_line_breaks`, or each '\\n'.
+
+    places, widths: int32, where each begins and its bytes.
+    """
+
+    places: np.ndarray
+    widths: np.ndarray
+
+
+class Cut(NamedTuple):
+    """How texts are cut into segments.
+
+    mode: LINES, ...; strip_text: strip the text first; strip: strip each segment; drop_blank: leave out what is only
+    white space.
+    """
+
+    mode: int
+    strip_text: bool = False
+    strip: bool = False
+    drop_blank: bool = False
+
 
 _CURATOR_BULLETS = tuple(ord(mark) for mark in "•‣⁃⁌⁍∙○●◘◦⦾⦿")
 
@@ -73,8 +100,9 @@ def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> 
 
 
 @kernel
-def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
-    """Fill where str.splitlines() breaks and the bytes of each break; return how many, at most len(places)."""
+def find_line_breaks(data: np.ndarray, breaks: Breaks) -> int:
+    """Fill where str.splitlines() breaks; return how many breaks there are, at most as many as there is room for."""
+    places, widths = breaks.places, breaks.widths
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at < stop and count < most:
         if at + BLOCK <= stop:
@@ -120,70 +148,60 @@ def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
     return count
 
 
-@kernel
-def split_segments(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    classes: np.ndarray,
-    places: np.ndarray,
-    widths: np.ndarray,
-    mode: int,
-    strip_text: bool,
-    strip: bool,
-    drop_blank: bool,
-    start: np.ndarray,
-    end: np.ndarray,
-    segment_offsets: np.ndarray,
-) -> int:
-    """Fill the spans of all segments (room for a segment a break and a document); return how many there are.
+@inlined
+def _next_end(breaks: Breaks, at: int, stop: int, mode: int) -> tuple[int, int, int]:
+    """Return (where the segment ends, the bytes of what ends it, the break after that), looking from break `at` on.
 
-    places, widths: where '\\n' is (UNIVERSAL_LINES: where `find_line_breaks` says), in order. strip_text strips the
-    document first; strip strips each segment; drop_blank leaves out what is only white space.
+    At the end of the text no bytes end it.
     """
-    segments, mark, marks = 0, 0, len(places)
-    for document in range(len(offsets) - 1):
-        segment_offsets[document] = segments
-        at, stop = offsets[document], offsets[document + 1]
-        if strip_text:
-            at, stop = strip_span(data, at, stop, classes)
-        while mark < marks and places[mark] < at:
+    count = len(breaks.places)
+    while at < count and breaks.places[at] < stop:
+        place, taken = np.int64(breaks.places[at]), np.int64(breaks.widths[at])
+        at += 1
+        if mode > LINES and mode != UNIVERSAL_LINES:
+            while (
+                at < count
+                and breaks.places[at] < stop
+                and breaks.places[at] == place + taken
+                and (mode != PARAGRAPHS or taken < 2)
+            ):
+                taken += 1
+                at += 1
+        if taken > 1 or mode <= LINE_RUNS:  # a single break ends no paragraph
+            return place, taken, at
+    return stop, 0, at
+
+
+@kernel
+def split_segments(texts: Texts, classes: np.ndarray, breaks: Breaks, cut: Cut, segments: SegmentSpans) -> int:
+    """Fill the spans of all segments (room for a segment a break and a text); return how many there are."""
+    data, offsets = texts.data, texts.offsets
+    count, mark = 0, 0
+    for text in range(len(offsets) - 1):
+        segments.offsets[text] = count
+        begin, stop = offsets[text], offsets[text + 1]
+        if cut.strip_text:
+            begin, stop = strip_span(data, begin, stop, classes)
+        while mark < len(breaks.places) and breaks.places[mark] < begin:
             mark += 1
-        begin = at
-        while True:
-            taken = 0
-            at = stop
-            while mark < marks and places[mark] < stop:
-                at, taken = np.int64(places[mark]), np.int64(widths[mark])
-                mark += 1
-                if mode > LINES and mode != UNIVERSAL_LINES:
-                    while (
-                        mark < marks
-                        and places[mark] < stop
-                        and places[mark] == at + taken
-                        and (mode != PARAGRAPHS or taken < 2)
-                    ):
-                        taken += 1
-                        mark += 1
-                if taken > 1 or mode <= LINE_RUNS:
-                    break
-                at, taken = stop, 0  # a single break ends no paragraph
-            if taken == 0 and mode == UNIVERSAL_LINES and begin == stop:
+        taken = -1
+        while taken != 0:
+            at, taken, mark = _next_end(breaks, mark, stop, cut.mode)
+            if taken == 0 and cut.mode == UNIVERSAL_LINES and begin == stop:
                 break  # splitlines gives no last empty line
             first, last = begin, at
             keep = True
-            if strip or drop_blank:
+            if cut.strip or cut.drop_blank:
                 inner, outer = strip_span(data, first, last, classes)
-                if strip:
+                if cut.strip:
                     first, last = inner, outer
-                keep = not (drop_blank and inner == outer)
+                keep = not (cut.drop_blank and inner == outer)
             if keep:
-                start[segments], end[segments] = first, last
-                segments += 1
-            if taken == 0:
-                break
+                segments.start[count], segments.end[count] = first, last
+                count += 1
             begin = at + taken
-    segment_offsets[len(offsets) - 1] = segments
-    return segments
+    segments.offsets[len(offsets) - 1] = count
+    return count
 
 
 @inlined
@@ -275,17 +293,18 @@ def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) ->
 
 
 @kernel
-def segment_flags(data: np.ndarray, classes: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray) -> None:
+def segment_flags(data: np.ndarray, classes: np.ndarray, segments: SegmentSpans, flags: np.ndarray) -> None:
     """Fill the flags (int32) of all segments from their spans."""
-    for segment in range(len(start)):
-        flags[segment] = _line_flags(data, np.int64(start[segment]), np.int64(end[segment]), classes)
+    for segment in range(len(segments.start)):
+        first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
+        flags[segment] = _line_flags(data, first, last, classes)
 
 
 @kernel
-def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: np.ndarray, hashes: np.ndarray) -> None:
+def segment_hashes(data: np.ndarray, segments: SegmentSpans, chars: np.ndarray, hashes: np.ndarray) -> None:
     """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
-    for segment in range(len(start)):
-        first, last = np.int64(start[segment]), np.int64(end[segment])
+    for segment in range(len(segments.start)):
+        first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
         chars[segment] = count_characters(data, first, last)
         hashes[segment] = hash_long(data, first, last)
 

@@ -1,13 +1,13 @@
-"""What a word is and what is known of it: kinds, flags, hashes. `splitting.py` finds the words.
+"""What a word is and what is known of it: kinds, flags, hashes. `split.py` finds the words.
 
 A word is what the chosen kind makes it:
 
 WHITESPACE  what str.split() gives
 ASCII_SPACE what fastText's tokenizer gives: ASCII white space and NUL separate
-TOKENS      words and punctuation marks as tokens, close to spaCy's rules (`tokens.py`)
+TOKENS      words and punctuation marks as tokens, close to spaCy's rules (`spacy_rules.py`)
 SCRIPT      WHITESPACE, and within a chunk that has ideographs, kana or South-East Asian letters, TOKENS
 
-UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `unicode_words.py`.
+UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `uax29.py`.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ from autoclave.kernels.text.raw.memory import (
     load64,
     trailing_zeros,
 )
+from autoclave.kernels.text.words.arrays import Words
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
 
 HAS_ALPHA, HAS_OTHER, FIRST_ALNUM, SENTENCE_END, ALL_PUNCTUATION, HAS_HASH, HAS_ELLIPSIS = 1, 2, 4, 8, 16, 32, 64
 """Flags of a word: some str.isalpha character; some character that datatrove does not call punctuation; first
 character str.isalnum; a single sentence-final mark; only category P; contains '#'; contains '…'."""
+
+OF_LETTERS = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+"""Flags of a word of letters."""
 
 WHOLE = 128
 """Flag of words of the kind SCRIPT that are one token as well."""
@@ -163,20 +167,38 @@ def _ideographs(eight: np.uint64, size: int) -> int:
     return count if size == 0 else 0
 
 
+@inlined
+def append_word(data: np.ndarray, begin: int, stop: int, length: int, flags: int, words: Words, count: int) -> int:
+    """Set the word at index `count` to data[begin:stop], of `length` characters; return the new number of words."""
+    words.start[count], words.end[count], words.chars[count], words.flags[count] = begin, stop, length, flags
+    words.hashes[count] = hash_bytes(data, begin, stop)
+    return count + 1
+
+
+@inlined
+def append_span(words: Words, count: int, places: np.ndarray, first: int, last: int) -> int:
+    """Set the span of the word at index `count` to that of the characters [first, last), which begin at `places`.
+
+    What else is known of it `describe_words` finds. Returns the new number of words.
+    """
+    words.start[count], words.end[count] = load(places, first), load(places, last)
+    return count + 1
+
+
+@inlined
+def copy_word(old: Words, index: int, shift: int, words: Words, count: int) -> int:
+    """Set the word at index `count` to the old one at `index`, `shift` bytes on; return the new number of words."""
+    words.start[count] = np.int64(load(old.start, index)) + shift
+    words.end[count] = np.int64(load(old.end, index)) + shift
+    words.chars[count], words.hashes[count] = load(old.chars, index), load(old.hashes, index)
+    words.flags[count] = load(old.flags, index)
+    return count + 1
+
+
 @kernel
-def describe_words(
-    data: np.ndarray,
-    classes: np.ndarray,
-    first: int,
-    last: int,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    hashes: np.ndarray,
-    flags: np.ndarray,
-    further: int,
-) -> None:
+def describe_words(data: np.ndarray, classes: np.ndarray, first: int, last: int, words: Words, further: int) -> None:
     """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans."""
+    start, end, chars, hashes, flags = words.start, words.end, words.chars, words.hashes, words.flags
     swift = np.int64(len(data)) - 7
     for word in range(first, last):
         at, stop = np.int64(load(start, word)), np.int64(load(end, word))
@@ -186,7 +208,7 @@ def describe_words(
             if leading_letters(eight) < count:
                 count = _ideographs(eight, count)
             if count:
-                chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM | further
+                chars[word], flags[word] = count, OF_LETTERS | further
                 continue
         else:
             hashes[word] = hash_bytes(data, at, stop)

@@ -1,8 +1,7 @@
-"""Splitting one chunk (characters between white space) into words and marks, close to spaCy's English rules.
+"""Splitting a run of a spaced script into words and marks, close to spaCy's English rules.
 
 The order is spaCy's: marks are taken off the front and the back, contractions and abbreviations are looked up, web
-addresses stay whole, and what is left is split at inner marks between letters. Runs of ideographs, kana and
-South-East Asian letters, which are not spaced, are cut by script (`split_chunk`).
+addresses stay whole, and what is left is split at inner marks between letters.
 """
 
 from __future__ import annotations
@@ -18,18 +17,9 @@ from autoclave.kernels.text.characters import (
     CURRENCY,
     DIGIT,
     DOT,
-    HAN,
-    HANGUL,
-    HIRAGANA,
-    KANA,
-    KATAKANA,
-    KHMER,
     LOWER,
-    MYANMAR,
     QUOTE,
     SYMBOL,
-    THAI,
-    UNSPACED,
     UPPER,
 )
 from autoclave.kernels.text.code_points import (
@@ -56,12 +46,11 @@ from autoclave.kernels.text.code_points import (
     SUPERSCRIPT_2,
     TILDE,
     UNDERSCORE,
-    ZERO_WIDTH_SPACE,
 )
 from autoclave.kernels.text.raw.memory import inlined, kernel, load
-from autoclave.kernels.text.words.chinese import mix_point, mix_points, segment_ideographs
-from autoclave.kernels.text.words.japanese import is_japanese, segment_japanese
-from autoclave.kernels.text.words.southeast_asian import joins, segment_clusters
+from autoclave.kernels.text.words.arrays import Chunk, Room, Tables, Words
+from autoclave.kernels.text.words.dictionary import mix_point, mix_points
+from autoclave.kernels.text.words.kinds import append_span
 
 _1 = np.uint64(1)
 EXCEPTION_SLOTS = 1024
@@ -244,16 +233,25 @@ def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
 
 
 @inlined
+def _run_of_dots(points: np.ndarray, first: int, last: int) -> int:
+    """Return how many full stops points[first:last] begins with, if more than one."""
+    if load(points, first) != FULL_STOP or first + 1 >= last or load(points, first + 1) != FULL_STOP:
+        return 0
+    run = 2
+    while first + run < last and load(points, first + run) == FULL_STOP:
+        run += 1
+    return run
+
+
+@inlined
 def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.ndarray) -> int:
     """Return the length of the mark at `at`, strictly inside points[first:last], that splits there; 0 for none."""
     point = np.int64(load(points, at))
     bits = np.int64(load(classes, point))
     if bits & ALNUM:
         return 0
-    if point == FULL_STOP and points[at + 1] == FULL_STOP:
-        run = 2
-        while at + run < last and points[at + run] == FULL_STOP:
-            run += 1
+    run = _run_of_dots(points, at, last)
+    if run:
         return run
     if point == HORIZONTAL_ELLIPSIS:
         return 1
@@ -289,45 +287,64 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
 
 
 @inlined
-def _split_spaced(
-    points: np.ndarray,
-    places: np.ndarray,
-    first: int,
-    last: int,
-    marks: np.ndarray,
-    mark: int,
-    mark_count: int,
-    classes: np.ndarray,
-    exceptions: np.ndarray,
-    seen: int,
-    pending: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words.
+def _prefix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
+    """Return how many characters spaCy's prefix rules take off the front of points[first:last]; 0 for none."""
+    run = _run_of_dots(points, first, last)
+    if run:
+        return run
+    point = np.int64(load(points, first))
+    if load(classes, point) & ATTACHED or (
+        point == PLUS and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
+    ):
+        return 1
+    return 0
 
-    seen: class bits that some character has, so that rules that cannot apply are not tried; marks[mark:mark_count]:
-    the characters after `first`, in order, that are neither letters nor digits.
+
+@inlined
+def _split_inside(
+    chunk: Chunk, room: Room, first: int, last: int, mark: int, classes: np.ndarray, words: Words, count: int
+) -> int:
+    """Append the spans of points[first:last], which has no marks at its ends, cut at the marks that split it inside.
+
+    mark: the first of room.marks[:chunk.marks] that may; where that is chunk.marks all stays one token.
     """
+    begin, allowed = first, first + 1
+    for index in range(mark, chunk.marks):
+        at = np.int64(load(room.marks, index))
+        if at >= last - 1:
+            break
+        if at < allowed:
+            continue
+        taken = _inner_mark(room.points, first, at, last, classes)
+        if taken == 0 or at + taken >= last:
+            continue
+        if begin < at:
+            count = append_span(words, count, room.places, begin, at)
+        count = append_span(words, count, room.places, at, at + taken)
+        begin = at + taken
+        allowed = begin + 1 if taken == 1 and load(room.points, at) != HORIZONTAL_ELLIPSIS else begin
+    return append_span(words, count, room.places, begin, last)
+
+
+@inlined
+def split_spaced(
+    chunk: Chunk, room: Room, first: int, last: int, mark: int, tables: Tables, words: Words, count: int
+) -> int:
+    """Append the spans of the tokens of points[first:last], a run of a spaced script; return the new number of words.
+
+    mark: the first of room.marks[:chunk.marks] after `first`. Rules that no character of the chunk asks for
+    (chunk.some) are not tried.
+    """
+    points, pending, classes, seen = room.points, room.pending, tables.classes, chunk.some
     suffixes, exception = 0, False
     special = seen & (DOT | ADDRESS | APOSTROPHE) != 0
     while first < last:
-        exception = special and _is_exception(points, first, last, exceptions)
+        exception = special and _is_exception(points, first, last, tables.exceptions)
         if exception:
             break
-        point, taken = np.int64(load(points, first)), 0
-        if point == FULL_STOP and first + 1 < last and load(points, first + 1) == FULL_STOP:
-            taken = 2
-            while first + taken < last and load(points, first + taken) == FULL_STOP:
-                taken += 1
-        elif load(classes, point) & ATTACHED or (
-            point == PLUS and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
-        ):
-            taken = 1
+        taken = _prefix_length(points, first, last, classes)
         if taken:
-            start[words], end[words] = load(places, first), load(places, first + taken)
-            words += 1
+            count = append_span(words, count, room.places, first, first + taken)
             first += taken
             continue
         taken = _suffix_length(points, first, last, classes, seen & DIGIT != 0)
@@ -340,104 +357,13 @@ def _split_spaced(
     if first < last:
         cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == len(_CANNOT) else 0
         if cut:
-            start[words], end[words] = load(places, first), load(places, last - cut)
-            start[words + 1], end[words + 1] = load(places, last - cut), load(places, last)
-            words += 2
+            count = append_span(words, count, room.places, first, last - cut)
+            count = append_span(words, count, room.places, last - cut, last)
         else:
-            begin, allowed = first, first + 1
             if exception or (seen & (DOT | ADDRESS) and _is_address(points, first, last, classes)):
-                mark = mark_count  # it stays whole
-            for index in range(mark, mark_count):
-                at = np.int64(load(marks, index))
-                if at >= last - 1:
-                    break
-                if at < allowed:
-                    continue
-                taken = _inner_mark(points, first, at, last, classes)
-                if taken == 0 or at + taken >= last:
-                    continue
-                if begin < at:
-                    start[words], end[words] = load(places, begin), load(places, at)
-                    words += 1
-                start[words], end[words] = load(places, at), load(places, at + taken)
-                words += 1
-                begin = at + taken
-                allowed = begin + 1 if taken == 1 and load(points, at) != HORIZONTAL_ELLIPSIS else begin
-            start[words], end[words] = load(places, begin), load(places, last)
-            words += 1
+                mark = chunk.marks
+            count = _split_inside(chunk, room, first, last, mark, classes, words, count)
     for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
-        start[words] = load(places, np.int64(load(pending, index)))
-        end[words] = load(places, np.int64(load(pending, index + 1)))
-        words += 1
-    return words
-
-
-@inlined
-def _run_kind(script: int, japanese: bool) -> int:
-    """Return 0 for spaced scripts, and for each that is not spaced its own number; in Japanese Han's is hiragana's."""
-    if japanese and HAN <= script <= KATAKANA:
-        return HIRAGANA
-    return script if HAN <= script <= MYANMAR and script != HANGUL else 0
-
-
-@inlined
-def split_chunk(
-    length: int,
-    mark_count: int,
-    seen: int,
-    classes: np.ndarray,
-    scripts: np.ndarray,
-    exceptions: np.ndarray,
-    dictionary: tuple[np.ndarray, ...],
-    room: tuple[np.ndarray, ...],
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the tokens of a chunk; return the new number of words.
-
-    room: points, places (and where the last ends), marks, pending, costs, steps; the first three describe the chunk:
-    its `length` characters, where they are in the text, and which of them, `mark_count`, are neither letters nor
-    digits. seen: class bits that some character has. dictionary: of `ideographs.build_table`, four arrays of the
-    Chinese one, (keys, costs) of the Thai, Lao and Khmer one, and those of the Japanese one. Burmese letters, and kana
-    in a chunk that is not Japanese, stay in runs of one script. A zero-width space (U+200B) between such runs
-    separates words, as white space does.
-    """
-    points, places, marks, pending, costs, steps = room[0], room[1], room[2], room[3], room[4], room[5]
-    mixed = seen & UNSPACED != 0
-    japanese = seen & KANA != 0 and is_japanese(points, length, classes)
-    first, mark = np.int64(0), 0  # numba would compile what it is given to once more for a literal 0
-    while first < length:
-        kind, last = 0, length
-        if mixed:
-            kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))), japanese)
-            last = first + 1
-            while last < length:
-                point = np.int64(load(points, last))
-                if _run_kind(np.int64(load(scripts, point)), japanese) != kind and not (kind >= THAI and joins(point)):
-                    break
-                last += 1
-        if kind == HAN:
-            words = segment_ideographs(points, places, first, last, dictionary, costs, steps, start, end, words)
-        elif japanese and kind == HIRAGANA:
-            words = segment_japanese(
-                points, places, first, last, scripts, dictionary[6], dictionary[7], costs, steps, start, end, words
-            )  # fmt: skip
-        elif THAI <= kind <= KHMER:
-            words = segment_clusters(
-                points, places, first, last, dictionary[4], dictionary[5], costs, steps, start, end, words
-            )  # fmt: skip
-        elif mixed and last == first + 1 and load(points, first) == ZERO_WIDTH_SPACE:
-            pass
-        elif kind:
-            start[words], end[words] = places[first], places[last]
-            words += 1
-        else:
-            while mark < mark_count and load(marks, mark) <= first:
-                mark += 1
-            words = _split_spaced(
-                points, places, first, last, marks, mark, mark_count, classes, exceptions, seen, pending, start, end,
-                words,
-            )  # fmt: skip
-        first = last
-    return words
+        taken, after = np.int64(load(pending, index)), np.int64(load(pending, index + 1))
+        count = append_span(words, count, room.places, taken, after)
+    return count
