@@ -18,8 +18,7 @@ from autoclave.cleaning.filters.nemotron import (
 )
 from autoclave.cleaning.language.words import Scan
 from autoclave.errors import RecipeError
-from autoclave.kernels.text.rules import c4 as c4_lines
-from autoclave.kernels.text.rules import c4_dialects, segments
+from autoclave.kernels.text.rules import c4, c4_dialects, segments
 from autoclave.kernels.text.texts import LineEdit
 
 SOURCE = "Raffel et al. 2020, arXiv 1910.10683, section 2.2; TensorFlow Datasets c4_utils.py"
@@ -49,7 +48,7 @@ class LineRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tuple[str, ...] | None = ("en",)) -> Filter:
     """Return the C4 filter with the given line rules."""
-    line_rules = c4_lines.LineRules(**msgspec.structs.asdict(rules))
+    line_rules = c4.LineRules(**msgspec.structs.asdict(rules))
 
     def edit(scan: Scan, measurement: Measurement) -> Edited:
         lines = scan.segments(
@@ -58,8 +57,8 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
         room = scan.room_for_edit()
         places, sizes = scan.empty(len(lines.start), np.int32), scan.empty(len(lines.start), np.int32)
         line_edit = LineEdit(measurement.applies, lines.spans, places, sizes)
-        counts = np.zeros((len(scan), c4_lines.COLUMNS), dtype=np.int64)
-        c4_lines.edit_lines(scan.texts, scan.classes, line_rules, line_edit, room, counts)
+        counts = np.zeros((len(scan), c4.COLUMNS), dtype=np.int64)
+        c4.edit_lines(scan.texts, scan.classes, line_rules, line_edit, room, counts)
         edited = scan.after_edit(room)
         edited.carry_words(scan, line_edit)
         return Edited(edited, _columns(counts))
@@ -75,12 +74,12 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
 
 
 def _columns(counts: np.ndarray) -> Columns:
-    dropped = counts[:, c4_lines.LINES_IN] - counts[:, c4_lines.LINES_KEPT]
+    dropped = counts[:, c4.LINES_IN] - counts[:, c4.LINES_KEPT]
     return {
-        "lorem_ipsum_lines": counts[:, c4_lines.LOREM].astype(np.int32),
-        "curly_bracket_lines": counts[:, c4_lines.CURLY].astype(np.int32),
+        "lorem_ipsum_lines": counts[:, c4.LOREM].astype(np.int32),
+        "curly_bracket_lines": counts[:, c4.CURLY].astype(np.int32),
         "c4_lines_dropped": dropped.astype(np.int32),
-        "c4_citations_removed": counts[:, c4_lines.CITATIONS].astype(np.int32),
+        "c4_citations_removed": counts[:, c4.CITATIONS].astype(np.int32),
     }
 
 
@@ -88,7 +87,7 @@ def sentences_per_line(scan: Scan, measurement: Measurement) -> Columns:
     """Return c4_sentence_count of the text as it stands, each line counted on its own."""
     words = scan.words("tokens")
     out = np.empty(len(scan), dtype=np.int64)
-    c4_lines.count_line_sentences(scan.data, words, out)
+    c4.count_line_sentences(scan.data, words, out)
     return {"c4_sentence_count": out.astype(np.int32)}
 
 

@@ -237,57 +237,67 @@ _READ_MORE_DOTS = np.frombuffer(b"read more..", dtype=np.uint8)
 
 
 @inlined
-def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
+def _ends_in_spaced_dots(data: np.ndarray, start: int, stop: int) -> bool:
+    """Say whether data[start:stop] ends with '. . .'."""
+    return (
+        stop - start >= 5
+        and load(data, stop - 1) == FULL_STOP
+        and load(data, stop - 2) == SPACE
+        and load(data, stop - 3) == FULL_STOP
+        and load(data, stop - 4) == SPACE
+        and load(data, stop - 5) == FULL_STOP
+    )
+
+
+@inlined
+def _is_curator_ellipsis(data: np.ndarray, start: int, stop: int, last: int) -> bool:
+    """Say whether a stripped segment whose last character is `last` ends as NeMo Curator's list of ellipses has it."""
+    if last == HORIZONTAL_ELLIPSIS or ends_in_dots(data, start, stop):
+        return True
+    size = stop - start
+    if (last == RIGHT_BRACKET or last == RIGHT_PARENTHESIS) and size >= 5:
+        opening = load(data, stop - 5)
+        if opening == (LEFT_BRACKET if last == RIGHT_BRACKET else LEFT_PARENTHESIS):
+            if ends_in_dots(data, start, stop - 1):
+                return True
+            if last == RIGHT_BRACKET and decode(data, step_back(data, stop - 1)) == HORIZONTAL_ELLIPSIS:
+                return True
+    if last == RIGHT_GUILLEMET and size >= 3 and load(data, stop - 3) == HYPHEN:
+        return True
+    return _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS)
+
+
+@inlined
+def _segment_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
+    """Return the flags of data[start:stop]: first those of the text as it is, then those of the stripped text."""
     if start == stop:
         return BLANK
     flags = 0
-    last = decode(data, step_back(data, stop))
+    first, last = decode(data, start), decode(data, step_back(data, stop))
     if classes[last] & TERMINAL:
         flags |= TERMINAL_END
     if last == HORIZONTAL_ELLIPSIS:
         flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
-    elif ends_in_dots(data, start, stop) or (
-        stop - start >= 5
-        and last == FULL_STOP
-        and data[stop - 2] == SPACE
-        and data[stop - 3] == FULL_STOP
-        and data[stop - 4] == SPACE
-        and data[stop - 5] == FULL_STOP
-    ):
+    elif ends_in_dots(data, start, stop) or _ends_in_spaced_dots(data, start, stop):
         flags |= ELLIPSIS_DCLM
-    point = decode(data, start)
-    if point == BLACK_CIRCLE or point == BULLET or point == ASTERISK or point == HYPHEN:
+    if first == BLACK_CIRCLE or first == BULLET or first == ASTERISK or first == HYPHEN:
         flags |= BULLET_DCLM
-    if point == ASTERISK or point == HYPHEN:
+    if first == ASTERISK or first == HYPHEN:
         flags |= BULLET_DOLMA
     start, stop = strip_span(data, start, stop, classes)
     if start == stop:
         return flags | BLANK
-    point = decode(data, start)
-    if point == BULLET or point == HYPHEN:
+    first, last = decode(data, start), decode(data, step_back(data, stop))
+    if first == BULLET or first == HYPHEN:
         flags |= BULLET_DATATROVE
     for mark in _CURATOR_BULLETS:
-        if point == mark:
+        if first == mark:
             flags |= BULLET_CURATOR
-    last = decode(data, step_back(data, stop))
     if last == HORIZONTAL_ELLIPSIS or ends_in_dots(data, start, stop):
-        flags |= ELLIPSIS_DATATROVE | ELLIPSIS_CURATOR
+        flags |= ELLIPSIS_DATATROVE
     if is_end_mark(last) or last == SINGLE_QUOTE:
         flags |= MARK_END
-    size = stop - start
-    if (last == RIGHT_BRACKET or last == RIGHT_PARENTHESIS) and size >= 5:
-        opening = LEFT_BRACKET if last == RIGHT_BRACKET else LEFT_PARENTHESIS
-        if data[stop - 5] == opening and ends_in_dots(data, start, stop - 1):
-            flags |= ELLIPSIS_CURATOR
-        if (
-            last == RIGHT_BRACKET
-            and data[stop - 5] == LEFT_BRACKET
-            and decode(data, step_back(data, stop - 1)) == HORIZONTAL_ELLIPSIS
-        ):
-            flags |= ELLIPSIS_CURATOR
-    if last == RIGHT_GUILLEMET and size >= 3 and data[stop - 3] == HYPHEN:
-        flags |= ELLIPSIS_CURATOR
-    if _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS):
+    if _is_curator_ellipsis(data, start, stop, last):
         flags |= ELLIPSIS_CURATOR
     return flags
 
@@ -297,7 +307,7 @@ def segment_flags(data: np.ndarray, classes: np.ndarray, segments: SegmentSpans,
     """Fill the flags (int32) of all segments from their spans."""
     for segment in range(len(segments.start)):
         first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
-        flags[segment] = _line_flags(data, first, last, classes)
+        flags[segment] = _segment_flags(data, first, last, classes)
 
 
 @kernel

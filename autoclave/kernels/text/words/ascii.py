@@ -32,16 +32,10 @@ _LOWEST = np.uint64(0xFF)
 
 
 @inlined
-def swift_token(
-    data: np.ndarray,
-    at: int,
-    ascii_classes: np.ndarray,
-    words: Words,
-    count: int,
-) -> tuple[int, int]:
+def swift_token(data: np.ndarray, at: int, ascii_classes: np.ndarray, words: Words, count: int) -> tuple[int, int]:
     """Append up to 15 ASCII letters before white space, or before one mark and white space, as tokens.
 
-    Returns (the byte after the white space, the new number of words); (at, words) where something else is there.
+    Returns (the byte after the white space, the new number of words); (at, count) where something else is there.
     Eighteen bytes from `at` on must be readable.
     """
     eight = load64(data, at)
@@ -82,17 +76,12 @@ def swift_token(
 
 @inlined
 def known_chunk(
-    data: np.ndarray,
-    at: int,
-    ascii_classes: np.ndarray,
-    room: Room,
-    words: Words,
-    count: int,
+    data: np.ndarray, at: int, ascii_classes: np.ndarray, room: Room, words: Words, count: int
 ) -> tuple[int, int]:
     """Append the tokens of up to 15 ASCII bytes before white space where the same bytes were cut not long ago.
 
     Half of what is not just letters comes again, and copying its tokens costs a fraction of cutting it. Returns (the
-    byte after the white space, the new number of words); (at, words) for what is not known: it is noted that its
+    byte after the white space, the new number of words); (at, count) for what is not known: it is noted that its
     tokens begin at index `count`. Eighteen bytes from `at` on must be readable.
     """
     eight, second, size = load64(data, at), load64(data, at + 8), 0
@@ -126,17 +115,11 @@ def known_chunk(
 
 @inlined
 def swift_word(
-    data: np.ndarray,
-    at: int,
-    swift: int,
-    ascii_classes: np.ndarray,
-    words: Words,
-    count: int,
-    whole_flag: int,
+    data: np.ndarray, at: int, swift: int, ascii_classes: np.ndarray, words: Words, count: int, whole_flag: int
 ) -> tuple[int, int]:
     """Append an ASCII word between white space that begins with a letter and ends before byte `swift`.
 
-    Returns (the byte after the white space, the new number of words); (at, words) where something else is there.
+    Returns (the byte after the white space, the new number of words); (at, count) where something else is there.
     """
     eight = load64(data, at)
     letters = leading_letters(eight)
