@@ -20,6 +20,7 @@ from numba import njit
 from autoclave.cleaning.dedup.lsh import band_keys
 from autoclave.cleaning.dedup.minhash import MinHashParameters
 from autoclave.kernels.text.keys.minhash import permutations, sign_hash_sets
+from autoclave.kernels.text.raw.memory import kernel
 
 ALL_PAIRS = 64
 """Components up to this size compare a document with every representative: LSH's misses are found again."""
@@ -31,7 +32,7 @@ BUCKET_REPRESENTATIVES = 8
 """Most representatives of one LSH bucket that a document of a large component is compared with."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def jaccard_sorted(hashes: np.ndarray, a: int, a_end: int, b: int, b_end: int) -> float:
     """Jaccard similarity of two sorted sets without repeats, slices of `hashes` integer[n]; 0 where both are empty."""
     size_a, size_b = a_end - a, b_end - b
@@ -61,7 +62,7 @@ class Members(NamedTuple):
     fixed: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _similarity(i: int, j: int, members: Members, threshold: float) -> float:
     """Jaccard of documents i and j: of their sets, or estimated from signatures where one of them has no set."""
     starts, ends, signatures = members.starts, members.ends, members.signatures

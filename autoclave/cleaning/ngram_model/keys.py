@@ -14,6 +14,7 @@ from numba import njit
 
 from autoclave.kernels.text.code_points import is_ascii_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
+from autoclave.kernels.text.raw.memory import inlined, load
 from autoclave.kernels.text.texts import Texts
 
 UNKNOWN, BEGIN, END = 0, 1, 2
@@ -121,15 +122,15 @@ class ModelTables(NamedTuple):
     backoffs: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _read_word(data: np.ndarray, at: int, stop: int, model: ModelTables) -> tuple[int, int]:
-    """Return (id of the next word of data[at:stop], the byte after it); END at the end of the text."""
-    while at < stop and is_ascii_space(data[at]):
+    """Return (id of the next word of data[at:stop], the byte after it); (END, -1) at the end of the text."""
+    while at < stop and is_ascii_space(load(data, at)):
         at += 1
     if at >= stop:
-        return END, at
+        return END, -1
     begin = at
-    while at < stop and not is_ascii_space(data[at]):
+    while at < stop and not is_ascii_space(load(data, at)):
         at += 1
     slot = find_slot(model.word_slots, hash_word(data, begin, at))
     return model.word_values[slot] if model.word_slots[slot] != 0 else UNKNOWN, at
@@ -151,8 +152,8 @@ def score_texts(texts: Texts, model: ModelTables, totals: np.ndarray, events: np
         at, stop = texts.offsets[text], texts.offsets[text + 1]
         history[0], size, known = BEGIN, 1, 1
         waiting[1] = backoffs[BEGIN]
-        total, count, missing, word = 0.0, 0, 0, BEGIN
-        while word != END:
+        total, count, missing = 0.0, 0, 0
+        while at >= 0:
             word, at = _read_word(texts.data, at, stop, model)
             missing += word == UNKNOWN
             logarithm = np.float64(probabilities[word])

@@ -36,16 +36,16 @@ def replaced_characters(texts: Texts, words: Words, place: np.ndarray, n: int) -
 
     The gram is the n words from place[i] on, joined by single spaces; place < 0 takes nothing.
     """
-    data, start, end = texts.data, words.start, words.end
+    data, start, end, chars, offsets = texts.data, words.start, words.end, words.chars, texts.offsets
     out = np.zeros(len(place), np.int64)
     for text in range(len(place)):
         if place[text] < 0:
             continue
-        word, stop = words.offsets[text] + place[text], texts.offsets[text + 1]
+        word, stop = words.offsets[text] + place[text], offsets[text + 1]
         size, length = 0, n - 1
         for index in range(word, word + n):
             size += np.int64(end[index]) - np.int64(start[index])
-            length += words.chars[index]
+            length += chars[index]
         size += n - 1
         needle = np.empty(size, np.uint8)
         at = 0
@@ -56,7 +56,7 @@ def replaced_characters(texts: Texts, words: Words, place: np.ndarray, n: int) -
             for byte in range(start[index], end[index]):
                 needle[at] = data[byte]
                 at += 1
-        found = find(data, texts.offsets[text], stop, needle, size)
+        found = find(data, offsets[text], stop, needle, size)
         while found >= 0:
             out[text] += length
             found = find(data, found + size, stop, needle, size)

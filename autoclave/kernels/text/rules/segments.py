@@ -154,16 +154,13 @@ def _next_end(breaks: Breaks, at: int, stop: int, mode: int) -> tuple[int, int, 
 
     At the end of the text no bytes end it.
     """
-    count = len(breaks.places)
-    while at < count and breaks.places[at] < stop:
-        place, taken = np.int64(breaks.places[at]), np.int64(breaks.widths[at])
+    places, count = breaks.places, len(breaks.places)
+    while at < count and places[at] < stop:
+        place, taken = np.int64(places[at]), np.int64(breaks.widths[at])
         at += 1
         if mode > LINES and mode != UNIVERSAL_LINES:
             while (
-                at < count
-                and breaks.places[at] < stop
-                and breaks.places[at] == place + taken
-                and (mode != PARAGRAPHS or taken < 2)
+                at < count and places[at] < stop and places[at] == place + taken and (mode != PARAGRAPHS or taken < 2)
             ):
                 taken += 1
                 at += 1
@@ -251,9 +248,10 @@ def _ends_in_spaced_dots(data: np.ndarray, start: int, stop: int) -> bool:
 
 @inlined
 def _is_curator_ellipsis(data: np.ndarray, start: int, stop: int, last: int) -> bool:
-    """Say whether a stripped segment whose last character is `last` ends as NeMo Curator's list of ellipses has it."""
-    if last == HORIZONTAL_ELLIPSIS or ends_in_dots(data, start, stop):
-        return True
+    """Say whether a stripped segment whose last character is `last` ends as NeMo Curator's list of ellipses has it.
+
+    Its first two, ... and …, are everybody's, and are not looked for here.
+    """
     size = stop - start
     if (last == RIGHT_BRACKET or last == RIGHT_PARENTHESIS) and size >= 5:
         opening = load(data, stop - 5)
@@ -278,7 +276,7 @@ def _segment_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray)
         flags |= TERMINAL_END
     if last == HORIZONTAL_ELLIPSIS:
         flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
-    elif ends_in_dots(data, start, stop) or _ends_in_spaced_dots(data, start, stop):
+    elif last == FULL_STOP and (ends_in_dots(data, start, stop) or _ends_in_spaced_dots(data, start, stop)):
         flags |= ELLIPSIS_DCLM
     if first == BLACK_CIRCLE or first == BULLET or first == ASTERISK or first == HYPHEN:
         flags |= BULLET_DCLM
@@ -293,12 +291,12 @@ def _segment_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray)
     for mark in _CURATOR_BULLETS:
         if first == mark:
             flags |= BULLET_CURATOR
-    if last == HORIZONTAL_ELLIPSIS or ends_in_dots(data, start, stop):
-        flags |= ELLIPSIS_DATATROVE
+    if last == HORIZONTAL_ELLIPSIS or (last == FULL_STOP and ends_in_dots(data, start, stop)):
+        flags |= ELLIPSIS_DATATROVE | ELLIPSIS_CURATOR
+    elif _is_curator_ellipsis(data, start, stop, last):
+        flags |= ELLIPSIS_CURATOR
     if is_end_mark(last) or last == SINGLE_QUOTE:
         flags |= MARK_END
-    if _is_curator_ellipsis(data, start, stop, last):
-        flags |= ELLIPSIS_CURATOR
     return flags
 
 
