@@ -95,8 +95,8 @@ def borrowed_workspace() -> Iterator[Workspace]:
 class Segments:
     """The lines or paragraphs of a slice of documents; what is derived from their spans is found when asked for.
 
-    spans: where they are (start, end, offsets for short); of each segment chars: int32 code points; hashes: uint64;
-    flags: int32 (`kernels/text/rules/segments.py`).
+    spans: where they are (start, end, offsets for short); chars: int32[segments], code points; hashes:
+    uint64[segments]; flags: int32[segments] (`kernels/text/rules/segments.py`).
     """
 
     def __init__(self, scan: Scan, spans: SegmentSpans) -> None:

@@ -108,9 +108,9 @@ def new_table(entries: int) -> tuple[np.ndarray, np.ndarray]:
 class ModelTables(NamedTuple):
     """A model of some order, at least 2, in memory.
 
-    word_slots, word_values: table of the words, from their hashes (`hash_word`) to their ids; slots, values: table of
-    the n-grams of two words and more, from their keys to rows of the probabilities (`new_table` has the types);
-    probabilities, backoffs: float32, log10; row w is word w.
+    word_slots, word_values: uint64[slots], int64[slots], table of the words, from their hashes (`hash_word`) to their
+    ids; slots, values: the same for n-grams of two words and more, from their keys to rows of the probabilities;
+    probabilities, backoffs: float32[n-grams], log10; row w is word w.
     """
 
     order: int

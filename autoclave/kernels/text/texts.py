@@ -11,7 +11,7 @@ import pyarrow as pa
 class Texts(NamedTuple):
     """Texts one after another.
 
-    data: uint8, valid UTF-8; offsets: int64 [texts + 1], text i is data[offsets[i]:offsets[i + 1]].
+    data: uint8[bytes], valid UTF-8; offsets: int64[texts + 1], text i is data[offsets[i]:offsets[i + 1]].
     """
 
     data: np.ndarray
@@ -21,7 +21,8 @@ class Texts(NamedTuple):
 class SegmentSpans(NamedTuple):
     """Lines or paragraphs of texts, in order.
 
-    start, end: int32, byte spans; offsets: int64 [texts + 1], segments of text i are offsets[i]:offsets[i + 1].
+    start, end: int32[segments], byte spans; offsets: int64[texts + 1], segments of text i are
+    offsets[i]:offsets[i + 1].
     """
 
     start: np.ndarray
@@ -32,8 +33,8 @@ class SegmentSpans(NamedTuple):
 class LineEdit(NamedTuple):
     """What an edit made of lines.
 
-    applies: bool [texts], whether it looked at a text, or left it as it was; lines: before the edit; places, sizes:
-    int32 a line, where it lies after the edit and its bytes there; -1 where it is gone, or its text was left.
+    applies: bool[texts], whether it looked at a text, or left it as it was; lines: before the edit; places, sizes:
+    int32[lines], where each lies after the edit and its bytes there; place -1 where it is gone, or its text was left.
     """
 
     applies: np.ndarray
@@ -43,7 +44,7 @@ class LineEdit(NamedTuple):
 
 
 def text_buffers(column: pa.Array) -> Texts:
-    """Return the texts of a string array without copying them; a null is an empty text.
+    """Return the texts of a string array, one a row, without copying them; a null is an empty text.
 
     TypeError where the array is neither string nor large_string.
     """

@@ -39,7 +39,8 @@ class UnitTables(NamedTuple):
 class Units(NamedTuple):
     """The units of some texts, in order.
 
-    start, end: int32, byte spans; hashes: uint64; offsets: int64[n + 1], units of text i are offsets[i]:offsets[i + 1].
+    start, end: int32[units], byte spans; hashes: uint64[units]; offsets: int64[n + 1], units of text i are
+    offsets[i]:offsets[i + 1].
     """
 
     start: np.ndarray
@@ -63,8 +64,8 @@ class Sizes(NamedTuple):
 class ItemNgrams(NamedTuple):
     """N-grams to know.
 
-    keys: uint64; heads: uint64, hash of the first `least` units; texts: int64, which text each is of; lengths: uint8,
-    its units; sizes: uint8, the size asked for, more than the length where a short text is one n-gram.
+    keys: uint64[m]; heads: uint64[m], hash of the first `least` units; texts: int64[m], which text each is of; lengths:
+    uint8[m], its units; sizes: uint8[m], the size asked for, more than the length where a short text is one n-gram.
     """
 
     keys: np.ndarray
@@ -75,9 +76,10 @@ class ItemNgrams(NamedTuple):
 
 
 class NgramTable(NamedTuple):
-    """Known n-grams by their keys: slots: uint64, 0 where empty, values: int32, both a power of two long.
+    """Known n-grams by their keys. All are a power of two long.
 
-    bits: uint64, a power of two long: which heads of n-grams there are; most look-ups end there, in the cache.
+    slots: uint64[slots], 0 where empty; values: int32[slots]; bits: uint64[words], which heads of n-grams there are;
+    most look-ups end there, in the cache.
     """
 
     slots: np.ndarray
@@ -86,9 +88,10 @@ class NgramTable(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Known n-grams found in texts, as far as there is room; all int64.
+    """Known n-grams found in texts, as far as there is room.
 
-    places: first unit; lengths: units; entries: what the table holds; offsets[n + 1]: those of each text.
+    places, lengths, entries: int64[room], first unit, units, what the table holds; offsets: int64[n + 1], those of each
+    text.
     """
 
     places: np.ndarray
@@ -187,7 +190,8 @@ def _key(prefixes: np.ndarray, at: int, size: int, power: np.uint64) -> np.uint6
 def hash_items(data: np.ndarray, units: Units, kinds: np.ndarray, asked: Sizes, out: ItemNgrams) -> int:
     """Fill the n-grams to know: those of the size of each text; of a shorter one with `least` units all as one.
 
-    kinds: of `unit_tables`. Returns how many there are; room for one n-gram a unit is enough.
+    data: uint8[bytes]; kinds: uint8[0x110000], of `unit_tables`. Returns how many there are; room for one n-gram a unit
+    is enough.
     """
     count = 0
     head_power = _power(asked.least)
@@ -215,7 +219,7 @@ def hash_items(data: np.ndarray, units: Units, kinds: np.ndarray, asked: Sizes, 
 
 @njit(cache=True, nogil=True)
 def fill_ngram_table(keys: np.ndarray, heads: np.ndarray, table: NgramTable) -> None:
-    """Put different keys[i] -> i into the table, and set the bits of heads; all uint64, the table zeros before."""
+    """Put different keys[i] -> i into the table, zeros before, and set the bits of heads. keys, heads: uint64[n]."""
     slots, bits = table.slots, table.bits
     mask, bit_mask = np.uint64(len(slots) - 1), np.uint64(len(bits) * 64 - 1)
     for row in range(len(keys)):
@@ -231,7 +235,7 @@ def fill_ngram_table(keys: np.ndarray, heads: np.ndarray, table: NgramTable) -> 
 
 @njit(cache=True, nogil=True)
 def find_ngrams(units: Units, least: int, sizes: np.ndarray, table: NgramTable, hits: Hits) -> int:
-    """Find known n-grams of each of the `sizes` (int64) at each unit whose head of `least` units is known.
+    """Find known n-grams of each of the `sizes` (int64[k]) at each unit whose head of `least` units is known.
 
     Returns how many there are. Call again with room for all where that is more than there is room for.
     """

@@ -262,7 +262,9 @@ def edit_lines(
 
 @kernel
 def count_line_sentences(data: np.ndarray, words: Words, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the sentences of a document, each line on its own; words: tokens.
+    """Fill out, int64[documents], with the sentences of each document, each line on its own.
+
+    data: uint8[bytes]; words: tokens.
 
     A sentence ends at a token that is one sentence-final mark, before the next token that is no punctuation
     (spaCy's sentencizer); what is left on a line is a sentence too.

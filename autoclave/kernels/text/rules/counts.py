@@ -108,7 +108,10 @@ _SPACED[[byte for byte in range(ASCII_LIMIT) if chr(byte).isspace()]] |= 8
 
 @kernel
 def count_spaced_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
+    """Fill out, int64[texts], with the words between ASCII white space or NUL that begin with a letter or digit (DCLM).
+
+    classes: int32[0x110000], of `character_tables`.
+    """
     data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         words, apart, at, stop = 0, 1, offsets[document], offsets[document + 1]
@@ -165,7 +168,10 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
 
 @kernel
 def longest_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the characters of the longest word between white space."""
+    """Fill out, int64[texts], with the characters of the longest word between white space.
+
+    classes: int32[0x110000], of `character_tables`.
+    """
     data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         out[document] = longest_word(data, offsets[document], offsets[document + 1], classes, 0)

@@ -166,7 +166,7 @@ def _joined_duplicates(count: int, room: NgramRoom, joined: JoinedRoom, result: 
 def joined_statistics(
     data: np.ndarray, words: Words, word: int, count: int, room: NgramRoom, joined: JoinedRoom, result: np.ndarray
 ) -> None:
-    """Fill result[n - 5] (int64) for n = 5 to 10 from the words [word, word + count) of a text.
+    """Fill result, int64[6], for n = 5 to 10 from the words [word, word + count) of a text in data, uint8[bytes].
 
     room.sums: the characters before each of them; the rest of room, and joined, may hold anything. Two equal strings
     of at least b bytes share their first b, so a word that shares its first b bytes with no other begins no repeated

@@ -29,11 +29,11 @@ _1 = np.uint64(1)
 
 
 class NgramCounts(NamedTuple):
-    """What is counted, int64 a text.
+    """What is counted of each text.
 
-    top [texts, 3]: characters of the top n-gram, n = 2 to 4; place [texts, 3]: the first word of its first occurrence,
-    -1 for none; duplicate [texts, 6]: characters in repeated n-grams, n = 5 to 10; every [texts, 6]: the characters of
-    all n-grams, the denominator of the style DOLMA, 0 in the others.
+    top: int64[texts, 3], characters of the top n-gram, n = 2 to 4; place: int64[texts, 3], the first word of its first
+    occurrence, -1 for none; duplicate: int64[texts, 6], characters in repeated n-grams, n = 5 to 10; every:
+    int64[texts, 6], the characters of all n-grams, the denominator of the style DOLMA, 0 in the others.
     """
 
     top: np.ndarray
@@ -197,7 +197,7 @@ def _empty_rooms(words: Words, style: int) -> tuple[NgramRoom, JoinedRoom]:
 
 @njit(cache=True, nogil=True)
 def ngram_statistics(data: np.ndarray, words: Words, style: int, out: NgramCounts) -> None:
-    """Fill what is counted, by the style. A text shorter than n words has 0 everywhere and place -1."""
+    """Fill what is counted, by the style; data: uint8[bytes]. A text shorter than n words has 0 and place -1."""
     room, joined = _empty_rooms(words, style)
     for text in range(len(words.offsets) - 1):
         word = words.offsets[text]

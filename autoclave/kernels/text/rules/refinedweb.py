@@ -64,7 +64,9 @@ def _final_letter(data: np.ndarray, first: int, stop: int, classes: np.ndarray) 
 
 @kernel
 def judge_lines(data: np.ndarray, lines: SegmentSpans, classes: np.ndarray, verdict: np.ndarray) -> None:
-    """Fill verdict (uint8) of each line: DROP, KEEP, or LOOK for lines that a pattern may match.
+    """Fill verdict, uint8[lines]: DROP, KEEP, or LOOK for lines that a pattern may match.
+
+    data: uint8[bytes]; classes: int32[0x110000], of `character_tables`.
 
     Dropped: more than half upper case, all digits, or a single word. Looked at: lines of two to ten words with a digit
     whose last letter is an s (a counter, '3,402 likes'), or with one of the phrases that are taken out.

@@ -32,9 +32,9 @@ def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int)
 
 @njit(cache=True, nogil=True)
 def replaced_characters(texts: Texts, words: Words, place: np.ndarray, n: int) -> np.ndarray:
-    """Return the characters that text.replace(gram, '') takes from each text (int64).
+    """Return the characters that text.replace(gram, '') takes from each text, int64[texts].
 
-    The gram is the n words from place[i] on, joined by single spaces; place < 0 takes nothing.
+    The gram is the n words from place[i] on, joined by single spaces; place: int64[texts], < 0 takes nothing.
     """
     data, start, end, chars, offsets = texts.data, words.start, words.end, words.chars, texts.offsets
     out = np.zeros(len(place), np.int64)
@@ -115,7 +115,7 @@ def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, phrases: Phras
 
 @inlined
 def find_phrases(data: np.ndarray, start: int, stop: int, phrases: Phrases) -> int:
-    """Return the bits of all phrases that data[start:stop] has, in any case."""
+    """Return the bits of all phrases that data[start:stop], uint8[bytes], has, in any case."""
     found, size, pairs = 0, len(data), phrases.pairs
     for at in range(start, stop, BLOCK):
         some = np.uint64(0) if at + BLOCK < size else ~np.uint64(0)
@@ -134,7 +134,7 @@ def find_phrases(data: np.ndarray, start: int, stop: int, phrases: Phrases) -> i
 
 @kernel
 def phrases_in_segments(data: np.ndarray, segments: SegmentSpans, phrases: Phrases, found: np.ndarray) -> None:
-    """Fill found (int32) with what `find_phrases` gives for each segment."""
+    """Fill found, int32[segments], with what `find_phrases` gives for each segment of data, uint8[bytes]."""
     for segment in range(len(segments.start)):
         first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
         found[segment] = find_phrases(data, first, last, phrases)

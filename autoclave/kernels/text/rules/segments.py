@@ -62,7 +62,7 @@ TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 class Breaks(NamedTuple):
     """Line breaks of all texts, in order: `find_line_breaks`, or each '\\n'.
 
-    places, widths: int32, where each begins and its bytes.
+    places, widths: int32[breaks], where each begins and its bytes.
     """
 
     places: np.ndarray
@@ -101,7 +101,7 @@ def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> 
 
 @kernel
 def find_line_breaks(data: np.ndarray, breaks: Breaks) -> int:
-    """Fill where str.splitlines() breaks; return how many breaks there are, at most as many as there is room for."""
+    """Fill where str.splitlines() breaks data, uint8[bytes]; return how many breaks, no more than there is room for."""
     places, widths = breaks.places, breaks.widths
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at < stop and count < most:
@@ -171,7 +171,10 @@ def _next_end(breaks: Breaks, at: int, stop: int, mode: int) -> tuple[int, int, 
 
 @kernel
 def split_segments(texts: Texts, classes: np.ndarray, breaks: Breaks, cut: Cut, segments: SegmentSpans) -> int:
-    """Fill the spans of all segments (room for a segment a break and a text); return how many there are."""
+    """Fill the spans of all segments (room for a segment a break and a text); return how many there are.
+
+    classes: int32[0x110000], of `character_tables`.
+    """
     data, offsets = texts.data, texts.offsets
     count, mark = 0, 0
     for text in range(len(offsets) - 1):
@@ -203,7 +206,7 @@ def split_segments(texts: Texts, classes: np.ndarray, breaks: Breaks, cut: Cut, 
 
 @inlined
 def ends_in_dots(data: np.ndarray, start: int, stop: int) -> bool:
-    """Say whether data[start:stop] ends with '...'."""
+    """Say whether data[start:stop], uint8[bytes], ends with '...'."""
     return (
         stop - start >= 3
         and load(data, stop - 1) == FULL_STOP
@@ -302,7 +305,7 @@ def _segment_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray)
 
 @kernel
 def segment_flags(data: np.ndarray, classes: np.ndarray, segments: SegmentSpans, flags: np.ndarray) -> None:
-    """Fill the flags (int32) of all segments from their spans."""
+    """Fill flags, int32[segments], from their spans in data, uint8[bytes]; classes: of `character_tables`."""
     for segment in range(len(segments.start)):
         first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
         flags[segment] = _segment_flags(data, first, last, classes)
@@ -310,7 +313,7 @@ def segment_flags(data: np.ndarray, classes: np.ndarray, segments: SegmentSpans,
 
 @kernel
 def segment_hashes(data: np.ndarray, segments: SegmentSpans, chars: np.ndarray, hashes: np.ndarray) -> None:
-    """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
+    """Fill chars, int32[segments], and hashes, uint64[segments], from their spans in data, uint8[bytes]."""
     for segment in range(len(segments.start)):
         first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
         chars[segment] = count_characters(data, first, last)

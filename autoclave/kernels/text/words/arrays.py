@@ -10,8 +10,9 @@ import numpy as np
 class Words(NamedTuple):
     """The words of some texts, in order; kernels fill them and say how many there are.
 
-    start, end: int32, byte spans; chars: int32, code points; hashes: uint64 (`kinds.hash_bytes`); flags: uint8
-    (`kinds`); offsets: int64 [texts + 1], words of text i are offsets[i]:offsets[i + 1].
+    start, end: int32[words], byte spans; chars: int32[words], code points; hashes: uint64[words]
+    (`kinds.hash_bytes`); flags: uint8[words] (`kinds`); offsets: int64[texts + 1], words of text i are
+    offsets[i]:offsets[i + 1].
     """
 
     start: np.ndarray
@@ -30,9 +31,10 @@ class Words(NamedTuple):
 class Dictionary(NamedTuple):
     """Words with their costs, -log2 of their probability, as `dictionary.build_table` fills them in.
 
-    keys: uint64, hashes of words and of all their prefixes in an open-addressing table, a power of two long, 0 where
-    empty; costs: float32, infinite for what is only a prefix; singles: float32 [65536], of each character alone;
-    pairs: uint8, a bit for each hash of two characters (`dictionary.PAIR_BITS`), set where some word begins with them.
+    keys: uint64[slots], hashes of words and of all their prefixes in an open-addressing table, a power of two long, 0
+    where empty; costs: float32[slots], infinite for what is only a prefix; singles: float32[65536], of each character
+    alone; pairs: uint8[bytes], a bit for each hash of two characters (`dictionary.PAIR_BITS`), set where some word
+    begins with them.
     """
 
     keys: np.ndarray
@@ -44,9 +46,9 @@ class Dictionary(NamedTuple):
 class Tables(NamedTuple):
     """What splitting looks up.
 
-    ascii_classes: int32 [128], classes of ASCII, with WHITE_SPACE where the kind of words separates; classes, scripts:
-    of `characters.character_tables`; exceptions: of `spacy_rules.exception_table`; then a dictionary for each script
-    that writes no spaces.
+    ascii_classes: int32[128], classes of ASCII, with WHITE_SPACE where the kind of words separates; classes, scripts:
+    int32[0x110000], uint8[0x110000], of `characters.character_tables`; exceptions: uint64[slots], of
+    `spacy_rules.exception_table`; then a dictionary for each script that writes no spaces.
     """
 
     ascii_classes: np.ndarray
@@ -77,10 +79,10 @@ class Chunk(NamedTuple):
 class Room(NamedTuple):
     """Where one chunk is taken apart, and what `ascii.known_chunk` knows of earlier ones.
 
-    points: int32, the code points of the chunk; places: int32, the byte where each begins, and where the last ends;
-    marks: int32, which of them are neither letters nor digits; pending: int32, marks taken off the end, waiting;
-    costs: float32, steps: int32, of the best split from each character on; known_places, known_words: int32, by the
-    hash of a chunk where it stood last, -1 for nowhere, and its first word.
+    points: int32[room], the code points of the chunk; places: int32[room], the byte where each begins, and where the
+    last ends; marks: int32[room], which of them are neither letters nor digits; pending: int32[room], marks taken off
+    the end, waiting; costs: float32[room], steps: int32[room], of the best split from each character on; known_places,
+    known_words: int32[KNOWN], by the hash of a chunk where it stood last, -1 for nowhere, and its first word.
     """
 
     points: np.ndarray

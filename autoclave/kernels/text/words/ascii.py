@@ -36,7 +36,7 @@ def swift_token(data: np.ndarray, at: int, ascii_classes: np.ndarray, words: Wor
     """Append up to 15 ASCII letters before white space, or before one mark and white space, as tokens.
 
     Returns (the byte after the white space, the new number of words); (at, count) where something else is there.
-    Eighteen bytes from `at` on must be readable.
+    data: uint8[bytes], eighteen from `at` on must be readable; ascii_classes: int32[128], of `Tables`.
     """
     eight = load64(data, at)
     letters = leading_letters(eight)
@@ -82,7 +82,8 @@ def known_chunk(
 
     Half of what is not just letters comes again, and copying its tokens costs a fraction of cutting it. Returns (the
     byte after the white space, the new number of words); (at, count) for what is not known: it is noted that its
-    tokens begin at index `count`. Eighteen bytes from `at` on must be readable.
+    tokens begin at index `count`. data: uint8[bytes], eighteen from `at` on must be readable; ascii_classes:
+    int32[128], of `Tables`.
     """
     eight, second, size = load64(data, at), load64(data, at + 8), 0
     final, first_mask, second_mask = bytes_below(eight, SPACE + 1) | eight & TOP_BITS, ~_0, _0
@@ -120,6 +121,7 @@ def swift_word(
     """Append an ASCII word between white space that begins with a letter and ends before byte `swift`.
 
     Returns (the byte after the white space, the new number of words); (at, count) where something else is there.
+    data: uint8[bytes]; ascii_classes: int32[128], of `Tables`.
     """
     eight = load64(data, at)
     letters = leading_letters(eight)

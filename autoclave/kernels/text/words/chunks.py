@@ -47,7 +47,7 @@ MAX_CHUNK = 1 << 16
 
 @inlined
 def read_chunk(data: np.ndarray, at: int, stop: int, kind: int, tables: Tables, room: Room) -> Chunk:
-    """Return the chunk of data[at:stop] that begins at byte `at`; of no length where white space is there.
+    """Return the chunk of data[at:stop], uint8[bytes], that begins at `at`; of no length where white space is there.
 
     For the kinds that cut chunks (TOKENS, SCRIPT) its characters are left in `room`, MAX_CHUNK at most.
     """
@@ -108,7 +108,7 @@ def _is_letters_and_mark(data: np.ndarray, chunk: Chunk, first: int, ascii_class
 def take_plainly(data: np.ndarray, chunk: Chunk, kind: int, tables: Tables, words: Words, count: int) -> int:
     """Append a chunk that is one word, or letters with one mark before or behind; return the new number of words.
 
-    That is `count` where the chunk is anything else, to be taken apart by `split_chunk`.
+    That is `count` where the chunk is anything else, to be taken apart by `split_chunk`. data: uint8[bytes].
     """
     begin, stop, length, some, every = chunk.begin, chunk.stop, chunk.length, chunk.some, chunk.every
     opening = np.int64(load(data, begin))

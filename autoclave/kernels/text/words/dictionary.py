@@ -37,7 +37,7 @@ def mix_points(word: str, value: int = 0) -> int:
 
 @inlined
 def find_slot(keys: np.ndarray, value: np.uint64) -> int:
-    """Return the place of `value` (not 0) in an open-addressing table, or the free place for it."""
+    """Return the place of `value` (not 0) in an open-addressing table, uint64[slots], or the free place for it."""
     mask = np.uint64(len(keys) - 1)
     slot = np.int64(value & mask)
     while load(keys, slot) != value and load(keys, slot) != 0:
@@ -55,8 +55,9 @@ def pair_bit(value: np.uint64) -> int:
 def build_table(data: np.ndarray, dictionary: Dictionary) -> int:
     """Fill a dictionary with words and their prefixes; return the number of keys.
 
-    data: uint8, lines of a cost in eighths of a bit and words after it, all separated by single spaces; dictionary:
-    keys and pairs zeros, keys at least twice as many as words and prefixes; singles the cost of an unknown character.
+    data: uint8[bytes], lines of a cost in eighths of a bit and words after it, all separated by single spaces;
+    dictionary: keys and pairs zeros, keys at least twice as many as words and prefixes; singles the cost of an unknown
+    character.
     """
     keys, costs, singles = dictionary.keys, dictionary.costs, dictionary.singles
     at, entries, size = 0, 0, len(data)
@@ -94,8 +95,9 @@ def best_entry(
 ) -> tuple[np.float32, int]:
     """Return the cost and length of the cheapest split that begins with an entry of up to `longest` characters at `at`.
 
-    costs: float32, of the splits from each place to the right of `at`, infinite where none may begin; best, step: what
-    holds where no entry costs at most as much; of equals the longer entry is taken.
+    points: int32[characters]; costs: float32[characters + 1], of the splits from each place to the right of `at`,
+    infinite where none may begin; best, step: what holds where no entry costs at most as much; of equals the longer
+    entry is taken.
     """
     value = np.uint64(0)
     for length in range(1, longest + 1):

@@ -169,7 +169,7 @@ def _ideographs(eight: np.uint64, size: int) -> int:
 
 @inlined
 def append_word(data: np.ndarray, begin: int, stop: int, length: int, flags: int, words: Words, count: int) -> int:
-    """Set the word at index `count` to data[begin:stop], of `length` characters; return the new number of words."""
+    """Set the word at index `count` to data[begin:stop], uint8[bytes], of `length` characters; return count + 1."""
     words.start[count], words.end[count], words.chars[count], words.flags[count] = begin, stop, length, flags
     words.hashes[count] = hash_bytes(data, begin, stop)
     return count + 1
@@ -177,9 +177,9 @@ def append_word(data: np.ndarray, begin: int, stop: int, length: int, flags: int
 
 @inlined
 def append_span(words: Words, count: int, places: np.ndarray, first: int, last: int) -> int:
-    """Set the span of the word at index `count` to that of the characters [first, last), which begin at `places`.
+    """Set the span of the word at index `count` to that of the characters [first, last); return count + 1.
 
-    What else is known of it `describe_words` finds. Returns the new number of words.
+    places: int32[characters + 1], where each begins. What else is known of the word `describe_words` finds.
     """
     words.start[count], words.end[count] = load(places, first), load(places, last)
     return count + 1
@@ -187,7 +187,7 @@ def append_span(words: Words, count: int, places: np.ndarray, first: int, last: 
 
 @inlined
 def copy_word(old: Words, index: int, shift: int, words: Words, count: int) -> int:
-    """Set the word at index `count` to the old one at `index`, `shift` bytes on; return the new number of words."""
+    """Set the word at index `count` to the old one at `index`, `shift` bytes on; return count + 1."""
     words.start[count] = np.int64(load(old.start, index)) + shift
     words.end[count] = np.int64(load(old.end, index)) + shift
     words.chars[count], words.hashes[count] = load(old.chars, index), load(old.hashes, index)
@@ -197,7 +197,10 @@ def copy_word(old: Words, index: int, shift: int, words: Words, count: int) -> i
 
 @kernel
 def describe_words(data: np.ndarray, classes: np.ndarray, first: int, last: int, words: Words, further: int) -> None:
-    """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans."""
+    """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans.
+
+    data: uint8[bytes]; classes: int32[0x110000], of `character_tables`.
+    """
     start, end, chars, hashes, flags = words.start, words.end, words.chars, words.hashes, words.flags
     swift = np.int64(len(data)) - 7
     for word in range(first, last):

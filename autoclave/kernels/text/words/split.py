@@ -50,7 +50,7 @@ def _take_swiftly(
 def split_range(
     data: np.ndarray, at: int, stop: int, kind: int, tables: Tables, room: Room, words: Words, count: int
 ) -> int:
-    """Append the words of data[at:stop], a text or a line of one; return the new number of words.
+    """Append the words of data[at:stop], uint8[bytes], a text or a line of one; return the new number of words.
 
     kind: WHITESPACE, ASCII_SPACE, TOKENS or SCRIPT; room: of `empty_room`, the same for all calls that fill the same
     words; count: how many words there are, MAX_WORDS more at most are appended; words need room for what may come.

@@ -146,7 +146,7 @@ def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bo
 def split_unicode_words(texts: Texts, classes: np.ndarray, table: np.ndarray, words: Words) -> int:
     """Fill the spans (start, end, offsets) of the words that begin with a letter or digit; return their number.
 
-    classes: of `character_tables`; table: of `word_break_table`.
+    classes: int32[0x110000], of `character_tables`; table: uint8[0x110000], of `word_break_table`.
     """
     data, offsets = texts.data, texts.offsets
     count = 0
