@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from autoclave.cleaning.dedup.lsh import band_keys
 from autoclave.cleaning.dedup.minhash import Signer, preset_parameters
 from autoclave.kernels.text.keys.minhash import shingle_sets
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.texts import text_buffers
 from autoclave.pipelines.dedup.settings import MinHashSettings
 from benchmarks.dedup.corpus import labelled_sets
 from benchmarks.dedup.runs import stage_groups

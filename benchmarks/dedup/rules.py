@@ -20,7 +20,7 @@ from autoclave.cleaning.dedup.clusters import dense_components
 from autoclave.cleaning.dedup.lsh import band_keys, star_edges
 from autoclave.cleaning.dedup.minhash import MinHashParameters, Signer, preset_parameters
 from autoclave.kernels.text.keys.minhash import shingle_sets
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.texts import text_buffers
 from benchmarks.dedup.corpus import labelled_sets, planted_corpus
 from benchmarks.dedup.quality import Half, candidates, halves
 from benchmarks.dedup.runs import stage_groups

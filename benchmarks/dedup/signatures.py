@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from autoclave.kernels.text.keys.minhash import permutations, sign_texts
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.texts import text_buffers
 from benchmarks.dedup.corpus import shingles_of, texts, write_jsonl
 from benchmarks.dedup.runs import best_cpu, row, run_datatrove
 from benchmarks.environments import run_peer

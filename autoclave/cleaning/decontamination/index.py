@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.decontamination.evaluation_sets import read_items, set_names
-from autoclave.cleaning.language.words import text_buffer
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError, RecipeError
-from autoclave.kernels.text.keys import ngrams as kernel
+from autoclave.kernels.text.keys import ngrams
+from autoclave.kernels.text.texts import Texts, text_buffers
 
 _BATCH = 4096
 
@@ -107,6 +107,7 @@ class Found:
         return Spans(document[starts], first[starts], reach[ends - 1])
 
 
+@dataclass
 class ContaminationIndex:
     """Known n-grams of evaluation sets.
 
@@ -116,56 +117,38 @@ class ContaminationIndex:
     item, its set and its line or row there, from 1; skipped: items too short to be looked for.
     """
 
-    def __init__(
-        self,
-        keys: np.ndarray,
-        heads: np.ndarray,
-        least: int,
-        sizes: np.ndarray,
-        key_sizes: np.ndarray,
-        item_offsets: np.ndarray,
-        items: np.ndarray,
-        sets: Sequence[str],
-        item_sets: np.ndarray,
-        item_lines: np.ndarray,
-        skipped: int,
-    ) -> None:
-        self.keys, self.heads, self.least = keys, heads, least
-        self.sizes, self.key_sizes = sizes, key_sizes
-        self.item_offsets, self.items = item_offsets, items
-        self.sets, self.item_sets, self.item_lines, self.skipped = list(sets), item_sets, item_lines, skipped
+    keys: np.ndarray
+    heads: np.ndarray
+    least: int
+    sizes: np.ndarray
+    key_sizes: np.ndarray
+    item_offsets: np.ndarray
+    items: np.ndarray
+    sets: list[str]
+    item_sets: np.ndarray
+    item_lines: np.ndarray
+    skipped: int
 
     @functools.cached_property
-    def _table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _table(self) -> ngrams.NgramTable:
         size = 1 << max(6, (2 * len(self.keys)).bit_length())
         slots, values = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
-        bits = np.zeros(max(1, size // 16), dtype=np.uint64)
-        kernel.fill_ngram_table(self.keys, self.heads, slots, values, bits)
-        return slots, values, bits
+        table = ngrams.NgramTable(slots, values, np.zeros(max(1, size // 16), dtype=np.uint64))
+        ngrams.fill_ngram_table(self.keys, self.heads, table)
+        return table
 
     def find(self, data: np.ndarray, offsets: np.ndarray) -> Found:
         """Return the known n-grams of documents; data uint8, UTF-8; offsets int64, one more than documents."""
-        start, end, hashes, unit_offsets = _units(data, offsets)
+        units = _units(Texts(data, offsets))
         found_offsets = np.zeros(len(offsets), dtype=np.int64)
-        slots, values, bits = self._table
         room = 1024
         while True:
             places, lengths, entries = (np.empty(room, dtype=np.int64) for _ in range(3))
-            count = kernel.find_ngrams(
-                hashes,
-                unit_offsets,
-                self.least,
-                self.sizes,
-                slots,
-                values,
-                bits,
-                places,
-                lengths,
-                entries,
-                found_offsets,
-            )
+            hits = ngrams.Hits(places, lengths, entries, found_offsets)
+            count = ngrams.find_ngrams(units, self.least, self.sizes, self._table, hits)
             if count <= room:
-                return Found(start, end, unit_offsets, places[:count], lengths[:count], entries[:count], found_offsets)
+                columns = places[:count], lengths[:count], entries[:count], found_offsets
+                return Found(units.start, units.end, units.offsets, *columns)
             room = count
 
     def items_hit(self, found: Found) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -223,12 +206,13 @@ def load_index(path: str) -> ContaminationIndex:
             ) from error
 
 
-def _units(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _units(texts: Texts) -> ngrams.Units:
+    offsets = texts.offsets
     room = int(offsets[-1] - offsets[0]) // 2 + len(offsets)
-    start, end = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
-    hashes, unit_offsets = np.empty(room, dtype=np.uint64), np.empty(len(offsets), dtype=np.int64)
-    count = kernel.split_units(data, offsets, *kernel.unit_tables(), start, end, hashes, unit_offsets)
-    return start[:count], end[:count], hashes[:count], unit_offsets
+    start, end, hashes = (np.empty(room, dtype=kind) for kind in (np.int32, np.int32, np.uint64))
+    units = ngrams.Units(start, end, hashes, np.empty(len(offsets), dtype=np.int64))
+    count = ngrams.split_units(texts, ngrams.unit_tables(), units)
+    return ngrams.Units(start[:count], end[:count], hashes[:count], units.offsets)
 
 
 def build_index(
@@ -290,22 +274,20 @@ class _Ngrams:
         return keys, items, sizes
 
     def _flush(self) -> None:
-        data, offsets = text_buffer(pa.array(self._texts, pa.large_string()))
-        start, _, hashes, unit_offsets = _units(data, offsets)
-        spaced, unspaced = sorted(set(self._settings.sizes)), sorted(set(self._settings.unspaced_sizes))
+        texts = text_buffers(pa.array(self._texts, pa.large_string()))
+        units, settings = _units(texts), self._settings
+        spaced, unspaced = sorted(set(settings.sizes)), sorted(set(settings.unspaced_sizes))
+        room = len(units.hashes)
         for place in range(max(len(spaced), len(unspaced))):  # where one list is shorter its last size comes again
             size, unspaced_size = spaced[min(place, len(spaced) - 1)], unspaced[min(place, len(unspaced) - 1)]
-            keys, heads = np.empty(len(hashes), dtype=np.uint64), np.empty(len(hashes), dtype=np.uint64)
-            texts = np.empty(len(hashes), dtype=np.int64)
-            lengths, sizes = np.empty(len(hashes), dtype=np.uint8), np.empty(len(hashes), dtype=np.uint8)
-            count = kernel.hash_items(
-                data, kernel.unit_tables()[0], start, hashes, unit_offsets, size, self._settings.least,
-                unspaced_size, self._settings.unspaced_least, keys, heads, texts, lengths, sizes,
-            )  # fmt: skip
-            owners = np.array(self._owners, dtype=np.int32)[texts[:count]]
-            self._pieces.append((keys[:count], owners, sizes[:count]))
-            self.heads.append(heads[:count])
-            self.lengths.update(np.unique(lengths[:count]).tolist())
+            asked = ngrams.Sizes(size, settings.least, unspaced_size, settings.unspaced_least)
+            kinds = (np.uint64, np.uint64, np.int64, np.uint8, np.uint8)
+            found = ngrams.ItemNgrams(*(np.empty(room, dtype=kind) for kind in kinds))
+            count = ngrams.hash_items(texts.data, units, ngrams.unit_tables().kinds, asked, found)
+            owners = np.array(self._owners, dtype=np.int32)[found.texts[:count]]
+            self._pieces.append((found.keys[:count], owners, found.sizes[:count]))
+            self.heads.append(found.heads[:count])
+            self.lengths.update(np.unique(found.lengths[:count]).tolist())
         self._texts.clear()
         self._owners.clear()
 

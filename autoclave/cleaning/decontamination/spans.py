@@ -18,9 +18,10 @@ import pyarrow as pa
 from autoclave.cleaning.decontamination.index import ContaminationIndex, Found, IndexSettings, build_index, load_index
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
-from autoclave.cleaning.language.words import Scan, text_buffer
+from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.storage import local_versions
 from autoclave.errors import RecipeError
+from autoclave.kernels.text.texts import text_buffers
 
 SOURCE = "Brown et al. 2020, arXiv 2005.14165, appendix C (GPT-3): 13-gram overlap"
 
@@ -142,7 +143,7 @@ def hits(index: ContaminationIndex, text: pa.StringArray) -> pa.Table:
 
     row int64, set string, item int64 (its line or row, from 1), ngrams int64, size int64 (the largest of them).
     """
-    document, item, count, size = index.items_hit(index.find(*text_buffer(text)))
+    document, item, count, size = index.items_hit(index.find(*text_buffers(text)))
     sets = pa.array(index.sets, pa.string())
     return pa.table(
         {

@@ -8,8 +8,8 @@ import pyarrow as pa
 import xxhash
 from numba import njit
 
-from autoclave.kernels.text.keys.normalisation import text_buffers
 from autoclave.kernels.text.keys.white_space import collapse_white_space
+from autoclave.kernels.text.texts import text_buffers
 
 Normalisation = Literal["none", "whitespace"]
 

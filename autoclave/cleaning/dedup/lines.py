@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from autoclave.errors import RecipeError
 from autoclave.kernels.text.keys.lines import line_keys, without_lines
-from autoclave.kernels.text.keys.normalisation import Normalisation, text_buffers
+from autoclave.kernels.text.keys.normalisation import Normalisation
 from autoclave.kernels.text.keys.xxh3 import hash_slices
+from autoclave.kernels.text.texts import text_buffers
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

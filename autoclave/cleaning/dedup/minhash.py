@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from autoclave.errors import RecipeError, SchemaError
 from autoclave.kernels.text.keys.minhash import permutations, sign_texts
-from autoclave.kernels.text.keys.normalisation import Normalisation, text_buffers
+from autoclave.kernels.text.keys.normalisation import Normalisation
+from autoclave.kernels.text.texts import text_buffers
 
 SHORTEST = 8
 """Shingle widths of the shortest text that is compared: of one with fewer than 8n - 1 units, a changed unit inside

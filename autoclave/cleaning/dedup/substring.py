@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.errors import RecipeError
-from autoclave.kernels.text.keys.normalisation import text_buffers
 from autoclave.kernels.text.keys.passages import mark_repeats, token_hashes, window_hashes, without_tokens
+from autoclave.kernels.text.texts import text_buffers
 
 
 class SubstringSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

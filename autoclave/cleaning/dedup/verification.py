@@ -12,8 +12,7 @@ component's size.
 """
 
 import itertools
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,6 +20,7 @@ from numba import njit
 from autoclave.cleaning.dedup.lsh import band_keys
 from autoclave.cleaning.dedup.minhash import MinHashParameters
 from autoclave.kernels.text.keys.minhash import permutations, sign_hash_sets
+from autoclave.kernels.text.raw.memory import kernel
 
 ALL_PAIRS = 64
 """Components up to this size compare a document with every representative: LSH's misses are found again."""
@@ -32,7 +32,7 @@ BUCKET_REPRESENTATIVES = 8
 """Most representatives of one LSH bucket that a document of a large component is compared with."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def jaccard_sorted(hashes: np.ndarray, a: int, a_end: int, b: int, b_end: int) -> float:
     """Jaccard similarity of two sorted sets without repeats, slices of `hashes` integer[n]; 0 where both are empty."""
     size_a, size_b = a_end - a, b_end - b
@@ -46,98 +46,7 @@ def jaccard_sorted(hashes: np.ndarray, a: int, a_end: int, b: int, b_end: int) -
     return common / union if union > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)
-def _similarity(
-    i: int, j: int, starts: np.ndarray, ends: np.ndarray, hashes: np.ndarray, signatures: np.ndarray, threshold: float
-) -> float:
-    """Jaccard of documents i and j: of their sets, or estimated from signatures where one of them has no set."""
-    if starts[i] == ends[i] or starts[j] == ends[j]:
-        equal = 0
-        for k in range(signatures.shape[1]):
-            equal += signatures[i, k] == signatures[j, k]
-        return equal / signatures.shape[1]
-    if starts[i] == starts[j]:
-        return 1.0
-    size_i, size_j = ends[i] - starts[i], ends[j] - starts[j]
-    if min(size_i, size_j) < threshold * max(size_i, size_j):
-        return 0.0
-    return jaccard_sorted(hashes, starts[i], ends[i], starts[j], ends[j])
-
-
-@njit(cache=True, nogil=True)
-def _all_pairs(
-    low: int,
-    high: int,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    hashes: np.ndarray,
-    signatures: np.ndarray,
-    threshold: float,
-    fixed: np.ndarray,
-    representative: np.ndarray,
-    jaccard: np.ndarray,
-) -> None:
-    chosen = np.empty(high - low, np.int64)
-    count = 0
-    for i in range(low, high):
-        best, best_value = -1, 0.0
-        for c in range(0 if fixed[i] else count):
-            value = _similarity(i, chosen[c], starts, ends, hashes, signatures, threshold)
-            if value >= threshold and value > best_value:
-                best, best_value = chosen[c], value
-        if best < 0:
-            chosen[count] = i
-            count += 1
-            representative[i], jaccard[i] = i, 1.0
-        else:
-            representative[i], jaccard[i] = best, best_value
-
-
-@njit(cache=True, nogil=True)
-def _by_buckets(
-    rows: np.ndarray,
-    buckets: np.ndarray,
-    held: np.ndarray,
-    fill: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    hashes: np.ndarray,
-    signatures: np.ndarray,
-    threshold: float,
-    fixed: np.ndarray,
-    representative: np.ndarray,
-    jaccard: np.ndarray,
-) -> None:
-    """rows: int64[m], the documents; buckets: int64[m, bands], compact numbers; held: int64[number of buckets,
-    capacity], places in `rows` of a bucket's representatives; fill: their counts."""
-    seen = np.full(rows.size, -1, np.int64)  # the last document that a representative was compared with
-    for place in range(rows.size):
-        i = rows[place]
-        best, best_value = -1, 0.0
-        for band in range(0 if fixed[i] else buckets.shape[1]):
-            bucket = buckets[place, band]
-            for c in range(fill[bucket]):
-                other = held[bucket, c]
-                if seen[other] == i:
-                    continue
-                seen[other] = i
-                j = rows[other]
-                value = _similarity(i, j, starts, ends, hashes, signatures, threshold)
-                if value >= threshold and (value > best_value or (value == best_value and j < best)):
-                    best, best_value = j, value
-        if best >= 0:
-            representative[i], jaccard[i] = best, best_value
-            continue
-        representative[i], jaccard[i] = i, 1.0
-        for band in range(buckets.shape[1]):
-            bucket = buckets[place, band]
-            if fill[bucket] < held.shape[1]:
-                held[bucket, fill[bucket]] = place
-                fill[bucket] += 1
-
-
-@dataclass(frozen=True)
-class Members:
+class Members(NamedTuple):
     """Documents of candidate components, ordered by (component, preference).
 
     component: uint64[n]; hashes: uint32, shingle hashes; starts, ends: int64[n], the sorted distinct set of each
@@ -153,6 +62,81 @@ class Members:
     fixed: np.ndarray
 
 
+@kernel
+def _similarity(i: int, j: int, members: Members, threshold: float) -> float:
+    """Jaccard of documents i and j: of their sets, or estimated from signatures where one of them has no set."""
+    starts, ends, signatures = members.starts, members.ends, members.signatures
+    if starts[i] == ends[i] or starts[j] == ends[j]:
+        equal = 0
+        for k in range(signatures.shape[1]):
+            equal += signatures[i, k] == signatures[j, k]
+        return equal / signatures.shape[1]
+    if starts[i] == starts[j]:
+        return 1.0
+    size_i, size_j = ends[i] - starts[i], ends[j] - starts[j]
+    if min(size_i, size_j) < threshold * max(size_i, size_j):
+        return 0.0
+    return jaccard_sorted(members.hashes, starts[i], ends[i], starts[j], ends[j])
+
+
+class Choice(NamedTuple):
+    """representative: int64[n], the row that each document yields to, or its own; jaccard: float64[n], with it."""
+
+    representative: np.ndarray
+    jaccard: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def _all_pairs(low: int, high: int, members: Members, threshold: float, choice: Choice) -> None:
+    chosen = np.empty(high - low, np.int64)
+    count = 0
+    for i in range(low, high):
+        best, best_value = -1, 0.0
+        for c in range(0 if members.fixed[i] else count):
+            value = _similarity(i, chosen[c], members, threshold)
+            if value >= threshold and value > best_value:
+                best, best_value = chosen[c], value
+        if best < 0:
+            chosen[count] = i
+            count += 1
+            choice.representative[i], choice.jaccard[i] = i, 1.0
+        else:
+            choice.representative[i], choice.jaccard[i] = best, best_value
+
+
+@njit(cache=True, nogil=True)
+def _by_buckets(
+    rows: np.ndarray, buckets: np.ndarray, held: np.ndarray, members: Members, threshold: float, choice: Choice
+) -> None:
+    """rows: int64[m], the documents; buckets: int64[m, bands], compact numbers; held: int64[number of buckets,
+    capacity], room for places in `rows` of a bucket's representatives."""
+    fill = np.zeros(held.shape[0], np.int64)
+    seen = np.full(rows.size, -1, np.int64)  # the last document that a representative was compared with
+    for place in range(rows.size):
+        i = rows[place]
+        best, best_value = -1, 0.0
+        for band in range(0 if members.fixed[i] else buckets.shape[1]):
+            bucket = buckets[place, band]
+            for c in range(fill[bucket]):
+                other = held[bucket, c]
+                if seen[other] == i:
+                    continue
+                seen[other] = i
+                j = rows[other]
+                value = _similarity(i, j, members, threshold)
+                if value >= threshold and (value > best_value or (value == best_value and j < best)):
+                    best, best_value = j, value
+        if best >= 0:
+            choice.representative[i], choice.jaccard[i] = best, best_value
+            continue
+        choice.representative[i], choice.jaccard[i] = i, 1.0
+        for band in range(buckets.shape[1]):
+            bucket = buckets[place, band]
+            if fill[bucket] < held.shape[1]:
+                held[bucket, fill[bucket]] = place
+                fill[bucket] += 1
+
+
 def component_bounds(component: np.ndarray) -> np.ndarray:
     """Return int64[k + 1]: where each run of equal labels begins, and the end."""
     changes = np.flatnonzero(component[1:] != component[:-1]) + 1
@@ -161,18 +145,14 @@ def component_bounds(component: np.ndarray) -> np.ndarray:
     )
 
 
-def choose_representatives(
-    members: Members, threshold: float, parameters: MinHashParameters
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (representative int64[n], jaccard float64[n]): the row that each document yields to, or its own."""
+def choose_representatives(members: Members, threshold: float, parameters: MinHashParameters) -> Choice:
+    """Return which document each one yields to."""
     count = members.component.size
-    representative = np.arange(count, dtype=np.int64)
-    jaccard = np.ones(count, np.float64)
-    common: list[Any] = [members.starts, members.ends, members.hashes, members.signatures, threshold, members.fixed]
-    common += [representative, jaccard]
+    representative, jaccard = np.arange(count, dtype=np.int64), np.ones(count, np.float64)
+    choice = Choice(representative, jaccard)
     for low, high in itertools.pairwise(component_bounds(members.component).tolist()):
         if high - low <= ALL_PAIRS:
-            _all_pairs(low, high, *common)
+            _all_pairs(low, high, members, threshold, choice)
             continue
         leader = _first_of_equal_sets(members, low, high)
         rows = np.flatnonzero(leader == np.arange(low, high)) + low
@@ -183,11 +163,10 @@ def choose_representatives(
             ]
         )
         found, buckets = np.unique(keys, return_inverse=True)
-        held = np.zeros((found.size, BUCKET_REPRESENTATIVES), np.int64)
-        fill = np.zeros(found.size, np.int64)
-        _by_buckets(rows, buckets.reshape(keys.shape).astype(np.int64), held, fill, *common)
+        held = np.empty((found.size, BUCKET_REPRESENTATIVES), np.int64)
+        _by_buckets(rows, buckets.reshape(keys.shape).astype(np.int64), held, members, threshold, choice)
         representative[low:high], jaccard[low:high] = representative[leader], jaccard[leader]
-    return representative, jaccard
+    return choice
 
 
 def _first_of_equal_sets(members: Members, low: int, high: int) -> np.ndarray:
@@ -208,13 +187,13 @@ def _keys(members: Members, rows: np.ndarray, parameters: MinHashParameters) -> 
     return band_keys(signatures, parameters.bands, parameters.rows)
 
 
-def first_of_component(component: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def first_of_component(component: np.ndarray) -> Choice:
     """Without verification: every document of a component yields to its first one. component: integer[n], sorted.
 
-    Returns (representative int64[n], jaccard float64[n]); jaccard is 1 of a first document with itself, else NaN.
+    jaccard is 1 of a first document with itself, else NaN.
     """
     bounds = component_bounds(component)
     representative = np.repeat(bounds[:-1], np.diff(bounds))
     jaccard = np.full(component.size, np.nan)
     jaccard[bounds[:-1]] = 1.0
-    return representative, jaccard
+    return Choice(representative, jaccard)

@@ -16,6 +16,7 @@ import zstandard
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.rules import listed_words
+from autoclave.kernels.text.rules.listed_words import Beginnings, Lists
 
 SOURCE = (
     "Raffel et al. 2020, arXiv 1910.10683, section 2.2; c4_utils.py of TensorFlow Datasets; datatrove 0.10 "
@@ -46,45 +47,40 @@ LANGUAGES = (*_CODES.split(), *ALIASES)
 
 
 @functools.cache
-def _tables(as_written: bool) -> tuple[np.ndarray, ...]:
+def _tables(as_written: bool) -> tuple[Lists, Beginnings]:
     lists = [
         [word if as_written else word.lower() for word in words if word not in ALLOWED]
         for words in word_lists().values()
     ]
-    return (*listed_words.list_table(lists), *listed_words.beginning_tables(lists))
+    return listed_words.list_tables(lists), listed_words.beginning_tables(lists)
 
 
 def _measure(scan: Scan, measurement: Measurement, as_written: bool) -> Columns:
     codes = list(word_lists())
     numbers = {code: number for number, code in enumerate(codes)}
     numbers |= {alias: numbers[code] for alias, code in ALIASES.items()}
-    lists = np.array([numbers.get(code or "en", -1) for code in measurement.languages], dtype=np.int32)
+    chosen = np.array([numbers.get(code or "en", -1) for code in measurement.languages], dtype=np.int32)
+    inside = np.array([code in INSIDE_WORDS for code in codes])
     out = np.empty(len(scan), dtype=np.int32)
-    listed_words.count_listed(
-        scan.data, scan.offsets, lists, np.array([code in INSIDE_WORDS for code in codes]),
-        listed_words.roots(len(codes)), listed_words.lower_table(), scan.classes, *_tables(as_written), out,
-    )  # fmt: skip
+    listed_words.count_listed(scan.texts, chosen, *_tables(as_written), inside, scan.classes, out)
     return {"bad_words": out}
 
 
 @functools.cache
-def _dolma_tables() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def _dolma_tables() -> tuple[Lists, Lists, Beginnings]:
+    """Return the tables of the English list: of its single words, and of its phrases."""
     english = word_lists()["en"]
     phrases = [[word for word in english if " " in word]]
     words = [[word for word in english if " " not in word]]
-    return listed_words.list_table(words), (*listed_words.list_table(phrases), *listed_words.beginning_tables(phrases))
+    return listed_words.list_tables(words), listed_words.list_tables(phrases), listed_words.beginning_tables(phrases)
 
 
 def _measure_dolma(scan: Scan, measurement: Measurement) -> Columns:
-    words, found = scan.words("whitespace"), np.empty(len(scan), dtype=np.int32)
-    whole, phrases = _dolma_tables()
-    (root,), lower = listed_words.roots(1), listed_words.lower_table()
-    listed_words.count_equal(scan.data, words.start, words.end, words.offsets, root, lower, *whole, found)
-    inside = np.empty(len(scan), dtype=np.int32)
-    listed_words.count_listed(
-        scan.data, scan.offsets, np.zeros(len(scan), dtype=np.int32), np.ones(1, dtype=np.bool_),
-        listed_words.roots(1), lower, scan.classes, *phrases, inside,
-    )  # fmt: skip
+    whole, phrases, beginnings = _dolma_tables()
+    found, inside = np.empty(len(scan), dtype=np.int32), np.empty(len(scan), dtype=np.int32)
+    listed_words.count_equal(scan.data, scan.words("whitespace"), whole, 0, found)
+    english, anywhere = np.zeros(len(scan), dtype=np.int32), np.ones(1, dtype=np.bool_)
+    listed_words.count_listed(scan.texts, english, phrases, beginnings, anywhere, scan.classes, inside)
     return {"bad_words": found + inside}
 
 

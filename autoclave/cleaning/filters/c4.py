@@ -18,8 +18,8 @@ from autoclave.cleaning.filters.nemotron import (
 )
 from autoclave.cleaning.language.words import Scan
 from autoclave.errors import RecipeError
-from autoclave.kernels.text.rules import c4 as kernel
-from autoclave.kernels.text.rules import c4_dialects, segments
+from autoclave.kernels.text.rules import c4, c4_dialects, segments
+from autoclave.kernels.text.texts import LineEdit
 
 SOURCE = "Raffel et al. 2020, arXiv 1910.10683, section 2.2; TensorFlow Datasets c4_utils.py"
 
@@ -48,22 +48,19 @@ class LineRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tuple[str, ...] | None = ("en",)) -> Filter:
     """Return the C4 filter with the given line rules."""
+    line_rules = c4.LineRules(**msgspec.structs.asdict(rules))
 
     def edit(scan: Scan, measurement: Measurement) -> Edited:
-        applies = measurement.applies
         lines = scan.segments(
             segments.UNIVERSAL_LINES if rules.strip_lines else segments.LINES, strip=rules.strip_lines
         )
-        out, offsets = scan.empty(len(scan.data) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
+        room = scan.room_for_edit()
         places, sizes = scan.empty(len(lines.start), np.int32), scan.empty(len(lines.start), np.int32)
-        counts = np.zeros((len(scan), kernel.COLUMNS), dtype=np.int64)
-        kernel.edit_lines(
-            scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets,
-            not rules.strip_lines, rules.terminal_punctuation, rules.single_quote, rules.min_words_per_line,
-            rules.max_word_length, rules.citations, rules.javascript, rules.policy, out, offsets, places, sizes, counts,
-        )  # fmt: skip
-        edited = Scan(out[: offsets[-1]], offsets, scan.workspace)
-        edited.carry_words(scan, applies, lines, places, sizes)
+        line_edit = LineEdit(measurement.applies, lines.spans, places, sizes)
+        counts = np.zeros((len(scan), c4.COLUMNS), dtype=np.int64)
+        c4.edit_lines(scan.texts, scan.classes, line_rules, line_edit, room, counts)
+        edited = scan.after_edit(room)
+        edited.carry_words(scan, line_edit)
         return Edited(edited, _columns(counts))
 
     bounds = (
@@ -77,12 +74,12 @@ def c4_filter(dialect: str, rules: LineRules, *, sentences: int, languages: tupl
 
 
 def _columns(counts: np.ndarray) -> Columns:
-    dropped = counts[:, kernel.LINES_IN] - counts[:, kernel.LINES_KEPT]
+    dropped = counts[:, c4.LINES_IN] - counts[:, c4.LINES_KEPT]
     return {
-        "lorem_ipsum_lines": counts[:, kernel.LOREM].astype(np.int32),
-        "curly_bracket_lines": counts[:, kernel.CURLY].astype(np.int32),
+        "lorem_ipsum_lines": counts[:, c4.LOREM].astype(np.int32),
+        "curly_bracket_lines": counts[:, c4.CURLY].astype(np.int32),
         "c4_lines_dropped": dropped.astype(np.int32),
-        "c4_citations_removed": counts[:, kernel.CITATIONS].astype(np.int32),
+        "c4_citations_removed": counts[:, c4.CITATIONS].astype(np.int32),
     }
 
 
@@ -90,7 +87,7 @@ def sentences_per_line(scan: Scan, measurement: Measurement) -> Columns:
     """Return c4_sentence_count of the text as it stands, each line counted on its own."""
     words = scan.words("tokens")
     out = np.empty(len(scan), dtype=np.int64)
-    kernel.count_line_sentences(scan.data, words.start, words.end, words.flags, words.offsets, out)
+    c4.count_line_sentences(scan.data, words, out)
     return {"c4_sentence_count": out.astype(np.int32)}
 
 
@@ -113,11 +110,10 @@ def dolma_filter(rules: DolmaRules, *, languages: tuple[str, ...] | None = ("en"
 
     def edit(scan: Scan, measurement: Measurement) -> Edited:
         lines = scan.segments(segments.LINES)
-        out, offsets = scan.empty(len(scan.data) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
-        counts = np.empty((len(scan), c4_dialects.COLUMNS), dtype=np.int64)
+        room, counts = scan.room_for_edit(), np.empty((len(scan), c4_dialects.COLUMNS), dtype=np.int64)
         c4_dialects.drop_lines(
-            scan.data, scan.offsets, scan.classes, measurement.applies, lines.start, lines.end, lines.offsets,
-            rules.terminal_punctuation, rules.min_words_per_line, out, offsets, counts,
+            scan.texts, scan.classes, measurement.applies, lines.spans, rules.terminal_punctuation,
+            rules.min_words_per_line, room, counts,
         )  # fmt: skip
         names = {
             "curly_bracket_lines": c4_dialects.CURLY,
@@ -127,7 +123,7 @@ def dolma_filter(rules: DolmaRules, *, languages: tuple[str, ...] | None = ("en"
             "c4_lines_dropped": c4_dialects.DROPPED,
         }
         signals = {name: counts[:, column].astype(np.int32) for name, column in names.items()}
-        return Edited(Scan(out[: offsets[-1]], offsets, scan.workspace), signals)
+        return Edited(scan.after_edit(room), signals)
 
     bounds = (
         Bound("curly_bracket_lines", high=0, reason="curly_bracket"),
@@ -167,12 +163,9 @@ def curator_filter(rules: CuratorRules, *, languages: tuple[str, ...] | None = (
         }
         if not rules.cut_boilerplate:
             return Edited(scan, signals)
-        out, offsets = scan.empty(len(scan.data) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
-        c4_dialects.cut_ends(
-            scan.data, scan.offsets, measurement.applies, paragraphs.start, paragraphs.end, paragraphs.offsets,
-            boilerplate, out, offsets, signals["c4_paragraphs_removed"],
-        )  # fmt: skip
-        return Edited(Scan(out[: offsets[-1]], offsets, scan.workspace), signals)
+        room, removed = scan.room_for_edit(), signals["c4_paragraphs_removed"]
+        c4_dialects.cut_ends(scan.texts, measurement.applies, paragraphs.spans, boilerplate, room, removed)
+        return Edited(scan.after_edit(room), signals)
 
     bounds = (
         Bound("lorem_ipsum_paragraphs", high=0, reason="lorem_ipsum"),

@@ -55,12 +55,9 @@ def word_columns(
         words = scan.words(kind)
         out = np.empty((len(scan), counts.STATISTICS), dtype=np.int64)
         tables, numbers, _ = stop_tables(published, any_case)
-        rows = stop_rows(measurement.languages, published, any_case)
-        counts.word_statistics(
-            scan.data, words.start, words.end, words.chars, words.hashes, words.flags, words.offsets,
-            tables, numbers, rows, lowercase, symbols, np.zeros(counts.STOP_SLOTS, dtype=np.int64),
-            np.empty(64, dtype=np.uint8), out,
-        )  # fmt: skip
+        stop_words = counts.StopWords(tables, numbers, stop_rows(measurement.languages, published, any_case))
+        room = counts.StopRoom(np.zeros(counts.STOP_SLOTS, dtype=np.int64), np.empty(64, dtype=np.uint8))
+        counts.word_statistics(scan.data, words, stop_words, lowercase, symbols, room, out)
         return out
 
     return scan.once(("word_columns", kind, lowercase, symbols, published, any_case), compute)
@@ -130,7 +127,7 @@ def _dclm(scan: Scan, measurement: Measurement) -> Columns:
 def _dolma(scan: Scan, measurement: Measurement) -> Columns:
     words, found = word_columns(scan, measurement, "whitespace"), scan.words("whitespace")
     count, median = words[:, counts.WORDS], np.empty(len(scan), dtype=np.int64)
-    counts.median_lengths(found.chars, found.offsets, np.zeros(counts.LENGTHS, dtype=np.int64), median)
+    counts.median_lengths(found, np.zeros(counts.LENGTHS, dtype=np.int64), median)
     return {
         "word_count": count.astype(np.int32),
         "median_word_length": (median / 2).astype(np.float32),

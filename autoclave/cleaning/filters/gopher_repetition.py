@@ -52,15 +52,13 @@ def _ngram_columns(scan: Scan, kind: str, style: int, whole: np.ndarray) -> tupl
     """Return the nine n-gram ratios and the places of the top n-grams; whole: characters to divide by."""
     words = scan.words(kind)
     size = len(scan)
-    top, place = np.empty((size, 3), dtype=np.int64), np.empty((size, 3), dtype=np.int64)
-    duplicate, every = np.empty((size, 6), dtype=np.int64), np.empty((size, 6), dtype=np.int64)
-    ngrams.ngram_statistics(
-        scan.data, words.start, words.end, words.chars, words.hashes, words.offsets, style, top, place, duplicate, every
-    )
-    top_ratios, duplicate_ratios = ratio(top, whole), ratio(duplicate, every if style == ngrams.DOLMA else whole)
+    found = ngrams.NgramCounts(*(np.empty((size, columns), dtype=np.int64) for columns in (3, 3, 6, 6)))
+    ngrams.ngram_statistics(scan.data, words, style, found)
+    top_ratios = ratio(found.top, whole)
+    duplicate_ratios = ratio(found.duplicate, found.every if style == ngrams.DOLMA else whole)
     columns = {f"top_{n}gram_ratio": top_ratios[:, n - 2] for n in (2, 3, 4)}
     columns |= {f"duplicate_{n}gram_ratio": duplicate_ratios[:, n - 5] for n in range(5, 11)}
-    return columns, place
+    return columns, found.place
 
 
 def _datatrove(scan: Scan, measurement: Measurement) -> Columns:
@@ -111,9 +109,7 @@ def _curator(scan: Scan, measurement: Measurement) -> Columns:
     words = scan.words("whitespace")
     numbers = np.diff(words.offsets)
     for n in (2, 3, 4):
-        removed = replaced_characters(
-            scan.data, scan.offsets, words.start, words.end, words.chars, words.offsets, place[:, n - 2], n
-        )
+        removed = replaced_characters(scan.texts, words, place[:, n - 2], n)
         columns[f"top_{n}gram_ratio"] = ratio(np.where(numbers < n, chars, removed), chars, empty=1.0)
     for n in range(5, 11):
         column = columns[f"duplicate_{n}gram_ratio"]

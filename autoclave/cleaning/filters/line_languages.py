@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
-from autoclave.cleaning.language import lines as line_languages
+from autoclave.cleaning.language.lines import FOREIGN, MIN_LETTER_BYTES, OWN, judge_lines
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.rules import segments
 
@@ -19,14 +19,14 @@ SOURCE = "fastText (Joulin et al. 2016) a line, as OSCAR does (Abadji et al. 202
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
     lines = scan.segments(segments.LINES, drop_blank=True)
-    long = np.flatnonzero(lines.end - lines.start >= line_languages.MIN_LETTER_BYTES)
+    long = np.flatnonzero(lines.end - lines.start >= MIN_LETTER_BYTES)
     owner = np.searchsorted(lines.offsets, long, side="right") - 1
     view = memoryview(scan.data.data)
     spans = zip(lines.start[long].tolist(), lines.end[long].tolist(), strict=True)
     texts = pa.array([str(view[start:end], "utf-8") for start, end in spans], pa.string())
-    verdict = line_languages.judge_lines(texts, [measurement.languages[row] for row in owner.tolist()])
-    own = np.bincount(owner[verdict == line_languages.OWN], minlength=len(scan))
-    foreign = np.bincount(owner[verdict == line_languages.FOREIGN], minlength=len(scan))
+    verdict = judge_lines(texts, [measurement.languages[row] for row in owner.tolist()])
+    own = np.bincount(owner[verdict == OWN], minlength=len(scan))
+    foreign = np.bincount(owner[verdict == FOREIGN], minlength=len(scan))
     return {
         "own_language_line_ratio": ratio(own, own + foreign, empty=1.0),
         "foreign_line_count": foreign.astype(np.int32),

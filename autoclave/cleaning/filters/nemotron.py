@@ -7,9 +7,8 @@ import numpy as np
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
 from autoclave.cleaning.filters.text_statistics import character_columns
 from autoclave.cleaning.language.words import Scan, Segments
-from autoclave.kernels.text.rules import character_counts as charstats
-from autoclave.kernels.text.rules import counts, segments
-from autoclave.kernels.text.rules.search import phrase_tables, phrases_in_spans
+from autoclave.kernels.text.rules import character_counts, counts, segments
+from autoclave.kernels.text.rules.search import phrase_tables, phrases_in_segments
 
 CURATOR_SOURCE = "NeMo Curator 26.07, heuristic_filter_english_pipeline.yaml"
 SOURCE = f"{CURATOR_SOURCE}; Su et al. 2024, arXiv 2412.02595"
@@ -47,7 +46,7 @@ def marked_paragraphs(scan: Scan) -> tuple[Segments, np.ndarray, np.ndarray]:
     def compute() -> tuple[Segments, np.ndarray, np.ndarray]:
         paragraphs = scan.segments(segments.PARAGRAPHS)
         phrases = scan.empty(len(paragraphs.start), np.int32)
-        phrases_in_spans(scan.data, paragraphs.start, paragraphs.end, *_PHRASES, phrases)
+        phrases_in_segments(scan.data, paragraphs.spans, _PHRASES, phrases)
         return paragraphs, (phrases & _BOILERPLATE) != 0, (phrases & _LOREM) != 0
 
     return scan.once("marked_paragraphs", compute)
@@ -65,25 +64,25 @@ def longest_words(scan: Scan) -> np.ndarray:
 
     def compute() -> np.ndarray:
         longest = np.empty(len(scan), dtype=np.int64)
-        counts.longest_words(scan.data, scan.offsets, scan.classes, longest)
+        counts.longest_words(scan.texts, scan.classes, longest)
         return longest.astype(np.int32)
 
     return scan.once("longest_words", compute)
 
 
 _OF_CHARACTERS = {
-    "non_alphanumeric_ratio": charstats.CURATOR_ALNUM,
-    "numbers_ratio": charstats.DIGITS,
-    "url_ratio": charstats.URL_CHARS,
-    "white_space_ratio": charstats.CURATOR_SPACE,
-    "bracket_ratio": charstats.BRACKETS,
+    "non_alphanumeric_ratio": character_counts.CURATOR_ALNUM,
+    "numbers_ratio": character_counts.DIGITS,
+    "url_ratio": character_counts.URL_CHARS,
+    "white_space_ratio": character_counts.CURATOR_SPACE,
+    "bracket_ratio": character_counts.BRACKETS,
 }
 """Shares of a text's characters, and what is counted for each; of the first it is the rest."""
 
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
-    found = character_columns(scan)[0]
-    parts, chars = found[:, list(_OF_CHARACTERS.values())], found[:, charstats.CHARS]
+    found = character_columns(scan).counts
+    parts, chars = found[:, list(_OF_CHARACTERS.values())], found[:, character_counts.CHARS]
     parts[:, 0] = chars - parts[:, 0]
     shares = ratio(parts, chars, empty=1.0)
     paragraphs, boilerplate, lorem = marked_paragraphs(scan)

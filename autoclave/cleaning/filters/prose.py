@@ -70,10 +70,10 @@ def _cut_documents(data: np.ndarray, offsets: np.ndarray, out: np.ndarray, ends:
 
 
 def _edit(scan: Scan, measurement: Measurement) -> Edited:
-    out, offsets = scan.empty(len(scan.data) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
-    _cut_documents(scan.data, scan.offsets, out, offsets)
-    signals: Columns = {"prose_ratio": ratio(np.diff(offsets), np.diff(scan.offsets), empty=1.0)}
-    return Edited(Scan(out[: offsets[-1]], offsets, scan.workspace), signals)
+    room = scan.room_for_edit()
+    _cut_documents(scan.data, scan.offsets, room.data, room.offsets)
+    signals: Columns = {"prose_ratio": ratio(np.diff(room.offsets), np.diff(scan.offsets), empty=1.0)}
+    return Edited(scan.after_edit(room), signals)
 
 
 FILTERS = {"paper": Filter("prose", SOURCE, (), edit=_edit, rewrites=False, dialect="paper")}

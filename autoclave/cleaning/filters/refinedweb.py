@@ -8,9 +8,9 @@ import numpy as np
 
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
 from autoclave.cleaning.language.words import Scan
-from autoclave.kernels.text.rules import refinedweb as kernel
-from autoclave.kernels.text.rules import segments
+from autoclave.kernels.text.rules import refinedweb, segments
 from autoclave.kernels.text.rules.counts import count_spaced_words
+from autoclave.kernels.text.texts import Texts
 
 SOURCE = "Penedo et al. 2023, arXiv 2306.01116, appendix G; DCLM dclm_baseline_refinedweb.yaml"
 
@@ -45,25 +45,22 @@ def _edit(scan: Scan, measurement: Measurement) -> Edited:
     applies = measurement.applies
     lines = scan.segments(segments.LINES, strip_text=True)
     verdict = scan.empty(len(lines.start), np.uint8)
-    kernel.judge_lines(scan.data, lines.start, lines.end, scan.classes, verdict)
+    refinedweb.judge_lines(scan.data, lines.spans, scan.classes, verdict)
     pieces: list[bytes] = []
     ends = [0]
-    for line in np.flatnonzero(verdict == kernel.LOOK).tolist():
+    for line in np.flatnonzero(verdict == refinedweb.LOOK).tolist():
         if not applies[np.searchsorted(lines.offsets, line, side="right") - 1]:
             continue
         edited = _edit_line(scan.data[lines.start[line] : lines.end[line]].tobytes().decode())
         if edited is None:
-            verdict[line] = kernel.DROP
+            verdict[line] = refinedweb.DROP
             continue
         pieces.append(edited.encode())
         ends.append(ends[-1] + len(pieces[-1]))
-    out, offsets = scan.empty(len(scan.data) + len(scan) + 1, np.uint8), np.empty(len(scan) + 1, dtype=np.int64)
-    dropped = np.empty(len(scan), dtype=np.int32)
-    kernel.keep_lines(
-        scan.data, scan.offsets, scan.classes, applies, lines.start, lines.end, lines.offsets, verdict,
-        np.frombuffer(b"".join(pieces), dtype=np.uint8), np.array(ends[1:], dtype=np.int64), out, offsets, dropped,
-    )  # fmt: skip
-    edit = Scan(out[: offsets[-1]], offsets, scan.workspace)
+    rewritten = Texts(np.frombuffer(b"".join(pieces), dtype=np.uint8), np.array(ends, dtype=np.int64))
+    room, dropped = scan.room_for_edit(), np.empty(len(scan), dtype=np.int32)
+    refinedweb.keep_lines(scan.texts, scan.classes, applies, lines.spans, verdict, rewritten, room, dropped)
+    edit = scan.after_edit(room)
     before, after = _words(scan), _words(edit)
     return Edited(
         edit, {"refinedweb_lines_dropped": dropped, "refinedweb_removed_word_ratio": ratio(before - after, before, 1.0)}
@@ -73,7 +70,7 @@ def _edit(scan: Scan, measurement: Measurement) -> Edited:
 def _words(scan: Scan) -> np.ndarray:
     """Return the words that begin with a letter or digit, between ASCII white space (DCLM's count)."""
     words = np.empty(len(scan), dtype=np.int64)
-    count_spaced_words(scan.data, scan.offsets, scan.classes, words)
+    count_spaced_words(scan.texts, scan.classes, words)
     return words
 
 

@@ -12,7 +12,8 @@ import zstandard
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement, ratio
 from autoclave.cleaning.language.words import Scan
 from autoclave.kernels.text.characters import SCRIPTS
-from autoclave.kernels.text.rules import character_counts as charstats
+from autoclave.kernels.text.rules import character_counts
+from autoclave.kernels.text.rules.character_counts import CharacterCounts
 
 SOURCE = "entropy: Shannon 1948; compression ratio: as a measure of repetition, e.g. Luo et al. 2023, arXiv 2306.16857"
 
@@ -22,22 +23,20 @@ LARGEST_COMPRESSED = 1 << 20
 REPORTED_SCRIPTS = ("latin", "han", "hiragana", "katakana", "hangul", "cyrillic", "arabic", "devanagari", "thai")
 
 
-def character_columns(scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (counts, script_counts, entropy) of `character_counts.character_statistics`.
+def character_columns(scan: Scan) -> CharacterCounts:
+    """Return what `kernels.text.rules.character_counts.character_statistics` counts."""
 
-    They are int64[documents, COLUMNS], int64[documents, 16] and float64[documents].
-    """
+    def compute() -> CharacterCounts:
+        found = CharacterCounts(
+            np.empty((len(scan), character_counts.COLUMNS), dtype=np.int64),
+            np.empty((len(scan), 16), dtype=np.int64),
+            np.empty(len(scan), dtype=np.float64),
+        )
+        histogram = np.empty((4, 256), dtype=np.int32)
+        character_counts.character_statistics(scan.texts, scan.characters, histogram, found)
+        return found
 
-    def compute() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        counts = np.empty((len(scan), charstats.COLUMNS), dtype=np.int64)
-        scripts, entropy = np.empty((len(scan), 16), dtype=np.int64), np.empty(len(scan), dtype=np.float64)
-        charstats.character_statistics(
-            scan.data, scan.offsets, scan.classes, scan.scripts, np.empty((4, 256), dtype=np.int32), counts, scripts,
-            entropy,
-        )  # fmt: skip
-        return counts, scripts, entropy
-
-    found: tuple[np.ndarray, np.ndarray, np.ndarray] = scan.once("character_columns", compute)
+    found: CharacterCounts = scan.once("character_columns", compute)
     return found
 
 
@@ -58,16 +57,16 @@ def compression_ratio(scan: Scan) -> np.ndarray:
 
 def _measure(scan: Scan, measurement: Measurement) -> Columns:
     counts, scripts, entropy = character_columns(scan)
-    chars = counts[:, charstats.CHARS]
+    chars = counts[:, character_counts.CHARS]
     shares = ratio(scripts[:, [SCRIPTS.index(name) for name in REPORTED_SCRIPTS]], scripts[:, 1:].sum(axis=1))
     return {
         "byte_entropy": entropy.astype(np.float32),
         "compression_ratio": compression_ratio(scan),
-        "uppercase_ratio": ratio(counts[:, charstats.UPPERCASE], chars),
-        "digit_ratio": ratio(counts[:, charstats.DECIMALS], chars),
-        "email_count": counts[:, charstats.EMAILS].astype(np.int32),
-        "ip_address_count": counts[:, charstats.ADDRESSES].astype(np.int32),
-        "phone_count": counts[:, charstats.PHONES].astype(np.int32),
+        "uppercase_ratio": ratio(counts[:, character_counts.UPPERCASE], chars),
+        "digit_ratio": ratio(counts[:, character_counts.DECIMALS], chars),
+        "email_count": counts[:, character_counts.EMAILS].astype(np.int32),
+        "ip_address_count": counts[:, character_counts.ADDRESSES].astype(np.int32),
+        "phone_count": counts[:, character_counts.PHONES].astype(np.int32),
         **{f"{name}_ratio": shares[:, column] for column, name in enumerate(REPORTED_SCRIPTS)},
     }
 

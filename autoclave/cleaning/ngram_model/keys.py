@@ -5,15 +5,17 @@ by one step a word; as in KenLM's probing tables the words themselves are not co
 probability 3e-6; a collision among the n-grams of a model is found when its table is built).
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import is_ascii_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
+from autoclave.kernels.text.raw.memory import inlined, load
+from autoclave.kernels.text.texts import Texts
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 """Ids of <unk>, <s> and </s>."""
@@ -103,47 +105,57 @@ def new_table(entries: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int64)
 
 
+class ModelTables(NamedTuple):
+    """A model of some order, at least 2, in memory.
+
+    word_slots, word_values: uint64[slots], int64[slots], table of the words, from their hashes (`hash_word`) to their
+    ids; slots, values: the same for n-grams of two words and more, from their keys to rows of the probabilities;
+    probabilities, backoffs: float32[n-grams], log10; row w is word w.
+    """
+
+    order: int
+    word_slots: np.ndarray
+    word_values: np.ndarray
+    slots: np.ndarray
+    values: np.ndarray
+    probabilities: np.ndarray
+    backoffs: np.ndarray
+
+
+@inlined
+def _read_word(data: np.ndarray, at: int, stop: int, model: ModelTables) -> tuple[int, int]:
+    """Return (id of the next word of data[at:stop], the byte after it); (END, -1) at the end of the text."""
+    while at < stop and is_ascii_space(load(data, at)):
+        at += 1
+    if at >= stop:
+        return END, -1
+    begin = at
+    while at < stop and not is_ascii_space(load(data, at)):
+        at += 1
+    slot = find_slot(model.word_slots, hash_word(data, begin, at))
+    return model.word_values[slot] if model.word_slots[slot] != 0 else UNKNOWN, at
+
+
 @njit(cache=True, nogil=True)
-def score_texts(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    order: int,
-    word_slots: np.ndarray,
-    word_values: np.ndarray,
-    slots: np.ndarray,
-    values: np.ndarray,
-    probabilities: np.ndarray,
-    backoffs: np.ndarray,
-    totals: np.ndarray,
-    events: np.ndarray,
-    unknown: np.ndarray,
-) -> None:
+def score_texts(texts: Texts, model: ModelTables, totals: np.ndarray, events: np.ndarray, unknown: np.ndarray) -> None:
     """Score each text as one sentence of words between ASCII white space.
 
-    data uint8, offsets int64[T + 1]; order: of the model, at least 2; the tables map word hashes to ids and n-gram keys
-    (2 words and more) to rows of probabilities and backoffs float32 (log10; row w is word w). Fills totals float64[T]
-    (log10 probability with the end of the sentence), events int64[T] (words + 1), unknown int64[T].
+    Fills totals float64[T] (log10 probability with the end of the sentence), events int64[T] (words + 1), unknown
+    int64[T].
     """
+    order, slots, values = model.order, model.slots, model.values
+    probabilities, backoffs = model.probabilities, model.backoffs
     history = np.zeros(order, dtype=np.int64)  # latest word first
     waiting = np.zeros(order + 1, dtype=np.float64)  # back-off of the context of l words, 1 <= l <= known
     fresh = np.zeros(order + 1, dtype=np.float64)
-    for text in range(len(offsets) - 1):
-        at, stop = offsets[text], offsets[text + 1]
+    for text in range(len(texts.offsets) - 1):
+        at, stop = texts.offsets[text], texts.offsets[text + 1]
         history[0], size, known = BEGIN, 1, 1
         waiting[1] = backoffs[BEGIN]
-        total, count, missing, ended = 0.0, 0, 0, False
-        while not ended:
-            while at < stop and (data[at] == 32 or 9 <= data[at] <= 13):
-                at += 1
-            if at >= stop:
-                word, ended = END, True
-            else:
-                begin = at
-                while at < stop and not (data[at] == 32 or 9 <= data[at] <= 13):
-                    at += 1
-                slot = find_slot(word_slots, hash_word(data, begin, at))
-                word = word_values[slot] if word_slots[slot] != 0 else UNKNOWN
-                missing += word == UNKNOWN
+        total, count, missing = 0.0, 0, 0
+        while at >= 0:
+            word, at = _read_word(texts.data, at, stop, model)
+            missing += word == UNKNOWN
             logarithm = np.float64(probabilities[word])
             fresh[1] = backoffs[word]
             matched, key = 1, extend_key(np.uint64(0), word)

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.ngram_model.arpa import ArpaModel, read_arpa
-from autoclave.cleaning.ngram_model.keys import fill_table, hash_words, new_table, ngram_keys, score_texts
+from autoclave.cleaning.ngram_model.keys import ModelTables, fill_table, hash_words, new_table, ngram_keys, score_texts
 from autoclave.cleaning.ngram_model.normalisation import Normalisation, normalise
 from autoclave.cleaning.ngram_model.units import load_cut
 from autoclave.corpus.storage import local_versions
 from autoclave.errors import InputError, MissingDependencyError
+from autoclave.kernels.text.texts import Texts
 
 Backend = Literal["auto", "kenlm", "own"]
 
@@ -49,24 +50,24 @@ class OwnScorer:
 
     def __init__(self, model: ArpaModel, name: str = "model") -> None:
         self.order = model.order
-        self._words = new_table(len(model.words))
+        words = new_table(len(model.words))
         lengths = np.array([len(word) for word in model.words], dtype=np.int64)
         data = np.frombuffer(b"".join(model.words), dtype=np.uint8)
         keys = np.empty(len(model.words), dtype=np.uint64)
         hash_words(data, np.concatenate([[0], np.cumsum(lengths)]), keys)
-        repeated = fill_table(keys, 0, *self._words)
+        repeated = fill_table(keys, 0, *words)
         sizes = [len(ngrams) for ngrams in model.ngrams]
-        self._slots, self._values = new_table(sum(sizes[1:]))
+        rows = new_table(sum(sizes[1:]))
         first = sizes[0]
         for ngrams in model.ngrams[1:]:
             keys = np.empty(len(ngrams), dtype=np.uint64)
             ngram_keys(np.ascontiguousarray(ngrams), keys)
-            repeated += fill_table(keys, first, self._slots, self._values)
+            repeated += fill_table(keys, first, *rows)
             first += len(ngrams)
         if repeated:
             raise InputError(f"{name}: {repeated} n-grams stand there twice (or collide); write the model anew")
-        self._probabilities = np.concatenate(model.probabilities)
-        self._backoffs = np.concatenate(model.backoffs)
+        columns = np.concatenate(model.probabilities), np.concatenate(model.backoffs)
+        self._tables = ModelTables(model.order, *words, *rows, *columns)
 
     def score(self, texts: pa.StringArray) -> Scores:
         """Return the scores; texts: Arrow string array [texts] without nulls."""
@@ -78,10 +79,7 @@ class OwnScorer:
             kind = np.int32 if texts.type == pa.string() else np.int64
             places = np.frombuffer(offsets, dtype=kind)[texts.offset : texts.offset + rows + 1].astype(np.int64)
         result = Scores(np.empty(rows), np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64))
-        score_texts(
-            data, places, self.order, *self._words, self._slots, self._values, self._probabilities, self._backoffs,
-            result.log10, result.events, result.unknown,
-        )  # fmt: skip
+        score_texts(Texts(data, places), self._tables, result.log10, result.events, result.unknown)
         return result
 
 

@@ -1,1 +1,1 @@
-"""Text statistics and signatures on the CPU: numba kernels over Arrow UTF-8 buffers."""
+"""Text statistics and signatures on the CPU: numba kernels over Arrow UTF-8 buffers. README.md has the picture."""

@@ -5,19 +5,18 @@ oracle agree by construction. Planes beyond 1 hold ideographs and unassigned cod
 filled by blocks instead of being asked about one by one.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools
 import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 
-from autoclave.kernels.text.raw.memory import count_bits, inlined, kernel, load, load64
+from autoclave.kernels.text.code_points import ASCII_LIMIT
+from autoclave.kernels.text.raw.memory import TOP_BITS, count_bits, inlined, kernel, load, load64
 
-SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
+WHITE_SPACE, ALPHA, DIGIT, ALNUM, UPPER, LOWER, PUNCTUATION, SYMBOL = 1, 2, 4, 8, 16, 32, 64, 128
 LINE_BREAK, DECIMAL, TERMINAL, DATATROVE_PUNCTUATION, IDEOGRAPH = 256, 512, 1024, 2048, 4096
 """Bits of the class table: str.isspace, isalpha, isdigit, isalnum, isupper, islower; categories P and S;
 str.splitlines breaks; category Nd; sentence-final marks; datatrove's punctuation; Han."""
@@ -83,7 +82,7 @@ def _block(start: int, stop: int) -> np.ndarray:
     category = [unicodedata.category(letter) for letter in letters]
     bits = np.zeros(stop - start, dtype=np.int32)
     for bit, test in (
-        (SPACE, str.isspace),
+        (WHITE_SPACE, str.isspace),
         (ALPHA, str.isalpha),
         (DIGIT, str.isdigit),
         (ALNUM, str.isalnum),
@@ -94,7 +93,7 @@ def _block(start: int, stop: int) -> np.ndarray:
     groups = np.array([name[0] for name in category])
     bits[groups == "P"] |= PUNCTUATION
     bits[groups == "S"] |= SYMBOL
-    bits[(groups == "C") & (bits & SPACE == 0)] |= CONTROL
+    bits[(groups == "C") & (bits & WHITE_SPACE == 0)] |= CONTROL
     names = np.array(category)
     bits[names == "Nd"] |= DECIMAL
     bits[names == "Sc"] |= CURRENCY | ATTACHED
@@ -102,9 +101,16 @@ def _block(start: int, stop: int) -> np.ndarray:
     return bits
 
 
+class CharacterTables(NamedTuple):
+    """What each code point is: classes: int32 [0x110000], its class bits; scripts: uint8 [0x110000], its script."""
+
+    classes: np.ndarray
+    scripts: np.ndarray
+
+
 @functools.cache
-def character_tables() -> tuple[np.ndarray, np.ndarray]:
-    """Return (classes int32[0x110000], scripts uint8[0x110000]); about a tenth of a second, once a process."""
+def character_tables() -> CharacterTables:
+    """Return the tables, read-only; about a tenth of a second, once a process."""
     classes = np.zeros(0x110000, dtype=np.int32)
     classes[:0x20000] = _block(0, 0x20000)
     classes[0xE0000:0xE0200] = _block(0xE0000, 0xE0200)
@@ -142,13 +148,13 @@ def character_tables() -> tuple[np.ndarray, np.ndarray]:
         classes[first : last + 1] |= DATATROVE_PUNCTUATION
     classes.setflags(write=False)
     scripts.setflags(write=False)
-    return classes, scripts
+    return CharacterTables(classes, scripts)
 
 
 @inlined
 def character_width(byte: int) -> int:
     """Return the bytes of the UTF-8 character that begins with `byte`."""
-    if byte < 0x80:
+    if byte < ASCII_LIMIT:
         return 1
     if byte < 0xE0:
         return 2
@@ -161,7 +167,7 @@ def character_width(byte: int) -> int:
 def decode(data: np.ndarray, at: int) -> int:
     """Return the code point that begins at byte `at` of valid UTF-8, uint8[bytes]."""
     first = np.int64(load(data, at))
-    if first < 0x80:
+    if first < ASCII_LIMIT:
         return first
     second = np.int64(load(data, at + 1)) & 0x3F
     if first < 0xE0:
@@ -181,16 +187,13 @@ def step_back(data: np.ndarray, at: int) -> int:
     return at
 
 
-_CONTINUATION = np.uint64(0x8080808080808080)
-
-
 @inlined
 def count_characters(data: np.ndarray, start: int, stop: int) -> int:
     """Return the characters of data[start:stop] (uint8[bytes]): the bytes that do not continue one."""
     count, at = stop - start, start
     while at + 8 <= stop:
         eight = load64(data, at)
-        count -= count_bits(eight & ~(eight << np.uint64(1)) & _CONTINUATION)
+        count -= count_bits(eight & ~(eight << np.uint64(1)) & TOP_BITS)
         at += 8
     while at < stop:
         count -= load(data, at) & 0xC0 == 0x80

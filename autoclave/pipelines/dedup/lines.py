@@ -12,7 +12,7 @@ from autoclave.cleaning.dedup.slices import column_numpy, partition_of, split_so
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
 from autoclave.kernels.text.keys.minhash import sign_texts
-from autoclave.kernels.text.keys.normalisation import text_buffers
+from autoclave.kernels.text.texts import text_buffers
 from autoclave.pipelines.dedup.assignment import read_assignment
 from autoclave.pipelines.dedup.manifest import read_manifest
 from autoclave.pipelines.dedup.merge import read_slices

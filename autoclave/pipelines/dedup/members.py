@@ -11,8 +11,8 @@ from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
 from autoclave.corpus.storage import open_read
 from autoclave.kernels.text.keys.minhash import shingle_sets
-from autoclave.kernels.text.keys.normalisation import text_buffers
 from autoclave.kernels.text.keys.xxh3 import hash_slices
+from autoclave.kernels.text.texts import text_buffers
 from autoclave.pipelines.dedup.manifest import ManifestShard, pack, read_manifest
 from autoclave.pipelines.running.stage import ShardTask
 

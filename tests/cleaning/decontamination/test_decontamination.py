@@ -22,10 +22,11 @@ from autoclave.cleaning.decontamination.evaluation_sets import set_names
 from autoclave.cleaning.decontamination.index import ContaminationIndex, IndexSettings, build_index, load_index
 from autoclave.cleaning.decontamination.spans import FILTERS, build, hits
 from autoclave.cleaning.filters.base import Measurement
-from autoclave.cleaning.language.words import scans, text_buffer
+from autoclave.cleaning.language.words import scans
 from autoclave.cleaning.signals import run_filters
 from autoclave.errors import InputError, RecipeError
 from autoclave.kernels.text.characters import UNSPACED, character_tables
+from autoclave.kernels.text.texts import text_buffers
 
 ENGLISH = ("arc_challenge", "arc_easy", "boolq", "gsm8k", "hellaswag_olmo_subset", "lambada_openai", "piqa", "siqa")
 CHINESE = ("agieval_gaokao-history", "agieval_logiqa-zh", "agieval_jec-qa-kd")
@@ -122,14 +123,14 @@ def test_units_of_any_text(texts: list[str]) -> None:
     from autoclave.cleaning.decontamination.index import _units
 
     texts = [text.encode("utf-8", "replace").decode() for text in texts]
-    data, offsets = text_buffer(pa.array(texts, pa.string()))
-    start, end, hashes, unit_offsets = _units(data, offsets)
+    buffers = text_buffers(pa.array(texts, pa.string()))
+    start, end, hashes, unit_offsets = _units(buffers)
     units = [unit for text in texts for unit in plain_units(text)]
     assert np.diff(unit_offsets).tolist() == [len(plain_units(text)) for text in texts]
     assert len(set(hashes.tolist())) == len(set(units))
     assert all(first < last for first, last in zip(start, end, strict=True))
     for first, last, unit in zip(start, end, units, strict=True):
-        assert plain_units(bytes(data[first:last]).decode()) == [unit]
+        assert plain_units(bytes(buffers.data[first:last]).decode()) == [unit]
 
 
 @pytest.fixture(scope="module")

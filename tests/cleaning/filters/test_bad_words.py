@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.filters.bad_words import ALLOWED, LANGUAGES, word_lists
 from autoclave.cleaning.signals import measure
-from autoclave.kernels.text.rules.listed_words import list_table
+from autoclave.kernels.text.rules.listed_words import list_tables
 
 CODES = [code for code in LANGUAGES if code in word_lists()]
 
@@ -36,7 +36,7 @@ def counted(text: str, language: str, dialect: str = "paper") -> int:
 def test_there_are_28_lists() -> None:
     assert len(CODES) == len(word_lists()) == 28
     assert sum(map(len, word_lists().values())) == 2663
-    assert list_table([["ab"], ["b"]])[1].sum() == 1 + 3 + 3
+    assert list_tables([["ab"], ["b"]]).kinds.sum() == 1 + 3 + 3
 
 
 @st.composite

@@ -99,6 +99,7 @@ def test_probabilities_sum_to_one_after_any_context(ours: ArpaModel) -> None:
 def test_our_scorer_follows_the_definition(ours: ArpaModel) -> None:
     entries = table(ours)
     texts = [" ".join(golden_lines()[i : i + 7]) for i in range(0, 120, 9)]
+    texts.append("the </s> of a page about <s> and </s>")  # marks of the model as words of the text end nothing
     texts += ["", "   ", "zzz unseenword the", "the the the the", "programming is \tfun\nnow"]
     scores = OwnScorer(ours).score(pa.array(texts))
     for row, text in enumerate(texts):

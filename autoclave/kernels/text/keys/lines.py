@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import NEWLINE, is_ascii_space
 from autoclave.kernels.text.keys.normalisation import (
     CLASS_SHIFT,
     DROP,
@@ -14,6 +15,7 @@ from autoclave.kernels.text.keys.normalisation import (
     character_table,
     decode,
     normalise,
+    room_for,
 )
 from autoclave.kernels.text.keys.white_space import collapse_white_space
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
@@ -22,7 +24,7 @@ from autoclave.kernels.text.keys.xxh3 import xxh3_64
 @njit(cache=True, nogil=True, inline="always")
 def _is_blank(data: np.ndarray, start: int, end: int) -> bool:
     at = start
-    while at < end and (data[at] == 32 or 9 <= data[at] <= 13):
+    while at < end and is_ascii_space(data[at]):
         at += 1
     return at == end
 
@@ -48,7 +50,7 @@ def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, en
     after_blank = False
     while at < end:
         stop = at
-        while stop < end and data[stop] != 10:
+        while stop < end and data[stop] != NEWLINE:
             stop += 1
         following = min(stop + 1, end)
         blank = _is_blank(data, at, stop)
@@ -66,13 +68,8 @@ def _segment_ends(data: np.ndarray, start: int, end: int, by_paragraph: bool, en
 def _line_keys(
     data: np.ndarray, offsets: np.ndarray, table: np.ndarray, exact: bool, by_paragraph: bool, min_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    longest = 0
-    for i in range(offsets.size - 1):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    out = np.empty(2 * longest + 8, np.uint8)
-    starts = np.empty(2 * longest + 8, np.int64)
-    ends = np.empty(2 * longest + 8, np.int64)
-    stops = np.empty(longest + 1, np.int64)
+    into = room_for(offsets)
+    stops = np.empty(into.starts.size, np.int64)
     keys = np.empty(1024, np.uint64)
     segment_ends = np.empty(1024, np.int64)
     bounds = np.zeros(offsets.size, np.int64)
@@ -89,10 +86,10 @@ def _line_keys(
             if exact and min_words == 1:
                 words: Any = np.int64(_has_word(data, at, stops[s], table))
             else:
-                written, words = normalise(data, at, stops[s], table, True, out, starts, ends)
+                written, words = normalise(data, at, stops[s], table, True, into)
             if exact:
-                written = collapse_white_space(data, at, stops[s], out, 0)
-            keys[size] = xxh3_64(out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
+                written = collapse_white_space(data, at, stops[s], into.out, 0)
+            keys[size] = xxh3_64(into.out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
             segment_ends[size] = stops[s]
             at = stops[s]
             size += 1
@@ -141,7 +138,7 @@ def without_lines(
                     size += 1
             at = ends[line]
         if bounds[i + 1] > bounds[i] and removed[bounds[i + 1] - 1]:
-            while size > begin and out[size - 1] == 10:
+            while size > begin and out[size - 1] == NEWLINE:
                 size -= 1
         kept[i + 1] = size
     return out[:size], kept

@@ -1,6 +1,6 @@
 """MinHash signatures of Arrow text columns, bit-identical to datasketch 2.0, without a Python object per document.
 
-A document becomes normalised units (`kernels.text.normalisation`), each run of `ngram` units one shingle: a slice of
+A document becomes normalised units (`normalisation.py`), each run of `ngram` units one shingle: a slice of
 the normalised buffer, hashed to 32 bits where it lies. A text with fewer units is one shingle; a text without units
 has none, and its signature is all ones (datasketch's empty MinHash).
 
@@ -9,14 +9,21 @@ is (a * h + b) modulo 2^64, then modulo the Mersenne prime 2^61 - 1, then the lo
 """
 
 import itertools
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.keys.normalisation import Normalisation, character_table, normalise
+from autoclave.kernels.text.keys.normalisation import (
+    Normalisation,
+    Normalised,
+    character_table,
+    normalise,
+    room_for,
+)
 from autoclave.kernels.text.keys.sha1 import sha1_32
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
+from autoclave.kernels.text.texts import Texts
 
 Scheme = Literal["affine32", "legacy"]
 HashName = Literal["xxh3", "sha1"]
@@ -82,9 +89,23 @@ def _permute_legacy(
             signatures[i, k] = _U32(lowest)
 
 
+class Shingles(NamedTuple):
+    """Room for the shingles of some texts.
+
+    hashes: uint32[m], of each shingle in order, text after text; bounds: int64[n + 1], those of text i are
+    hashes[bounds[i]:bounds[i + 1]]; units: int32[n], the words (or characters) of each text, 0 for one that has
+    nothing to compare.
+    """
+
+    hashes: np.ndarray
+    bounds: np.ndarray
+    units: np.ndarray
+
+
 @njit(cache=True, nogil=True)
-def _characters(out: np.ndarray, size: int, starts: np.ndarray, ends: np.ndarray) -> int:
+def _characters(size: int, units: Normalised) -> int:
     """Replace the units by the single characters of the normalised text; returns their number."""
+    out, starts, ends = units.out, units.starts, units.ends
     count = 0
     for i in range(size):
         if out[i] & 0xC0 != 0x80:
@@ -98,79 +119,45 @@ def _characters(out: np.ndarray, size: int, starts: np.ndarray, ends: np.ndarray
 
 
 @njit(cache=True, nogil=True)
-def _hash_windows(
-    out: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int, count: int, hashes: np.ndarray
-) -> None:
+def _hash_windows(units: Normalised, width: int, count: int, hashes: np.ndarray) -> None:
+    out, starts, ends = units.out, units.starts, units.ends
     for j in range(count):
         hashes[j] = _U32(xxh3_64(out, starts[j], ends[j + width - 1]) & _LOW32)
 
 
 @njit(cache=True, nogil=True)
-def _hash_windows_sha1(
-    out: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int, count: int, hashes: np.ndarray
-) -> None:
+def _hash_windows_sha1(units: Normalised, width: int, count: int, hashes: np.ndarray) -> None:
     scratch = np.empty(85, np.uint32)
     for j in range(count):
-        hashes[j] = _U32(sha1_32(out, starts[j], ends[j + width - 1], scratch))
+        hashes[j] = _U32(sha1_32(units.out, units.starts[j], units.ends[j + width - 1], scratch))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _units(
-    data: np.ndarray,
-    start: int,
-    end: int,
-    table: np.ndarray,
-    by_character: bool,
-    out: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
-) -> Any:
+def _units(data: np.ndarray, start: int, end: int, table: np.ndarray, by_character: bool, into: Normalised) -> Any:
     """Normalise one text; returns the units to shingle."""
-    size, units = normalise(data, start, end, table, not by_character, out, starts, ends)
-    return _characters(out, size, starts, ends) if by_character else units
+    size, units = normalise(data, start, end, table, not by_character, into)
+    return _characters(size, into) if by_character else units
 
 
 @njit(cache=True, nogil=True)
-def _hash_texts(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    table: np.ndarray,
-    ngram: int,
-    by_character: bool,
-    out: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    hashes: np.ndarray,
-    bounds: np.ndarray,
-    units: np.ndarray,
-) -> None:
+def _hash_texts(texts: Texts, table: np.ndarray, ngram: int, by_character: bool, shingles: Shingles) -> None:
+    offsets, bounds, units, into = texts.offsets, shingles.bounds, shingles.units, room_for(texts.offsets)
     for i in range(offsets.size - 1):
-        units[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        units[i] = _units(texts.data, offsets[i], offsets[i + 1], table, by_character, into)
         width = min(ngram, units[i])
         count = units[i] - width + 1 if units[i] > 0 else 0
-        _hash_windows(out, starts, ends, width, count, hashes[bounds[i] :])
+        _hash_windows(into, width, count, shingles.hashes[bounds[i] :])
         bounds[i + 1] = bounds[i] + count
 
 
 @njit(cache=True, nogil=True)
-def _hash_texts_sha1(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    table: np.ndarray,
-    ngram: int,
-    by_character: bool,
-    out: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    hashes: np.ndarray,
-    bounds: np.ndarray,
-    units: np.ndarray,
-) -> None:
+def _hash_texts_sha1(texts: Texts, table: np.ndarray, ngram: int, by_character: bool, shingles: Shingles) -> None:
+    offsets, bounds, units, into = texts.offsets, shingles.bounds, shingles.units, room_for(texts.offsets)
     for i in range(offsets.size - 1):
-        units[i] = _units(data, offsets[i], offsets[i + 1], table, by_character, out, starts, ends)
+        units[i] = _units(texts.data, offsets[i], offsets[i + 1], table, by_character, into)
         width = min(ngram, units[i])
         count = units[i] - width + 1 if units[i] > 0 else 0
-        _hash_windows_sha1(out, starts, ends, width, count, hashes[bounds[i] :])
+        _hash_windows_sha1(into, width, count, shingles.hashes[bounds[i] :])
         bounds[i + 1] = bounds[i] + count
 
 
@@ -182,21 +169,19 @@ def shingle_hashes(
     shingle: ShingleKind = "word",
     hash_name: HashName = "xxh3",
     normalisation: Normalisation = "words",
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (hashes uint32, bounds int64[n + 1], units int32[n]) of the texts in a UTF-8 buffer.
+) -> Shingles:
+    """Return the shingles of the texts in a UTF-8 buffer.
 
-    data: uint8; offsets: int64[n + 1] (`text_buffers`). hashes: of each shingle in order, text after text; units: the
-    words (or characters) of each text, 0 for one that has nothing to compare.
+    data: uint8[bytes]; offsets: int64[n + 1] (`text_buffers`).
     """
-    longest = 2 * int(np.diff(offsets).max(initial=0)) + 8
-    out = np.empty(longest, np.uint8)
-    starts, ends = np.empty(longest, np.int64), np.empty(longest, np.int64)
-    hashes = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint32)  # no more shingles than bytes
-    bounds, units = np.zeros(offsets.size, np.int64), np.zeros(offsets.size - 1, np.int32)
+    shingles = Shingles(
+        np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint32),  # no more shingles than bytes
+        np.zeros(offsets.size, np.int64),
+        np.zeros(offsets.size - 1, np.int32),
+    )
     kernel = _hash_texts if hash_name == "xxh3" else _hash_texts_sha1
-    table, by_character = character_table(normalisation), shingle == "character"
-    kernel(data, offsets, table, ngram, by_character, out, starts, ends, hashes, bounds, units)
-    return hashes[: bounds[-1]], bounds, units
+    kernel(Texts(data, offsets), character_table(normalisation), ngram, shingle == "character", shingles)
+    return shingles._replace(hashes=shingles.hashes[: shingles.bounds[-1]])
 
 
 def sign_texts(

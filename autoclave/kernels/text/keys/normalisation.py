@@ -19,13 +19,13 @@ the signs inside one; 12,345.60 or 2024-05-01 is one unit, so that a changed num
 
 import functools
 import unicodedata
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numba import njit
 
-from autoclave.kernels.text.raw.machine import read64, trailing_zeros, write64
+from autoclave.kernels.text.code_points import ASCII_LIMIT, CASE_BIT, SPACE, is_letter
+from autoclave.kernels.text.raw.memory import TOP_BITS, load64, store64, trailing_zeros
 
 Normalisation = Literal["fineweb", "words", "whitespace"]
 
@@ -48,7 +48,6 @@ _SIGNS_IN_NUMBERS = {
 _MINUS_SIGNS = "-\u2212\uff0d"
 
 _ZERO = np.uint64(0)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _LOW_7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _BIT_5 = np.uint64(0x2020202020202020)
 _FROM_A = np.uint64(0x1F1F1F1F1F1F1F1F)  # 0x80 - ord("a") in each byte: carries into the high bit from "a" on
@@ -165,29 +164,11 @@ def character_table(normalisation: Normalisation) -> np.ndarray:
     return table
 
 
-def text_buffers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return (UTF-8 bytes, int64 offsets[n + 1]) of a string array without copying the text; a null is an empty text.
-
-    TypeError where the array is neither string nor large_string.
-    """
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise TypeError(f"a string column is needed, not {column.type}")
-    kind = np.int64 if pa.types.is_large_string(column.type) else np.int32
-    _, offsets, data = column.buffers()
-    if offsets is None or len(column) == 0:
-        return np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64)
-    bounds = np.frombuffer(offsets, kind)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    if column.null_count:
-        return text_buffers(column.fill_null(""))
-    text = np.zeros(0, np.uint8) if data is None or data.size == 0 else np.frombuffer(data, np.uint8)
-    return text, bounds
-
-
 @njit(cache=True, nogil=True, inline="always")
 def decode(data: np.ndarray, at: int) -> Any:
     """The code point at `at` and its length in bytes; data, uint8[bytes], is valid UTF-8 (Arrow's promise)."""
     lead = np.int64(data[at])
-    if lead < 0x80:
+    if lead < ASCII_LIMIT:
         return lead, 1
     if lead < 0xE0:
         return ((lead & 0x1F) << 6) | (data[at + 1] & 0x3F), 2
@@ -230,45 +211,58 @@ def _copy_ascii_letters(data: np.ndarray, at: int, end: int, out: np.ndarray, si
     """
     start = at
     while at + 8 <= end:
-        word = read64(data, at)
+        word = load64(data, at)
         lower = word | _BIT_5
         seven = lower & _LOW_7
-        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & _HIGH_BITS
-        write64(out, size, lower)
-        run: Any = 8 if other == _ZERO else np.int64(trailing_zeros(other) >> np.uint64(3))
+        other = ~((seven + _FROM_A) & ~(seven + _ABOVE_Z) & ~word) & TOP_BITS
+        store64(out, size, lower)
+        run: Any = 8 if other == _ZERO else trailing_zeros(other) >> 3
         at += run
         size += run
         if run < 8:
             return at - start
     while at < end:
         byte = data[np.uint64(at)]
-        lower_byte = byte | np.uint8(0x20)
-        if not 97 <= lower_byte <= 122:
+        if not is_letter(byte):
             break
-        out[np.uint64(size)] = lower_byte
+        out[np.uint64(size)] = byte | CASE_BIT
         at += 1
         size += 1
     return at - start
 
 
+class Normalised(NamedTuple):
+    """Room for one normalised text, n bytes long before.
+
+    out: uint8[at least 2 * n + 8]: its units, separated by single spaces; starts, ends: int64[at least n]: the byte
+    range of each unit in `out`.
+    """
+
+    out: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def room_for(offsets: np.ndarray) -> Normalised:
+    """Return room for the longest of the n texts between `offsets`, int64[n + 1]."""
+    longest = 0
+    for i in range(offsets.size - 1):
+        longest = max(longest, offsets[i + 1] - offsets[i])
+    size = 2 * longest + 8
+    return Normalised(np.empty(size, np.uint8), np.empty(size, np.int64), np.empty(size, np.int64))
+
+
 @njit(cache=True, nogil=True)
 def normalise(
-    data: np.ndarray,
-    start: int,
-    end: int,
-    table: np.ndarray,
-    split_unspaced: bool,
-    out: np.ndarray,
-    starts: np.ndarray,
-    ends: np.ndarray,
+    data: np.ndarray, start: int, end: int, table: np.ndarray, split_unspaced: bool, into: Normalised
 ) -> tuple[int, int]:
-    """Write the normalised text of `data[start:end]` to `out`, its units separated by single spaces.
+    """Write the normalised text of `data[start:end]`, uint8[bytes]; return (bytes written, number of units).
 
-    data, out: uint8, out at least 2 * (end - start) + 8 long; table: a `character_table`; starts, ends: int64, at least
-    end - start long, receive the byte range of each unit in `out`. split_unspaced: whether characters of scripts
-    without spaces are units of their own (word shingles) or stay together (character shingles).
-    Returns (bytes written, number of units).
+    table: a `character_table`, uint32[0x110000]. split_unspaced: whether characters of scripts without spaces are
+    units of their own (word shingles) or stay together (character shingles).
     """
+    out, starts, ends = into.out, into.starts, into.ends
     size = 0
     count = 0
     inside = False  # in a unit that a letter may extend
@@ -277,7 +271,7 @@ def normalise(
     at = start
     while at < end:
         byte = data[np.uint64(at)]
-        if byte < 0x80:
+        if byte < ASCII_LIMIT:
             ascii_kind = table[np.uint64(byte)] >> np.uint32(CLASS_SHIFT)
             if ascii_kind == SEPARATOR:
                 inside, attached, after_digit = False, False, False
@@ -286,7 +280,7 @@ def normalise(
             if ascii_kind == WORD:
                 if not inside:
                     if count > 0:
-                        out[np.uint64(size)] = 32
+                        out[np.uint64(size)] = SPACE
                         size += 1
                     starts[np.uint64(count)] = size
                     count += 1
@@ -315,12 +309,12 @@ def normalise(
         joins = (attached or inside) if kind == MARK else (inside and not alone)
         if not joins:
             if count > 0:
-                out[size] = 32
+                out[size] = SPACE
                 size += 1
             starts[count] = size
             count += 1
         value: Any = entry & 0xFFFFFF
-        if value < 0x80:
+        if value < ASCII_LIMIT:
             out[size] = value
             size += 1
         else:

@@ -8,6 +8,7 @@ stand together in it, and a repeat of k tokens or more is the union of its windo
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import IDEOGRAPHIC_SPACE, NO_BREAK_SPACE, SPACE
 from autoclave.kernels.text.keys.normalisation import CLASS_SHIFT, UNIT, character_table, decode
 from autoclave.kernels.text.keys.xxh3 import xxh3_64
 
@@ -32,7 +33,7 @@ def _tokens(
             space, unit, length = True, False, 1
             if at < end:
                 code, length = decode(data, at)
-                space = code <= 32 or code == 0xA0 or code == 0x3000
+                space = code <= SPACE or code == NO_BREAK_SPACE or code == IDEOGRAPHIC_SPACE
                 unit = table[code] >> np.uint32(CLASS_SHIFT) == UNIT
             if begin >= 0 and (space or unit):
                 hashes[count - 1] = xxh3_64(data, begin, at)
@@ -89,7 +90,7 @@ def window_hashes(hashes: np.ndarray, bounds: np.ndarray, width: int) -> tuple[n
 
 @njit(cache=True, nogil=True)
 def _same(hashes: np.ndarray, a: int, b: int, width: int) -> bool:
-    for j in range(width):  # noqa: SIM110
+    for j in range(width):
         if hashes[a + j] != hashes[b + j]:
             return False
     return True

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import FILE_SEPARATOR, SPACE, is_ascii_space
+
 
 @njit(cache=True, nogil=True)
 def _wide_space(data: np.ndarray, at: int, end: int) -> int:
@@ -34,8 +36,8 @@ def collapse_white_space(data: np.ndarray, start: int, end: int, out: np.ndarray
     while at < end:
         byte = np.int64(data[at])
         width = 0
-        if byte <= 32:
-            width = 1 if byte == 32 or 9 <= byte <= 13 or byte >= 28 else 0
+        if byte <= SPACE:
+            width = 1 if is_ascii_space(byte) or byte >= FILE_SEPARATOR else 0
         elif byte == 0xC2 or 0xE1 <= byte <= 0xE3:
             width = _wide_space(data, at, end)
         if width > 0:
@@ -43,7 +45,7 @@ def collapse_white_space(data: np.ndarray, start: int, end: int, out: np.ndarray
             at += width
             continue
         if pending:
-            out[size] = 32
+            out[size] = SPACE
             size += 1
             pending = False
         out[size] = byte

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.raw.machine import multiply_fold, read32, read64
+from autoclave.kernels.text.raw.memory import load32, load64, multiply_fold
 
 _SECRET = np.frombuffer(
     bytes.fromhex(
@@ -74,17 +74,17 @@ def _byteswap(x: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True, inline="always")
 def _mix16(data: np.ndarray, at: int, key_low: np.uint64, key_high: np.uint64) -> np.uint64:
-    return multiply_fold(read64(data, at) ^ key_low, read64(data, at + 8) ^ key_high)
+    return multiply_fold(load64(data, at) ^ key_low, load64(data, at + 8) ^ key_high)
 
 
 @njit(cache=True, nogil=True)
 def _hash_up_to_16(data: np.ndarray, start: int, length: int) -> np.uint64:
     if length > 8:
-        low = read64(data, start) ^ _FLIP_9_16_LOW
-        high = read64(data, start + length - 8) ^ _FLIP_9_16_HIGH
+        low = load64(data, start) ^ _FLIP_9_16_LOW
+        high = load64(data, start + length - 8) ^ _FLIP_9_16_HIGH
         return _avalanche(_U(length) + _byteswap(low) + high + multiply_fold(low, high))
     if length >= 4:
-        h = (read32(data, start + length - 4) + (read32(data, start) << _U(32))) ^ _FLIP_4_8
+        h = (load32(data, start + length - 4) + (load32(data, start) << _U(32))) ^ _FLIP_4_8
         h ^= ((h << _U(49)) | (h >> _U(15))) ^ ((h << _U(24)) | (h >> _U(40)))
         h *= _PRIME_MX2
         h ^= (h >> _U(35)) + _U(length)
@@ -117,12 +117,12 @@ def _hash_17_to_128(data: np.ndarray, start: int, end: int) -> np.uint64:
 def _hash_129_to_240(data: np.ndarray, start: int, length: int) -> np.uint64:
     h = _U(length) * _PRIME64_1
     for i in range(8):
-        h += _mix16(data, start + 16 * i, read64(_SECRET, 16 * i), read64(_SECRET, 16 * i + 8))
+        h += _mix16(data, start + 16 * i, load64(_SECRET, 16 * i), load64(_SECRET, 16 * i + 8))
     h = _avalanche(h)
     for i in range(8, length // 16):
         key_at = 16 * (i - 8) + 3
-        h += _mix16(data, start + 16 * i, read64(_SECRET, key_at), read64(_SECRET, key_at + 8))
-    h += _mix16(data, start + length - 16, read64(_SECRET, 119), read64(_SECRET, 127))
+        h += _mix16(data, start + 16 * i, load64(_SECRET, key_at), load64(_SECRET, key_at + 8))
+    h += _mix16(data, start + length - 16, load64(_SECRET, 119), load64(_SECRET, 127))
     return _avalanche(h)
 
 
@@ -140,17 +140,17 @@ def _lane_pair(data: np.ndarray, start: int, length: int, pair: int) -> np.uint6
     at = start + 16 * pair
     for stripe in range(stripes + 1):
         if stripe > 0 and stripe % 16 == 0:  # the end of a block of 1,024 bytes
-            even = ((even ^ (even >> _U(47))) ^ read64(_SECRET, 128 + 16 * pair)) * _PRIME32_1
-            odd = ((odd ^ (odd >> _U(47))) ^ read64(_SECRET, 136 + 16 * pair)) * _PRIME32_1
+            even = ((even ^ (even >> _U(47))) ^ load64(_SECRET, 128 + 16 * pair)) * _PRIME32_1
+            odd = ((odd ^ (odd >> _U(47))) ^ load64(_SECRET, 136 + 16 * pair)) * _PRIME32_1
         key_at = 8 * (stripe % 16) + 16 * pair
         if stripe == stripes:  # the last stripe ends with the input
             at = start + length - 64 + 16 * pair
             key_at = 121 + 16 * pair
-        first, second = read64(data, at), read64(data, at + 8)
-        even += _product(first ^ read64(_SECRET, key_at)) + second
-        odd += _product(second ^ read64(_SECRET, key_at + 8)) + first
+        first, second = load64(data, at), load64(data, at + 8)
+        even += _product(first ^ load64(_SECRET, key_at)) + second
+        odd += _product(second ^ load64(_SECRET, key_at + 8)) + first
         at += 64
-    return multiply_fold(even ^ read64(_SECRET, 11 + 16 * pair), odd ^ read64(_SECRET, 19 + 16 * pair))
+    return multiply_fold(even ^ load64(_SECRET, 11 + 16 * pair), odd ^ load64(_SECRET, 19 + 16 * pair))
 
 
 @njit(cache=True, nogil=True)

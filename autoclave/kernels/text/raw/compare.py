@@ -5,9 +5,6 @@ out as what the processor has for them (one instruction and a move of the mask w
 on a processor without any). All 64 bytes from array[index] on must be readable; `within` cuts a mask short.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,has-type"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 from typing import Any
@@ -15,13 +12,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from autoclave.kernels.text.raw.memory import inlined
+from autoclave.kernels.text.raw.memory import ALL_BITS, inlined, operation
 
 BLOCK = 64
 _BYTE, _BYTES = ir.IntType(8), ir.VectorType(ir.IntType(8), BLOCK)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _MASK_TYPE = types.uint64
 
 
@@ -44,7 +39,7 @@ def _constant(value: int) -> Any:
     return ir.Constant(_BYTES, [value] * BLOCK)
 
 
-@intrinsic
+@operation
 def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     """Return which of the 64 bytes equal `byte`."""
 
@@ -55,7 +50,7 @@ def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def folded_equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     """Return which of the 64 bytes, each with the bit 0x20 set (ASCII letters in lower case), equal `byte`."""
 
@@ -66,7 +61,7 @@ def folded_equal_mask(typingctx: Any, array: Any, index: Any, byte: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def below_mask(typingctx: Any, array: Any, index: Any, limit: Any) -> Any:
     """Return which of the 64 bytes are less than `limit`."""
 
@@ -77,7 +72,7 @@ def below_mask(typingctx: Any, array: Any, index: Any, limit: Any) -> Any:
     return _MASK_TYPE(array, types.int64, types.int64), codegen
 
 
-@intrinsic
+@operation
 def letter_mask(typingctx: Any, array: Any, index: Any) -> Any:
     """Return which of the 64 bytes are ASCII letters."""
 
@@ -92,4 +87,4 @@ def letter_mask(typingctx: Any, array: Any, index: Any) -> Any:
 @inlined
 def within(mask: np.uint64, at: int, stop: int) -> np.uint64:
     """Return the mask of the 64 bytes from `at` on without those at `stop` and after it; at < stop."""
-    return mask if stop - at >= BLOCK else mask & ~(_ALL << np.uint64(stop - at))
+    return mask if stop - at >= BLOCK else mask & ~(ALL_BITS << np.uint64(stop - at))

@@ -1,15 +1,38 @@
 """Per-document sums over characters and words."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
+
+import string
+from typing import NamedTuple
 
 import numpy as np
 
-from autoclave.kernels.text.characters import ALNUM, SPACE, character_width, count_characters, decode
+from autoclave.kernels.text.characters import ALNUM, WHITE_SPACE, character_width, count_characters, decode
+from autoclave.kernels.text.code_points import (
+    ASCII_LIMIT,
+    DIGIT_0,
+    DIGIT_9,
+    FULL_STOP,
+    HASH_SIGN,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LEFT_BRACKET,
+    LEFT_PARENTHESIS,
+    NEWLINE,
+    NUL,
+    RETURN,
+    RIGHT_BRACKET,
+    RIGHT_GUILLEMET,
+    RIGHT_PARENTHESIS,
+    SPACE,
+    TAB,
+    lower_byte,
+)
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask, letter_mask
 from autoclave.kernels.text.raw.memory import bytes_equal, count_bits, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.rules.segments import ends_in_dots
+from autoclave.kernels.text.texts import Texts
+from autoclave.kernels.text.words.arrays import Words
 from autoclave.kernels.text.words.kinds import (
     FIRST_ALNUM,
     HAS_ALPHA,
@@ -32,7 +55,29 @@ STATISTICS = 10
 STOP_SLOTS = 512
 """Slots of the open-addressing table of one stop-word list."""
 
+
+class StopWords(NamedTuple):
+    """Lists of stop words, and which is each document's.
+
+    tables: uint64[lists, STOP_SLOTS], hashes of the words, 0 where empty; numbers: int64[lists, STOP_SLOTS], the same
+    number for forms of one word; rows: int32[documents].
+    """
+
+    tables: np.ndarray
+    numbers: np.ndarray
+    rows: np.ndarray
+
+
+class StopRoom(NamedTuple):
+    """Working room. seen: int64[STOP_SLOTS], zeros; lowered: uint8[64]."""
+
+    seen: np.ndarray
+    lowered: np.ndarray
+
+
 LENGTHS = 1024
+"""Lengths of words that `median_lengths` tells apart."""
+
 _SLOT = np.uint64(STOP_SLOTS - 1)
 _1, _63 = np.uint64(1), np.uint64(63)
 
@@ -48,30 +93,35 @@ _SUMMED = np.array(
 )
 """What the flags of a word add to four sums of 16 bits in one number, for `_MOST_SUMMED` words at most."""
 
+_DOTS_1, _DOTS_2, _DOTS_3 = chr(HORIZONTAL_ELLIPSIS).encode()
 _SYMBOLIC = np.zeros(256, dtype=np.uint8)
-_SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[0xE2] = 1
+_SYMBOLIC[[ord(letter) for letter in "#[(.-"]] = _SYMBOLIC[_DOTS_1] = 1
 
-_SPACED = np.full(256, 0, dtype=np.uint8)
-_SPACED[0x80:] = 2
-_SPACED[[*range(48, 58), *range(65, 91), *range(97, 123)]] = 1
-_SPACED[[0, 9, 10, 11, 12, 13, 32]] = 4
-_SPACED[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] |= 8
+_SPACED = np.zeros(256, dtype=np.uint8)
+_SPACED[ASCII_LIMIT:] = 2
+_SPACED[[ord(character) for character in string.ascii_letters + string.digits]] = 1
+_SPACED[[ord(character) for character in "\0\t\n\v\f\r "]] = 4
+_SPACED[[byte for byte in range(ASCII_LIMIT) if chr(byte).isspace()]] |= 8
 """What a byte is: 1 an ASCII letter or digit, 2 part of a longer character, 4 white space or NUL as fastText has them,
 8 white space as str.isspace has it."""
 
 
 @kernel
-def count_spaced_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the words between ASCII white space or NUL that begin with a letter or digit (DCLM)."""
+def count_spaced_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
+    """Fill out, int64[texts], with the words between ASCII white space or NUL that begin with a letter or digit (DCLM).
+
+    classes: int32[0x110000], of `character_tables`.
+    """
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         words, apart, at, stop = 0, 1, offsets[document], offsets[document + 1]
         while at + BLOCK <= stop:
-            controls, spaces = below_mask(data, at, 14), equal_mask(data, at, 32)
-            spaces |= controls & ~below_mask(data, at, 9) | equal_mask(data, at, 0)
+            controls, spaces = below_mask(data, at, RETURN + 1), equal_mask(data, at, SPACE)
+            spaces |= controls & ~below_mask(data, at, TAB) | equal_mask(data, at, NUL)
             first = ~spaces & (spaces << _1 | np.uint64(apart))
-            digits = below_mask(data, at, 58) & ~below_mask(data, at, 48)
+            digits = below_mask(data, at, DIGIT_9 + 1) & ~below_mask(data, at, DIGIT_0)
             words += count_bits(first & (letter_mask(data, at) | digits))
-            first &= ~below_mask(data, at, 0x80)
+            first &= ~below_mask(data, at, ASCII_LIMIT)
             while first:
                 words += load(classes, decode(data, at + trailing_zeros(first))) & ALNUM != 0
                 first &= first - _1
@@ -105,9 +155,9 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
         length = 0
         while at < stop:
             byte = np.int64(load(data, at))
-            if load(classes, byte if byte < 0x80 else decode(data, at)) & SPACE:
+            if load(classes, byte if byte < ASCII_LIMIT else decode(data, at)) & WHITE_SPACE:
                 length = 0
-                if byte < 0x80:
+                if byte < ASCII_LIMIT:
                     break
             else:
                 length += 1
@@ -117,8 +167,12 @@ def longest_word(data: np.ndarray, at: int, stop: int, classes: np.ndarray, leas
 
 
 @kernel
-def longest_words(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, out: np.ndarray) -> None:
-    """Fill out[d] (int64) with the characters of the longest word between white space."""
+def longest_words(texts: Texts, classes: np.ndarray, out: np.ndarray) -> None:
+    """Fill out, int64[texts], with the characters of the longest word between white space.
+
+    classes: int32[0x110000], of `character_tables`.
+    """
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         out[document] = longest_word(data, offsets[document], offsets[document + 1], classes, 0)
 
@@ -132,62 +186,65 @@ def _count_dots(data: np.ndarray, start: int, stop: int) -> tuple[int, int, int]
     dots, ellipses, spaced, dots_free, spaced_free, at = 0, 0, 0, start, start, start
     while at < stop:
         if at + BLOCK + 2 <= stop:  # '..', '. .' or what looks like '…'
-            next_dot = equal_mask(data, at + 1, 0x2E) | equal_mask(data, at + 1, 32) & equal_mask(data, at + 2, 0x2E)
-            ellipsis = equal_mask(data, at, 0xE2) & equal_mask(data, at + 2, 0xA6)
-            if equal_mask(data, at, 0x2E) & next_dot | ellipsis == 0:
+            next_dot = equal_mask(data, at + 1, SPACE) & equal_mask(data, at + 2, FULL_STOP)
+            next_dot |= equal_mask(data, at + 1, FULL_STOP)
+            ellipsis = equal_mask(data, at, _DOTS_1) & equal_mask(data, at + 2, _DOTS_3)
+            if equal_mask(data, at, FULL_STOP) & next_dot | ellipsis == 0:
                 at += BLOCK
                 continue
         for place in range(at, min(at + 64, stop)):
             byte = load(data, place)
-            if byte == 0x2E:
-                if place >= dots_free and place + 2 < stop and data[place + 1] == 0x2E and data[place + 2] == 0x2E:
+            if byte == FULL_STOP:
+                if place >= dots_free and place + 2 < stop and ends_in_dots(data, place, place + 3):
                     dots += 1
                     dots_free = place + 3
                 if (
                     place >= spaced_free
                     and place + 4 < stop
-                    and data[place + 1] == 32
-                    and data[place + 2] == 0x2E
-                    and data[place + 3] == 32
-                    and data[place + 4] == 0x2E
+                    and data[place + 1] == SPACE
+                    and data[place + 2] == FULL_STOP
+                    and data[place + 3] == SPACE
+                    and data[place + 4] == FULL_STOP
                 ):
                     spaced += 1
                     spaced_free = place + 5
-            elif byte == 0xE2 and load(data, place + 1) == 0x80 and load(data, place + 2) == 0xA6:
+            elif byte == _DOTS_1 and load(data, place + 1) == _DOTS_2 and load(data, place + 2) == _DOTS_3:
                 ellipses += 1
         at += 64
     return dots, ellipses, spaced
 
 
 @kernel
-def count_characters_and_newlines(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+def count_characters_and_newlines(texts: Texts, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS and NEWLINES. out: int64 [documents, 2]."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         newlines, at = 0, start
         while at + 8 <= stop:
-            newlines += count_bits(bytes_equal(load64(data, at), 10))
+            newlines += count_bits(bytes_equal(load64(data, at), NEWLINE))
             at += 8
         while at < stop:
-            newlines += load(data, at) == 10
+            newlines += load(data, at) == NEWLINE
             at += 1
         out[document, CHARACTERS], out[document, NEWLINES] = count_characters(data, start, stop), newlines
 
 
 @kernel
-def count_marks(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+def count_marks(texts: Texts, out: np.ndarray) -> None:
     """Fill out[d] with the columns CHARACTERS to SPACED_DOTS. out: int64 [documents, 6]."""
+    data, offsets = texts.data, texts.offsets
     for document in range(len(offsets) - 1):
         start, stop = offsets[document], offsets[document + 1]
         newlines, hashes, at = 0, 0, start
         while at + 8 <= stop:
             eight = load64(data, at)
-            newlines += count_bits(bytes_equal(eight, 10))
-            hashes += count_bits(bytes_equal(eight, 0x23))
+            newlines += count_bits(bytes_equal(eight, NEWLINE))
+            hashes += count_bits(bytes_equal(eight, HASH_SIGN))
             at += 8
         while at < stop:
-            newlines += load(data, at) == 10
-            hashes += load(data, at) == 0x23
+            newlines += load(data, at) == NEWLINE
+            hashes += load(data, at) == HASH_SIGN
             at += 1
         dots, ellipses, spaced = _count_dots(data, start, stop)
         out[document, CHARACTERS] = count_characters(data, start, stop)
@@ -200,45 +257,44 @@ def _is_symbol_word(data: np.ndarray, start: int, stop: int, chars: int) -> bool
     """Say whether Curator calls the word a symbol: an ellipsis mark, or more runs of # than half its characters."""
     runs = 0
     for at in range(start, stop):
-        if data[at] == 0x23 and (at == start or data[at - 1] != 0x23):
+        if data[at] == HASH_SIGN and (at == start or data[at - 1] != HASH_SIGN):
             runs += 1
     if 2 * runs > chars:
         return True
     first = decode(data, start)
     if chars == 1:
-        return first == 0x2026
+        return first == HORIZONTAL_ELLIPSIS
     if chars == 2:
-        return first == 0x2D and decode(data, start + 1) == 0xBB
+        return first == HYPHEN and decode(data, start + 1) == RIGHT_GUILLEMET
     inner, outer = start, stop
     last = data[stop - 1]
-    if (first == 0x5B and last == 0x5D) or (first == 0x28 and last == 0x29):
+    if (first == LEFT_BRACKET and last == RIGHT_BRACKET) or (first == LEFT_PARENTHESIS and last == RIGHT_PARENTHESIS):
         inner, outer = start + 1, stop - 1
-        if first == 0x5B and chars == 3 and decode(data, inner) == 0x2026:
+        if first == LEFT_BRACKET and chars == 3 and decode(data, inner) == HORIZONTAL_ELLIPSIS:
             return True
-    return outer - inner == 3 and data[inner] == 0x2E and data[inner + 1] == 0x2E and data[inner + 2] == 0x2E
+    return outer - inner == 3 and ends_in_dots(data, inner, outer)
 
 
 @kernel
-def _lowered_hash(data: np.ndarray, start: int, stop: int, scratch: np.ndarray) -> np.uint64:
+def _lowered_hash(data: np.ndarray, start: int, stop: int, lowered: np.ndarray) -> np.uint64:
     for at in range(start, stop):
-        byte = data[at]
-        scratch[at - start] = byte + 32 if 65 <= byte <= 90 else byte
-    return hash_bytes(scratch, 0, stop - start)
+        lowered[at - start] = lower_byte(load(data, at))
+    return hash_bytes(lowered, 0, stop - start)
 
 
 @kernel
-def median_lengths(chars: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
+def median_lengths(words: Words, lengths: np.ndarray, out: np.ndarray) -> None:
     """Fill out[d] (int64) with twice the median length of the words of a document; 0 where it has none.
 
     lengths: int64 zeros [LENGTHS], working room, zeros again after; longer words count as the longest there.
     """
-    for document in range(len(offsets) - 1):
-        first, last = offsets[document], offsets[document + 1]
+    for document in range(len(words.offsets) - 1):
+        first, last = words.offsets[document], words.offsets[document + 1]
         out[document] = 0
         if first == last:
             continue
         for word in range(first, last):
-            lengths[min(np.int64(load(chars, word)), LENGTHS - 1)] += 1
+            lengths[min(np.int64(load(words.chars, word)), LENGTHS - 1)] += 1
         low, high, below, length, count = -1, -1, 0, 0, last - first
         while high < 0:
             below += lengths[length]
@@ -254,32 +310,18 @@ def median_lengths(chars: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, 
 
 @kernel
 def word_statistics(
-    data: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    hashes: np.ndarray,
-    flags: np.ndarray,
-    offsets: np.ndarray,
-    stop_tables: np.ndarray,
-    stop_numbers: np.ndarray,
-    stop_set: np.ndarray,
-    lowercase: bool,
-    symbols: bool,
-    seen: np.ndarray,
-    scratch: np.ndarray,
+    data: np.ndarray, words: Words, stop_words: StopWords, lowercase: bool, symbols: bool, room: StopRoom,
     out: np.ndarray,
-) -> None:
+) -> None:  # fmt: skip
     """Fill out[d] with the columns WORDS to STOP_DISTINCT. out: int64 [documents, STATISTICS].
 
-    stop_tables: uint64 [sets, STOP_SLOTS], hashed words, 0 where empty; stop_numbers: int64 as long, the same number
-    for forms of one word; stop_set: int32, the set of each document.
     lowercase compares stop words in lower case (ASCII); symbols fills CURATOR_SYMBOLS, which is 0 otherwise.
-    seen: int64 zeros [STOP_SLOTS] and scratch: uint8 [64] are working room.
     """
-    for document in range(len(offsets) - 1):
-        first, last, table = offsets[document], offsets[document + 1], stop_tables[stop_set[document]]
-        numbers = stop_numbers[stop_set[document]]
+    start, end, chars, flags, seen = words.start, words.end, words.chars, words.flags, room.seen
+    for document in range(len(words.offsets) - 1):
+        first, last = words.offsets[document], words.offsets[document + 1]
+        table = stop_words.tables[stop_words.rows[document]]
+        numbers = stop_words.numbers[stop_words.rows[document]]
         length_sum, other_sum, other, alpha, alnum, symbol, curator = 0, 0, 0, 0, 0, 0, 0
         for begin in range(first, last, _MOST_SUMMED):
             sums = np.uint64(0)
@@ -299,12 +341,12 @@ def word_statistics(
                     curator += _is_symbol_word(data, begin, np.int64(load(end, word)), np.int64(load(chars, word)))
         distinct, total = 0, 0
         for word in range(first, last):
-            value = load(hashes, word)
+            value = load(words.hashes, word)
             if lowercase:
                 begin = np.int64(load(start, word))
                 if np.int64(load(end, word)) - begin > 16:
                     continue
-                value = _lowered_hash(data, begin, np.int64(load(end, word)), scratch)
+                value = _lowered_hash(data, begin, np.int64(load(end, word)), room.lowered)
             slot = np.int64(value & _SLOT)
             found = load(table, slot)
             while (found != 0) & (found != value):

@@ -1,24 +1,25 @@
 """Counting words and phrases of a list, a list a language, in lower-cased text."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from autoclave.kernels.text.characters import ALNUM, character_width, decode, step_back
+from autoclave.kernels.text.code_points import ASCII_LIMIT, DIGIT_0, UNDERSCORE, is_letter
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, letter_mask
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, load64, trailing_zeros
-from autoclave.kernels.text.words.chinese import find_slot, mix_point, mix_points
+from autoclave.kernels.text.texts import Texts
+from autoclave.kernels.text.words.arrays import Words
+from autoclave.kernels.text.words.dictionary import find_slot, mix_point, mix_points
 
-_DOTTED_I, _I, _DOT_ABOVE, _UNDERSCORE = 0x130, 0x69, 0x307, 0x5F
+_DOTTED_I, _I, _DOT_ABOVE = (ord(character) for character in "İi\u0307")
 PREFIX, ENTRY = 1, 2
 
-_LOWEST_BEGINNING = 0x30
+_LOWEST_BEGINNING = DIGIT_0
 """The lowest character that may begin an entry: 0."""
 
 _LOW_FIVE, _ALL_HIGH = np.uint64(0x1F1F1F1F), np.uint64(0x80808080)
@@ -38,8 +39,32 @@ def lower_table() -> np.ndarray:
     return table
 
 
-def list_table(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (keys uint64, kinds uint8), an open-addressing table of the prefixes of the words of each list."""
+class Lists(NamedTuple):
+    """Lists of words, to be found in lower-cased text.
+
+    keys: uint64, kinds: uint8, an open-addressing table of the prefixes of the words of each list; roots: uint64, the
+    hash of nothing in each list; lower: of `lower_table`.
+    """
+
+    keys: np.ndarray
+    kinds: np.ndarray
+    roots: np.ndarray
+    lower: np.ndarray
+
+
+class Beginnings(NamedTuple):
+    """How no entry begins: uint8 [lists * 8192], bit sets of 2**16 bits a list.
+
+    fours: a hash of the low five bits (any case) of the first four characters, all ASCII, or of a shorter entry and
+    whatever may follow it; firsts: the low 16 bits of the first character.
+    """
+
+    fours: np.ndarray
+    firsts: np.ndarray
+
+
+def list_tables(lists: Sequence[Sequence[str]]) -> Lists:
+    """Return the tables of some lists of words."""
     kinds: dict[int, int] = {}
     for number, words in enumerate(lists):
         root = _root(number)
@@ -54,15 +79,12 @@ def list_table(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
         while keys[slot]:
             slot = (slot + 1) % slots
         keys[slot], found[slot] = value, kind
-    return keys, found
+    roots = np.array([_root(number) for number in range(len(lists))], dtype=np.uint64)
+    return Lists(keys, found, roots, lower_table())
 
 
-def beginning_tables(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (fours, firsts) uint8 [lists * 8192], bit sets of 2**16 bits a list that tell how no entry begins.
-
-    fours: a hash of the low five bits (any case) of the first four characters, all ASCII, or of a shorter entry and
-    whatever may follow it; firsts: the low 16 bits of the first character. No entry may begin below `0`.
-    """
+def beginning_tables(lists: Sequence[Sequence[str]]) -> Beginnings:
+    """Return the bit sets that tell how no entry of some lists begins; none may begin below `0`."""
     fours, firsts = (np.zeros((len(lists), 1 << 16), dtype=np.uint8) for _ in range(2))
     for number, words in enumerate(lists):
         for word in words:
@@ -76,21 +98,16 @@ def beginning_tables(lists: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.nda
                 for four in beginnings:
                     fours[number, four * int(_FOUR_MULTIPLIER) % 2**64 >> int(_FOUR_SHIFT) & 0xFFFF] = 1
     packed = [np.packbits(table, axis=1, bitorder="little").reshape(-1) for table in (fours, firsts)]
-    return packed[0], packed[1]
+    return Beginnings(packed[0], packed[1])
 
 
 def _root(number: int) -> int:
     return mix_points(chr(0xF0000 + number))
 
 
-def roots(count: int) -> np.ndarray:
-    """Return the hash of nothing in each list, uint64 [count]."""
-    return np.array([_root(number) for number in range(count)], dtype=np.uint64)
-
-
 @inlined
 def _in_word(point: int, classes: np.ndarray) -> bool:
-    return load(classes, point) & ALNUM != 0 or point == _UNDERSCORE
+    return load(classes, point) & ALNUM != 0 or point == UNDERSCORE
 
 
 @inlined
@@ -107,15 +124,14 @@ def _beginnings(data: np.ndarray, block: int, before: np.uint64, inside: bool) -
     """
     if block + BLOCK <= len(data):
         letters = letter_mask(data, block)
-        places = ~(
-            below_mask(data, block, _LOWEST_BEGINNING) | below_mask(data, block, 0xC0) & ~below_mask(data, block, 0x80)
-        )
+        continued = below_mask(data, block, 0xC0) & ~below_mask(data, block, ASCII_LIMIT)
+        places = ~(below_mask(data, block, _LOWEST_BEGINNING) | continued)
     else:
         letters, places = np.uint64(0), np.uint64(0)
         for at in range(block, len(data)):
             byte = np.int64(load(data, at))
-            letters |= np.uint64(97 <= byte | 0x20 <= 122) << np.uint64(at - block)
-            places |= np.uint64(byte >= _LOWEST_BEGINNING and not 0x80 <= byte < 0xC0) << np.uint64(at - block)
+            letters |= np.uint64(is_letter(byte)) << np.uint64(at - block)
+            places |= np.uint64(byte >= _LOWEST_BEGINNING and not ASCII_LIMIT <= byte < 0xC0) << np.uint64(at - block)
     if not inside:
         places &= ~(letters << _1 | before)
     return places, letters >> _63
@@ -132,17 +148,9 @@ def _is_free(data: np.ndarray, start: int, at: int, lower: np.ndarray, classes: 
 
 @inlined
 def _longest(
-    data: np.ndarray,
-    at: int,
-    stop: int,
-    value: np.uint64,
-    inside: bool,
-    lower: np.ndarray,
-    classes: np.ndarray,
-    keys: np.ndarray,
-    kinds: np.ndarray,
+    data: np.ndarray, at: int, stop: int, value: np.uint64, inside: bool, lists: Lists, classes: np.ndarray
 ) -> int:
-    """Return the byte after the longest entry that begins at byte `at`; -1 for none."""
+    """Return the byte after the longest entry that begins at byte `at`; -1 for none. value: the root of its list."""
     best, pending = -1, 0
     while pending or at < stop:
         point = pending
@@ -152,63 +160,51 @@ def _longest(
             at += character_width(np.int64(load(data, at)))
             if point == _DOTTED_I:
                 point, pending = _I, _DOT_ABOVE
-            point = np.int64(load(lower, point))
+            point = np.int64(load(lists.lower, point))
         value = mix_point(value, point)
-        slot = find_slot(keys, value)
-        if load(keys, slot) == 0:
+        slot = find_slot(lists.keys, value)
+        if load(lists.keys, slot) == 0:
             break
-        if load(kinds, slot) & ENTRY and (
+        if load(lists.kinds, slot) & ENTRY and (
             inside
             or pending
             or at >= stop
-            or (decode(data, at) != _DOTTED_I and not _in_word(np.int64(load(lower, decode(data, at))), classes))
+            or (decode(data, at) != _DOTTED_I and not _in_word(np.int64(load(lists.lower, decode(data, at))), classes))
         ):
             best = at
     return best
 
 
 @inlined
-def _may_begin(
-    data: np.ndarray, at: int, stop: int, number: int, lower: np.ndarray, fours: np.ndarray, firsts: np.ndarray
-) -> bool:
+def _may_begin(data: np.ndarray, at: int, stop: int, number: int, lower: np.ndarray, beginnings: Beginnings) -> bool:
     """Say whether an entry of the list may begin at byte `at`, as far as its first four letters, or its first, tell."""
     if at + 8 <= stop:
         eight = load64(data, at)
         if eight & _ALL_HIGH == 0:
             four = (eight & _LOW_FIVE) * _FOUR_MULTIPLIER >> _FOUR_SHIFT & _16_BITS
-            return _has_bit(fours, number, np.int64(four))
+            return _has_bit(beginnings.fours, number, np.int64(four))
     point = decode(data, at)
-    return point == _DOTTED_I or _has_bit(firsts, number, np.int64(load(lower, point)) & 0xFFFF)
+    return point == _DOTTED_I or _has_bit(beginnings.firsts, number, np.int64(load(lower, point)) & 0xFFFF)
 
 
 @kernel
 def count_listed(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    lists: np.ndarray,
-    inside: np.ndarray,
-    roots: np.ndarray,
-    lower: np.ndarray,
-    classes: np.ndarray,
-    keys: np.ndarray,
-    kinds: np.ndarray,
-    fours: np.ndarray,
-    firsts: np.ndarray,
+    texts: Texts, chosen: np.ndarray, lists: Lists, beginnings: Beginnings, inside: np.ndarray, classes: np.ndarray,
     out: np.ndarray,
-) -> None:
-    """Count the entries in each document, from left to right, the longest first, none over another.
+) -> None:  # fmt: skip
+    """Count the entries in each text, from left to right, the longest first, none over another.
 
-    lists: int32, the list of each document, negative for none (counts 0); inside: bool a list, whether an entry may
-    stand inside a word; elsewhere no letter, digit or underscore may be next to it; roots, keys, kinds: of `roots` and
-    `list_table`; lower: of `lower_table`; fours, firsts: of `beginning_tables`; out: int32 [documents].
+    chosen: int32, the list of each text, negative for none (counts 0); inside: bool a list, whether an entry may stand
+    inside a word; elsewhere no letter, digit or underscore may be next to it; out: int32 [texts].
     """
-    for document in range(len(offsets) - 1):
-        number = np.int64(lists[document])
-        out[document] = 0
+    data, offsets, lower = texts.data, texts.offsets, lists.lower
+    for text in range(len(offsets) - 1):
+        number = np.int64(chosen[text])
+        out[text] = 0
         if number < 0:
             continue
-        start, stop = offsets[document], offsets[document + 1]
-        within, root, allowed, before = inside[number], roots[number], start, np.uint64(0)
+        start, stop = offsets[text], offsets[text + 1]
+        within, root, allowed, before = inside[number], lists.roots[number], start, np.uint64(0)
         for block in range(start, stop, BLOCK):
             places, before = _beginnings(data, block, before, within)
             while places:
@@ -216,39 +212,27 @@ def count_listed(
                 places &= places - _1
                 if at >= stop:
                     break
-                if at < allowed or not _may_begin(data, at, stop, number, lower, fours, firsts):
+                if at < allowed or not _may_begin(data, at, stop, number, lower, beginnings):
                     continue
                 if not within and not _is_free(data, start, at, lower, classes):
                     continue
-                after = _longest(data, at, stop, root, within, lower, classes, keys, kinds)
+                after = _longest(data, at, stop, root, within, lists, classes)
                 if after >= 0:
-                    out[document] += 1
+                    out[text] += 1
                     allowed = after if within else after + 1  # what follows is the mark that ends the entry
 
 
 @kernel
-def count_equal(
-    data: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    word_offsets: np.ndarray,
-    root: np.uint64,
-    lower: np.ndarray,
-    keys: np.ndarray,
-    kinds: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """Count the words of each document, given by their spans, that are an entry of the list with this root.
-
-    keys, kinds: of `list_table`; lower: of `lower_table`; out: int32 [documents].
-    """
-    for document in range(len(word_offsets) - 1):
-        out[document] = 0
-        for word in range(word_offsets[document], word_offsets[document + 1]):
-            at, stop, value, kind = np.int64(load(start, word)), np.int64(load(end, word)), root, np.int64(PREFIX)
+def count_equal(data: np.ndarray, words: Words, lists: Lists, number: int, out: np.ndarray) -> None:
+    """Count the words of each text that are an entry of one list, given by its number. out: int32 [texts]."""
+    for text in range(len(words.offsets) - 1):
+        out[text] = 0
+        for word in range(words.offsets[text], words.offsets[text + 1]):
+            at, stop = np.int64(load(words.start, word)), np.int64(load(words.end, word))
+            value, kind = lists.roots[number], np.int64(PREFIX)
             while kind and at < stop:
-                value = mix_point(value, np.int64(load(lower, decode(data, at))))
-                slot = find_slot(keys, value)
-                kind = np.int64(load(kinds, slot)) if load(keys, slot) else np.int64(0)
+                value = mix_point(value, np.int64(load(lists.lower, decode(data, at))))
+                slot = find_slot(lists.keys, value)
+                kind = np.int64(load(lists.kinds, slot)) if load(lists.keys, slot) else np.int64(0)
                 at += character_width(np.int64(load(data, at)))
-            out[document] += kind & ENTRY != 0
+            out[text] += kind & ENTRY != 0

@@ -1,13 +1,31 @@
 """Finding what occurs twice: bit sets that single out the few candidates without a branch that depends on the text."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from autoclave.kernels.text.raw.memory import inlined, load
+
+
+class NgramRoom(NamedTuple):
+    """Where the n-grams of one text are counted; room for one of each word and one more.
+
+    Entries are the n-grams that may be repeated, ascending: grams: uint64, their hashes; places: int32, their
+    positions; first: int32, the first entry with the same n-gram; counts: int32, how many have it, at the first of
+    them. sums: int64, the characters before each word. table: int32 [table_size(words)]; seen, again: uint8
+    [set_size(words)].
+    """
+
+    grams: np.ndarray
+    places: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    table: np.ndarray
+    seen: np.ndarray
+    again: np.ndarray
 
 
 @inlined

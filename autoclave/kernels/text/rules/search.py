@@ -1,17 +1,18 @@
 """Searching for byte strings in documents."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from autoclave.kernels.text.code_points import CASE_BIT, SPACE, lower_byte
 from autoclave.kernels.text.raw.compare import BLOCK, folded_equal_mask, within
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.texts import SegmentSpans, Texts
+from autoclave.kernels.text.words.arrays import Words
 
 
 @kernel
@@ -30,25 +31,17 @@ def find(data: np.ndarray, start: int, stop: int, needle: np.ndarray, size: int)
 
 
 @njit(cache=True, nogil=True)
-def replaced_characters(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    word_offsets: np.ndarray,
-    place: np.ndarray,
-    n: int,
-) -> np.ndarray:
-    """Return the characters that text.replace(gram, '') takes from each document (int64).
+def replaced_characters(texts: Texts, words: Words, place: np.ndarray, n: int) -> np.ndarray:
+    """Return the characters that text.replace(gram, '') takes from each text, int64[texts].
 
-    The gram is the n words from place[d] on, joined by single spaces; place < 0 takes nothing.
+    The gram is the n words from place[i] on, joined by single spaces; place: int64[texts], < 0 takes nothing.
     """
+    data, start, end, chars, offsets = texts.data, words.start, words.end, words.chars, texts.offsets
     out = np.zeros(len(place), np.int64)
-    for document in range(len(place)):
-        if place[document] < 0:
+    for text in range(len(place)):
+        if place[text] < 0:
             continue
-        word = word_offsets[document] + place[document]
+        word, stop = words.offsets[text] + place[text], offsets[text + 1]
         size, length = 0, n - 1
         for index in range(word, word + n):
             size += np.int64(end[index]) - np.int64(start[index])
@@ -58,56 +51,61 @@ def replaced_characters(
         at = 0
         for index in range(word, word + n):
             if index > word:
-                needle[at] = 32
+                needle[at] = SPACE
                 at += 1
             for byte in range(start[index], end[index]):
                 needle[at] = data[byte]
                 at += 1
-        found = find(data, offsets[document], offsets[document + 1], needle, size)
+        found = find(data, offsets[text], stop, needle, size)
         while found >= 0:
-            out[document] += length
-            found = find(data, found + size, offsets[document + 1], needle, size)
+            out[text] += length
+            found = find(data, found + size, stop, needle, size)
     return out
+
+
+class Phrases(NamedTuple):
+    """Lower-case ASCII phrases as `find_phrases` looks for them, each with a bit of its own or one that some share.
+
+    pairs: int64 [pairs, 2], two neighbours of each phrase that are rare, with the bit 0x20 set, the second 0 for a
+    phrase of one character; table: int32 [phrases, 4]: where the pair begins in the phrase, where the phrase begins
+    in `letters` (uint8), its bytes, its bit.
+    """
+
+    pairs: np.ndarray
+    table: np.ndarray
+    letters: np.ndarray
 
 
 _LETTERS = b"etaoinshrdlcumwfgypbvkjxqz"
 """The letters, the most frequent in English first."""
 
 
-def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (pairs, table, letters), what `find_phrases` looks lower-case ASCII phrases up in, each with its bit.
-
-    pairs: int64 [pairs, 2], two neighbours of each phrase that are rare, with the bit 0x20 set, the second 0 for a
-    phrase of one character; table: int32 [phrases, 4]: where the pair begins in the phrase, where the phrase begins
-    in `letters`, its bytes, its bit.
-    """
+def phrase_tables(phrases: Sequence[tuple[bytes, int]]) -> Phrases:
+    """Return the tables of some lower-case ASCII phrases, each with its bit."""
     pairs, table, letters = set(), [], b""
     for phrase, bit in phrases:
         anchor = 0
         if len(phrase) > 1:
             rank = [_LETTERS.find(byte) for byte in phrase]
             anchor = max(range(len(phrase) - 1), key=lambda at: (min(rank[at : at + 2]) >= 0, rank[at] + rank[at + 1]))
-        pair = [byte | 0x20 for byte in phrase[anchor : anchor + 2]]
+        pair = [byte | CASE_BIT for byte in phrase[anchor : anchor + 2]]
         pairs.add((pair[0], pair[1] if len(pair) > 1 else 0))
         table.append((anchor, len(letters), len(phrase), bit))
         letters += phrase
-    return np.array(sorted(pairs)), np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8)
+    return Phrases(np.array(sorted(pairs)), np.array(table, dtype=np.int32), np.frombuffer(letters, dtype=np.uint8))
 
 
 @inlined
-def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndarray, letters: np.ndarray) -> int:
+def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, phrases: Phrases) -> int:
     """Return the bits of the phrases that lie in data[start:stop] with their pair at `at`, in any case."""
-    found = 0
+    found, table = 0, phrases.table
     for phrase in range(len(table)):
         begin, first, size = at - table[phrase, 0], table[phrase, 1], table[phrase, 2]
         if begin < start or begin + size > stop:
             continue
         same = 0
         while same < size:
-            byte = load(data, begin + same)
-            if 65 <= byte <= 90:
-                byte |= 0x20
-            if byte != load(letters, first + same):
+            if lower_byte(load(data, begin + same)) != load(phrases.letters, first + same):
                 break
             same += 1
         if same == size:
@@ -116,11 +114,9 @@ def _phrases_at(data: np.ndarray, at: int, start: int, stop: int, table: np.ndar
 
 
 @inlined
-def find_phrases(
-    data: np.ndarray, start: int, stop: int, pairs: np.ndarray, table: np.ndarray, letters: np.ndarray
-) -> int:
-    """Return the bits of all phrases (`phrase_tables`) that data[start:stop] has, in any case."""
-    found, size = 0, len(data)
+def find_phrases(data: np.ndarray, start: int, stop: int, phrases: Phrases) -> int:
+    """Return the bits of all phrases that data[start:stop], uint8[bytes], has, in any case."""
+    found, size, pairs = 0, len(data), phrases.pairs
     for at in range(start, stop, BLOCK):
         some = np.uint64(0) if at + BLOCK < size else ~np.uint64(0)
         if some == 0:
@@ -131,21 +127,14 @@ def find_phrases(
                 some |= begins
         some = within(some, at, stop)
         while some:
-            found |= _phrases_at(data, at + trailing_zeros(some), start, stop, table, letters)
+            found |= _phrases_at(data, at + trailing_zeros(some), start, stop, phrases)
             some &= some - np.uint64(1)
     return found
 
 
 @kernel
-def phrases_in_spans(
-    data: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    pairs: np.ndarray,
-    table: np.ndarray,
-    letters: np.ndarray,
-    found: np.ndarray,
-) -> None:
-    """Fill found (int32) with what `find_phrases` gives for each span of data."""
-    for span in range(len(start)):
-        found[span] = find_phrases(data, np.int64(start[span]), np.int64(end[span]), pairs, table, letters)
+def phrases_in_segments(data: np.ndarray, segments: SegmentSpans, phrases: Phrases, found: np.ndarray) -> None:
+    """Fill found, int32[segments], with what `find_phrases` gives for each segment of data, uint8[bytes]."""
+    for segment in range(len(segments.start)):
+        first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
+        found[segment] = find_phrases(data, first, last, phrases)

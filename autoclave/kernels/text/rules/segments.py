@@ -1,23 +1,46 @@
 """Lines and paragraphs of a batch: spans, lengths, hashes, flags, and how much of them is duplicated."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from autoclave.kernels.text.characters import (
-    SPACE,
     TERMINAL,
+    WHITE_SPACE,
     character_width,
     count_characters,
     decode,
     step_back,
 )
+from autoclave.kernels.text.code_points import (
+    ASTERISK,
+    BLACK_CIRCLE,
+    BULLET,
+    DOUBLE_QUOTE,
+    EXCLAMATION_MARK,
+    FILE_SEPARATOR,
+    FULL_STOP,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LEFT_BRACKET,
+    LEFT_PARENTHESIS,
+    NEWLINE,
+    QUESTION_MARK,
+    RECORD_SEPARATOR,
+    RETURN,
+    RIGHT_BRACKET,
+    RIGHT_GUILLEMET,
+    RIGHT_PARENTHESIS,
+    SINGLE_QUOTE,
+    SPACE,
+    lower_byte,
+)
 from autoclave.kernels.text.raw.compare import BLOCK, below_mask, equal_mask
 from autoclave.kernels.text.raw.memory import inlined, kernel, load, trailing_zeros
+from autoclave.kernels.text.texts import SegmentSpans, Texts
 from autoclave.kernels.text.words.kinds import hash_long
 
 LINES, UNIVERSAL_LINES, LINE_RUNS, PARAGRAPHS, PARAGRAPH_RUNS = 0, 1, 2, 3, 4
@@ -35,42 +58,67 @@ ELLIPSIS_DATATROVE, ELLIPSIS_DCLM, ELLIPSIS_DOLMA, ELLIPSIS_CURATOR = 16, 32, 64
 TERMINAL_END, MARK_END, BLANK = 256, 512, 1024
 """Last character is a sentence-final mark of any script; last before white space is one of .?!"'; only white space."""
 
-_CURATOR_BULLETS = (0x2022, 0x2023, 0x2043, 0x204C, 0x204D, 0x2219, 0x25CB, 0x25CF, 0x25D8, 0x25E6, 0x29BE, 0x29BF)
+
+class Breaks(NamedTuple):
+    """Line breaks of all texts, in order: `find_line_breaks`, or each '\\n'.
+
+    places, widths: int32[breaks], where each begins and its bytes.
+    """
+
+    places: np.ndarray
+    widths: np.ndarray
+
+
+class Cut(NamedTuple):
+    """How texts are cut into segments.
+
+    mode: LINES, ...; strip_text: strip the text first; strip: strip each segment; drop_blank: leave out what is only
+    white space.
+    """
+
+    mode: int
+    strip_text: bool = False
+    strip: bool = False
+    drop_blank: bool = False
+
+
+_CURATOR_BULLETS = tuple(ord(mark) for mark in "•‣⁃⁌⁍∙○●◘◦⦾⦿")
 
 
 @inlined
 def strip_span(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> tuple[int, int]:
     """Return the span of data (uint8[bytes]) without white space at its ends, as str.strip(); classes:
     int32[0x110000]."""
-    while start < stop and load(classes, decode(data, start)) & SPACE:
+    while start < stop and load(classes, decode(data, start)) & WHITE_SPACE:
         start += character_width(np.int64(load(data, start)))
     while stop > start:
         before = step_back(data, stop)
-        if not load(classes, decode(data, before)) & SPACE:
+        if not load(classes, decode(data, before)) & WHITE_SPACE:
             break
         stop = before
     return start, stop
 
 
 @kernel
-def find_line_breaks(data: np.ndarray, places: np.ndarray, widths: np.ndarray) -> int:
-    """Fill where str.splitlines() breaks and the bytes of each break; return how many, at most len(places)."""
+def find_line_breaks(data: np.ndarray, breaks: Breaks) -> int:
+    """Fill where str.splitlines() breaks data, uint8[bytes]; return how many breaks, no more than there is room for."""
+    places, widths = breaks.places, breaks.widths
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at < stop and count < most:
         if at + BLOCK <= stop:
-            look = below_mask(data, at, 0x20) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
+            look = below_mask(data, at, SPACE) | equal_mask(data, at, 0xC2) | equal_mask(data, at, 0xE2)
             if look == 0:
                 at += BLOCK
                 continue
             at += trailing_zeros(look)
         byte = load(data, at)
         width = 0
-        if byte < 0x20:
-            if 10 <= byte <= 13 or 28 <= byte <= 30:
-                width = 2 if byte == 13 and at + 1 < stop and load(data, at + 1) == 10 else 1
-        elif byte == 0xC2:
+        if byte < SPACE:
+            if NEWLINE <= byte <= RETURN or FILE_SEPARATOR <= byte <= RECORD_SEPARATOR:
+                width = 2 if byte == RETURN and at + 1 < stop and load(data, at + 1) == NEWLINE else 1
+        elif byte == 0xC2:  # U+0085
             width = 2 if load(data, at + 1) == 0x85 else 0
-        elif byte == 0xE2:
+        elif byte == 0xE2:  # U+2028, U+2029
             width = 3 if load(data, at + 1) == 0x80 and load(data, at + 2) & 0xFE == 0xA8 else 0
         if width == 0:
             at += 1
@@ -86,84 +134,91 @@ def find_newlines(data: np.ndarray, places: np.ndarray) -> int:
     """Fill places, integer[room], with where '\\n' is in data, uint8[bytes]; return how many, at most len(places)."""
     count, at, stop, most = 0, 0, np.int64(len(data)), len(places)
     while at + BLOCK <= stop and count < most:
-        found = equal_mask(data, at, 10)
+        found = equal_mask(data, at, NEWLINE)
         while found and count < most:
             places[count] = at + trailing_zeros(found)
             count += 1
             found &= found - np.uint64(1)
         at += BLOCK
     while at < stop and count < most:
-        if load(data, at) == 10:
+        if load(data, at) == NEWLINE:
             places[count] = at
             count += 1
         at += 1
     return count
 
 
-@kernel
-def split_segments(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    classes: np.ndarray,
-    places: np.ndarray,
-    widths: np.ndarray,
-    mode: int,
-    strip_text: bool,
-    strip: bool,
-    drop_blank: bool,
-    start: np.ndarray,
-    end: np.ndarray,
-    segment_offsets: np.ndarray,
-) -> int:
-    """Fill the spans of all segments (room for a segment a break and a document); return how many there are.
+@inlined
+def _next_end(breaks: Breaks, at: int, stop: int, mode: int) -> tuple[int, int, int]:
+    """Return (where the segment ends, the bytes of what ends it, the break after that), looking from break `at` on.
 
-    places, widths: where '\\n' is (UNIVERSAL_LINES: where `find_line_breaks` says), in order. strip_text strips the
-    document first; strip strips each segment; drop_blank leaves out what is only white space.
+    At the end of the text no bytes end it.
     """
-    segments, mark, marks = 0, 0, len(places)
-    for document in range(len(offsets) - 1):
-        segment_offsets[document] = segments
-        at, stop = offsets[document], offsets[document + 1]
-        if strip_text:
-            at, stop = strip_span(data, at, stop, classes)
-        while mark < marks and places[mark] < at:
+    places, count = breaks.places, len(breaks.places)
+    while at < count and places[at] < stop:
+        place, taken = np.int64(places[at]), np.int64(breaks.widths[at])
+        at += 1
+        if mode > LINES and mode != UNIVERSAL_LINES:
+            while (
+                at < count and places[at] < stop and places[at] == place + taken and (mode != PARAGRAPHS or taken < 2)
+            ):
+                taken += 1
+                at += 1
+        if taken > 1 or mode <= LINE_RUNS:  # a single break ends no paragraph
+            return place, taken, at
+    return stop, 0, at
+
+
+@kernel
+def split_segments(texts: Texts, classes: np.ndarray, breaks: Breaks, cut: Cut, segments: SegmentSpans) -> int:
+    """Fill the spans of all segments (room for a segment a break and a text); return how many there are.
+
+    classes: int32[0x110000], of `character_tables`.
+    """
+    data, offsets = texts.data, texts.offsets
+    count, mark = 0, 0
+    for text in range(len(offsets) - 1):
+        segments.offsets[text] = count
+        begin, stop = offsets[text], offsets[text + 1]
+        if cut.strip_text:
+            begin, stop = strip_span(data, begin, stop, classes)
+        while mark < len(breaks.places) and breaks.places[mark] < begin:
             mark += 1
-        begin = at
-        while True:
-            taken = 0
-            at = stop
-            while mark < marks and places[mark] < stop:
-                at, taken = np.int64(places[mark]), np.int64(widths[mark])
-                mark += 1
-                if mode > LINES and mode != UNIVERSAL_LINES:
-                    while (
-                        mark < marks
-                        and places[mark] < stop
-                        and places[mark] == at + taken
-                        and (mode != PARAGRAPHS or taken < 2)
-                    ):
-                        taken += 1
-                        mark += 1
-                if taken > 1 or mode <= LINE_RUNS:
-                    break
-                at, taken = stop, 0  # a single break ends no paragraph
-            if taken == 0 and mode == UNIVERSAL_LINES and begin == stop:
+        taken = -1
+        while taken != 0:
+            at, taken, mark = _next_end(breaks, mark, stop, cut.mode)
+            if taken == 0 and cut.mode == UNIVERSAL_LINES and begin == stop:
                 break  # splitlines gives no last empty line
             first, last = begin, at
             keep = True
-            if strip or drop_blank:
+            if cut.strip or cut.drop_blank:
                 inner, outer = strip_span(data, first, last, classes)
-                if strip:
+                if cut.strip:
                     first, last = inner, outer
-                keep = not (drop_blank and inner == outer)
+                keep = not (cut.drop_blank and inner == outer)
             if keep:
-                start[segments], end[segments] = first, last
-                segments += 1
-            if taken == 0:
-                break
+                segments.start[count], segments.end[count] = first, last
+                count += 1
             begin = at + taken
-    segment_offsets[len(offsets) - 1] = segments
-    return segments
+    segments.offsets[len(offsets) - 1] = count
+    return count
+
+
+@inlined
+def ends_in_dots(data: np.ndarray, start: int, stop: int) -> bool:
+    """Say whether data[start:stop], uint8[bytes], ends with '...'."""
+    return (
+        stop - start >= 3
+        and load(data, stop - 1) == FULL_STOP
+        and load(data, stop - 2) == FULL_STOP
+        and load(data, stop - 3) == FULL_STOP
+    )
+
+
+@inlined
+def is_end_mark(byte: int) -> bool:
+    """Say whether the byte is one of . ? ! and the double quotation mark."""
+    return byte == FULL_STOP or byte == QUESTION_MARK or byte == EXCLAMATION_MARK or byte == DOUBLE_QUOTE
 
 
 @inlined
@@ -172,10 +227,7 @@ def _ends_with(data: np.ndarray, start: int, stop: int, word: np.ndarray) -> boo
     if stop - start < len(word):
         return False
     for index in range(len(word)):
-        byte = data[stop - len(word) + index]
-        if 65 <= byte <= 90:
-            byte += 32
-        if byte != word[index]:
+        if lower_byte(data[stop - len(word) + index]) != word[index]:
             return False
     return True
 
@@ -185,70 +237,85 @@ _READ_MORE_DOTS = np.frombuffer(b"read more..", dtype=np.uint8)
 
 
 @inlined
-def _line_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
+def _ends_in_spaced_dots(data: np.ndarray, start: int, stop: int) -> bool:
+    """Say whether data[start:stop] ends with '. . .'."""
+    return (
+        stop - start >= 5
+        and load(data, stop - 1) == FULL_STOP
+        and load(data, stop - 2) == SPACE
+        and load(data, stop - 3) == FULL_STOP
+        and load(data, stop - 4) == SPACE
+        and load(data, stop - 5) == FULL_STOP
+    )
+
+
+@inlined
+def _is_curator_ellipsis(data: np.ndarray, start: int, stop: int, last: int) -> bool:
+    """Say whether a stripped segment whose last character is `last` ends as NeMo Curator's list of ellipses has it.
+
+    Its first two, ... and …, are everybody's, and are not looked for here.
+    """
+    size = stop - start
+    if (last == RIGHT_BRACKET or last == RIGHT_PARENTHESIS) and size >= 5:
+        opening = load(data, stop - 5)
+        if opening == (LEFT_BRACKET if last == RIGHT_BRACKET else LEFT_PARENTHESIS):
+            if ends_in_dots(data, start, stop - 1):
+                return True
+            if last == RIGHT_BRACKET and decode(data, step_back(data, stop - 1)) == HORIZONTAL_ELLIPSIS:
+                return True
+    if last == RIGHT_GUILLEMET and size >= 3 and load(data, stop - 3) == HYPHEN:
+        return True
+    return _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS)
+
+
+@inlined
+def _segment_flags(data: np.ndarray, start: int, stop: int, classes: np.ndarray) -> int:
+    """Return the flags of data[start:stop]: first those of the text as it is, then those of the stripped text."""
     if start == stop:
         return BLANK
     flags = 0
-    last = decode(data, step_back(data, stop))
+    first, last = decode(data, start), decode(data, step_back(data, stop))
     if classes[last] & TERMINAL:
         flags |= TERMINAL_END
-    if last == 0x2026:
+    if last == HORIZONTAL_ELLIPSIS:
         flags |= ELLIPSIS_DOLMA | ELLIPSIS_DCLM
-    elif (stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E) or (
-        stop - start >= 5
-        and last == 0x2E
-        and data[stop - 2] == 32
-        and data[stop - 3] == 0x2E
-        and data[stop - 4] == 32
-        and data[stop - 5] == 0x2E
-    ):
+    elif last == FULL_STOP and (ends_in_dots(data, start, stop) or _ends_in_spaced_dots(data, start, stop)):
         flags |= ELLIPSIS_DCLM
-    point = decode(data, start)
-    if point == 0x25CF or point == 0x2022 or point == 0x2A or point == 0x2D:
+    if first == BLACK_CIRCLE or first == BULLET or first == ASTERISK or first == HYPHEN:
         flags |= BULLET_DCLM
-    if point == 0x2A or point == 0x2D:
+    if first == ASTERISK or first == HYPHEN:
         flags |= BULLET_DOLMA
     start, stop = strip_span(data, start, stop, classes)
     if start == stop:
         return flags | BLANK
-    point = decode(data, start)
-    if point == 0x2022 or point == 0x2D:
+    first, last = decode(data, start), decode(data, step_back(data, stop))
+    if first == BULLET or first == HYPHEN:
         flags |= BULLET_DATATROVE
     for mark in _CURATOR_BULLETS:
-        if point == mark:
+        if first == mark:
             flags |= BULLET_CURATOR
-    last = decode(data, step_back(data, stop))
-    dots = stop - start >= 3 and last == 0x2E and data[stop - 2] == 0x2E and data[stop - 3] == 0x2E
-    if last == 0x2026 or dots:
+    if last == HORIZONTAL_ELLIPSIS or (last == FULL_STOP and ends_in_dots(data, start, stop)):
         flags |= ELLIPSIS_DATATROVE | ELLIPSIS_CURATOR
-    if last == 0x2E or last == 0x3F or last == 0x21 or last == 0x22 or last == 0x27:
+    elif _is_curator_ellipsis(data, start, stop, last):
+        flags |= ELLIPSIS_CURATOR
+    if is_end_mark(last) or last == SINGLE_QUOTE:
         flags |= MARK_END
-    size = stop - start
-    if (last == 0x5D or last == 0x29) and size >= 5:
-        opening = 0x5B if last == 0x5D else 0x28
-        if data[stop - 5] == opening and data[stop - 4] == 0x2E and data[stop - 3] == 0x2E and data[stop - 2] == 0x2E:
-            flags |= ELLIPSIS_CURATOR
-        if last == 0x5D and data[stop - 5] == 0x5B and decode(data, step_back(data, stop - 1)) == 0x2026:
-            flags |= ELLIPSIS_CURATOR
-    if last == 0xBB and size >= 3 and data[stop - 3] == 0x2D:
-        flags |= ELLIPSIS_CURATOR
-    if _ends_with(data, start, stop, _READ_MORE) or _ends_with(data, start, stop, _READ_MORE_DOTS):
-        flags |= ELLIPSIS_CURATOR
     return flags
 
 
 @kernel
-def segment_flags(data: np.ndarray, classes: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray) -> None:
-    """Fill the flags (int32) of all segments from their spans."""
-    for segment in range(len(start)):
-        flags[segment] = _line_flags(data, np.int64(start[segment]), np.int64(end[segment]), classes)
+def segment_flags(data: np.ndarray, classes: np.ndarray, segments: SegmentSpans, flags: np.ndarray) -> None:
+    """Fill flags, int32[segments], from their spans in data, uint8[bytes]; classes: of `character_tables`."""
+    for segment in range(len(segments.start)):
+        first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
+        flags[segment] = _segment_flags(data, first, last, classes)
 
 
 @kernel
-def segment_hashes(data: np.ndarray, start: np.ndarray, end: np.ndarray, chars: np.ndarray, hashes: np.ndarray) -> None:
-    """Fill chars (int32) and hashes (uint64) of all segments from their spans."""
-    for segment in range(len(start)):
-        first, last = np.int64(start[segment]), np.int64(end[segment])
+def segment_hashes(data: np.ndarray, segments: SegmentSpans, chars: np.ndarray, hashes: np.ndarray) -> None:
+    """Fill chars, int32[segments], and hashes, uint64[segments], from their spans in data, uint8[bytes]."""
+    for segment in range(len(segments.start)):
+        first, last = np.int64(segments.start[segment]), np.int64(segments.end[segment])
         chars[segment] = count_characters(data, first, last)
         hashes[segment] = hash_long(data, first, last)
 

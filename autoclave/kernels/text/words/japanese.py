@@ -1,15 +1,14 @@
 """Cutting runs of kana and ideographs of Japanese text into words with a unigram dictionary."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np
 
 from autoclave.kernels.text.characters import IDEOGRAPH, KANA, KATAKANA
 from autoclave.kernels.text.raw.memory import inlined, load
-from autoclave.kernels.text.words.chinese import best_entry
+from autoclave.kernels.text.words.arrays import Room, Tables, Words
+from autoclave.kernels.text.words.dictionary import best_entry
+from autoclave.kernels.text.words.kinds import append_span
 
 LONGEST_WORD = 16
 """Most characters of a dictionary word."""
@@ -39,31 +38,19 @@ def is_japanese(points: np.ndarray, length: int, classes: np.ndarray) -> bool:
 
 
 @inlined
-def segment_japanese(
-    points: np.ndarray,
-    places: np.ndarray,
-    first: int,
-    last: int,
-    scripts: np.ndarray,
-    keys: np.ndarray,
-    entry_costs: np.ndarray,
-    costs: np.ndarray,
-    steps: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the most probable split of a run of kana and ideographs under a unigram dictionary (Viterbi from the right).
+def segment_japanese(room: Room, first: int, last: int, tables: Tables, words: Words, count: int) -> int:
+    """Append the spans of the most probable split of a run of kana and ideographs (Viterbi from the right).
 
-    keys, entry_costs: of `ideographs.build_table`; cost = -log2 probability, infinite for what is only a prefix. Of
-    splits that cost the same the one with the longer word first is taken. A whole run of katakana may be one word at
-    LOAN_COST; characters in no word are one word together up to the next known one.
+    The run is room.points[first:last]; returns the new number of words. Of splits that cost the same the one with the
+    longer word first is taken. A whole run of katakana may be one word at LOAN_COST; characters in no word are one
+    word together up to the next known one.
     """
+    points, costs, steps, scripts = room.points, room.costs, room.steps, tables.scripts
     costs[last] = 0.0
     loan_end = last  # where the run of katakana ends that the character at hand is in
     for at in range(last - 1, first - 1, -1):
         best, step = np.float32(UNKNOWN_COST) + load(costs, at + 1), np.int64(-1)
-        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), keys, entry_costs, costs, best, step)
+        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), tables.japanese, costs, best, step)
         if load(scripts, np.int64(load(points, at))) == KATAKANA:
             if at + 1 == last or load(scripts, np.int64(load(points, at + 1))) != KATAKANA:
                 loan_end = at + 1
@@ -78,7 +65,6 @@ def segment_japanese(
         if load(steps, at) < 0:
             while stop < last and load(steps, stop) < 0:
                 stop += 1
-        start[words], end[words] = load(places, at), load(places, stop)
-        words += 1
+        count = append_span(words, count, room.places, at, stop)
         at = stop
-    return words
+    return count

@@ -1,17 +1,14 @@
-"""What a word is and what is known of it: kinds, flags, hashes. `splitting.py` finds the words.
+"""What a word is and what is known of it: kinds, flags, hashes. `split.py` finds the words.
 
 A word is what the chosen kind makes it:
 
 WHITESPACE  what str.split() gives
 ASCII_SPACE what fastText's tokenizer gives: ASCII white space and NUL separate
-TOKENS      words and punctuation marks as tokens, close to spaCy's rules (`tokens.py`)
+TOKENS      words and punctuation marks as tokens, close to spaCy's rules (`spacy_rules.py`)
 SCRIPT      WHITESPACE, and within a chunk that has ideographs, kana or South-East Asian letters, TOKENS
 
-UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `unicode_words.py`.
+UNICODE_ALNUM (UAX #29 words that begin with a letter or digit) is in `uax29.py`.
 """
-
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
 
 from __future__ import annotations
 
@@ -28,13 +25,27 @@ from autoclave.kernels.text.characters import (
     character_width,
     decode,
 )
-from autoclave.kernels.text.raw.memory import ascii_letters, inlined, kernel, load, load64, trailing_zeros
+from autoclave.kernels.text.code_points import ASCII_LIMIT
+from autoclave.kernels.text.raw.memory import (
+    ALL_BITS,
+    TOP_BITS,
+    ascii_letters,
+    inlined,
+    kernel,
+    load,
+    load64,
+    trailing_zeros,
+)
+from autoclave.kernels.text.words.arrays import Words
 
 WHITESPACE, ASCII_SPACE, TOKENS, SCRIPT, UNICODE_ALNUM = 0, 1, 2, 3, 4
 
 HAS_ALPHA, HAS_OTHER, FIRST_ALNUM, SENTENCE_END, ALL_PUNCTUATION, HAS_HASH, HAS_ELLIPSIS = 1, 2, 4, 8, 16, 32, 64
 """Flags of a word: some str.isalpha character; some character that datatrove does not call punctuation; first
 character str.isalnum; a single sentence-final mark; only category P; contains '#'; contains '…'."""
+
+OF_LETTERS = HAS_ALPHA | HAS_OTHER | FIRST_ALNUM
+"""Flags of a word of letters."""
 
 WHOLE = 128
 """Flag of words of the kind SCRIPT that are one token as well."""
@@ -43,10 +54,8 @@ _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xFF51AFD7ED558CCD)
 _FINAL = np.uint64(0xC4CEB9FE1A85EC53)
 _32, _29, _8, _3, _64 = np.uint64(32), np.uint64(29), np.uint64(8), np.uint64(3), np.uint64(64)
-_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 _F, _3F, _F0, _E0, _16, _24 = (np.uint64(value) for value in (0x0F, 0x3F, 0xF0, 0xE0, 16, 24))
-_HIGH = np.uint64(0x8080808080808080)
 _ALPHA, _ALNUM, _PUNCTUATION, _TERMINAL = (bit.bit_length() - 1 for bit in (ALPHA, ALNUM, PUNCTUATION, TERMINAL))
 _DATATROVE, _HASH, _ELLIPSIS = (bit.bit_length() - 1 for bit in (DATATROVE_PUNCTUATION, HASH, ELLIPSIS))
 
@@ -63,7 +72,7 @@ def hash_bytes(data: np.ndarray, start: int, stop: int) -> np.uint64:
     if at < stop:
         rest = np.uint64(stop - at)
         if at <= limit:
-            tail = load64(data, at) & (_ONES >> (_64 - (rest << _3)))
+            tail = load64(data, at) & (ALL_BITS >> (_64 - (rest << _3)))
         else:
             tail, shift = np.uint64(0), np.uint64(0)
             while at < stop:
@@ -109,7 +118,7 @@ def hash_long(data: np.ndarray, start: int, stop: int) -> np.uint64:
 def hash_short(eight: np.uint64, size: int) -> np.uint64:
     """Return `hash_bytes` of up to eight bytes, the low `size` of `eight`; the rest of it is not looked at."""
     value = _SEED ^ np.uint64(size)
-    value = (value ^ (eight & (_ONES >> (_64 - (np.uint64(size) << _3))))) * _MULTIPLIER
+    value = (value ^ (eight & (ALL_BITS >> (_64 - (np.uint64(size) << _3))))) * _MULTIPLIER
     value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
@@ -120,7 +129,7 @@ def hash_longer(eight: np.uint64, second: np.uint64, size: int) -> np.uint64:
     """Return `hash_bytes` of nine to sixteen bytes: those of `eight` and the low ones of `second`."""
     value = (_SEED ^ np.uint64(size) ^ eight) * _MULTIPLIER
     value ^= value >> _29
-    value = (value ^ (second & (_ONES >> (_64 - (np.uint64(size - 8) << _3))))) * _MULTIPLIER
+    value = (value ^ (second & (ALL_BITS >> (_64 - (np.uint64(size - 8) << _3))))) * _MULTIPLIER
     value ^= value >> _29
     value *= _FINAL
     return value ^ (value >> _32)
@@ -141,7 +150,7 @@ def word_flags(some: int, every: int, first: int, length: int) -> int:
 @inlined
 def leading_letters(eight: np.uint64) -> int:
     """Return how many of eight bytes, from the lowest on, are ASCII letters before the first that is not."""
-    return trailing_zeros(ascii_letters(eight) ^ _HIGH) >> 3
+    return trailing_zeros(ascii_letters(eight) ^ TOP_BITS) >> 3
 
 
 @inlined
@@ -158,20 +167,41 @@ def _ideographs(eight: np.uint64, size: int) -> int:
     return count if size == 0 else 0
 
 
+@inlined
+def append_word(data: np.ndarray, begin: int, stop: int, length: int, flags: int, words: Words, count: int) -> int:
+    """Set the word at index `count` to data[begin:stop], uint8[bytes], of `length` characters; return count + 1."""
+    words.start[count], words.end[count], words.chars[count], words.flags[count] = begin, stop, length, flags
+    words.hashes[count] = hash_bytes(data, begin, stop)
+    return count + 1
+
+
+@inlined
+def append_span(words: Words, count: int, places: np.ndarray, first: int, last: int) -> int:
+    """Set the span of the word at index `count` to that of the characters [first, last); return count + 1.
+
+    places: int32[characters + 1], where each begins. What else is known of the word `describe_words` finds.
+    """
+    words.start[count], words.end[count] = load(places, first), load(places, last)
+    return count + 1
+
+
+@inlined
+def copy_word(old: Words, index: int, shift: int, words: Words, count: int) -> int:
+    """Set the word at index `count` to the old one at `index`, `shift` bytes on; return count + 1."""
+    words.start[count] = np.int64(load(old.start, index)) + shift
+    words.end[count] = np.int64(load(old.end, index)) + shift
+    words.chars[count], words.hashes[count] = load(old.chars, index), load(old.hashes, index)
+    words.flags[count] = load(old.flags, index)
+    return count + 1
+
+
 @kernel
-def describe_words(
-    data: np.ndarray,
-    classes: np.ndarray,
-    first: int,
-    last: int,
-    start: np.ndarray,
-    end: np.ndarray,
-    chars: np.ndarray,
-    hashes: np.ndarray,
-    flags: np.ndarray,
-    further: int,
-) -> None:
-    """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans."""
+def describe_words(data: np.ndarray, classes: np.ndarray, first: int, last: int, words: Words, further: int) -> None:
+    """Fill chars, hashes and flags, `further` among them, of the words [first, last) from their spans.
+
+    data: uint8[bytes]; classes: int32[0x110000], of `character_tables`.
+    """
+    start, end, chars, hashes, flags = words.start, words.end, words.chars, words.hashes, words.flags
     swift = np.int64(len(data)) - 7
     for word in range(first, last):
         at, stop = np.int64(load(start, word)), np.int64(load(end, word))
@@ -181,14 +211,14 @@ def describe_words(
             if leading_letters(eight) < count:
                 count = _ideographs(eight, count)
             if count:
-                chars[word], flags[word] = count, HAS_ALPHA | HAS_OTHER | FIRST_ALNUM | further
+                chars[word], flags[word] = count, OF_LETTERS | further
                 continue
         else:
             hashes[word] = hash_bytes(data, at, stop)
         length, some, every, begins = 0, 0, -1, 0
         while at < stop:
             byte = np.int64(load(data, at))
-            if byte < 0x80:
+            if byte < ASCII_LIMIT:
                 bits = np.int64(load(classes, byte))
                 at += 1
             else:

@@ -1,8 +1,5 @@
 """Which of the scripts that need a dictionary a text may have letters of, from the first bytes of their characters."""
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np

@@ -5,15 +5,14 @@ subscript consonants. It is a little larger than the grapheme cluster of UAX #29
 behind apart; no word of these languages begins or ends inside it.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import numpy as np
 
 from autoclave.kernels.text.raw.memory import inlined, load
-from autoclave.kernels.text.words.chinese import best_entry
+from autoclave.kernels.text.words.arrays import Dictionary, Room, Words
+from autoclave.kernels.text.words.dictionary import best_entry
+from autoclave.kernels.text.words.kinds import append_span
 
 LONGEST_WORD = 32
 """Most characters of a dictionary word."""
@@ -48,25 +47,14 @@ def continues(before: int, point: int) -> bool:
 
 
 @inlined
-def segment_clusters(
-    points: np.ndarray,
-    places: np.ndarray,
-    first: int,
-    last: int,
-    keys: np.ndarray,
-    entry_costs: np.ndarray,
-    costs: np.ndarray,
-    steps: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the most probable split of a run of one script under a unigram dictionary (Viterbi from the right).
+def segment_clusters(room: Room, first: int, last: int, dictionary: Dictionary, words: Words, count: int) -> int:
+    """Append the spans of the most probable split of a run of one script (Viterbi from the right).
 
-    keys, entry_costs: of `ideographs.build_table`; cost = -log2 probability, infinite for what is only a prefix. Of
-    splits that cost the same the one with the longer word first is taken. Clusters in no word are one word together
-    up to the next known one: a name, a word that the dictionary lacks.
+    The run is room.points[first:last]; returns the new number of words. Of splits that cost the same the one with the
+    longer word first is taken. Clusters in no word are one word together up to the next known one: a name, a word
+    that the dictionary lacks.
     """
+    points, costs, steps = room.points, room.costs, room.steps
     nothing = np.float32(np.inf)
     costs[last] = 0.0
     following = last  # where the next cluster begins
@@ -75,7 +63,7 @@ def segment_clusters(
             costs[at] = nothing
             continue
         best, step = np.float32(UNKNOWN_COST) + load(costs, following), at - following
-        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), keys, entry_costs, costs, best, step)
+        best, step = best_entry(points, at, min(LONGEST_WORD, last - at), dictionary, costs, best, step)
         costs[at], steps[at] = best, step
         following = at
     at = first
@@ -84,7 +72,6 @@ def segment_clusters(
         if load(steps, at) < 0:
             while stop < last and load(steps, stop) < 0:
                 stop -= np.int64(load(steps, stop))
-        start[words], end[words] = load(places, at), load(places, stop)
-        words += 1
+        count = append_span(words, count, room.places, at, stop)
         at = stop
-    return words
+    return count

@@ -1,12 +1,8 @@
-"""Splitting one chunk (characters between white space) into words and marks, close to spaCy's English rules.
+"""Splitting a run of a spaced script into words and marks, close to spaCy's English rules.
 
 The order is spaCy's: marks are taken off the front and the back, contractions and abbreviations are looked up, web
-addresses stay whole, and what is left is split at inner marks between letters. Runs of ideographs, kana and
-South-East Asian letters, which are not spaced, are cut by script (`split_chunk`).
+addresses stay whole, and what is left is split at inner marks between letters.
 """
-
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
 
 from __future__ import annotations
 
@@ -21,32 +17,48 @@ from autoclave.kernels.text.characters import (
     CURRENCY,
     DIGIT,
     DOT,
-    HAN,
-    HANGUL,
-    HIRAGANA,
-    KANA,
-    KATAKANA,
-    KHMER,
     LOWER,
-    MYANMAR,
     QUOTE,
     SYMBOL,
-    THAI,
-    UNSPACED,
     UPPER,
 )
+from autoclave.kernels.text.code_points import (
+    ASCII_LIMIT,
+    ASTERISK,
+    AT_SIGN,
+    CASE_BIT,
+    CIRCUMFLEX,
+    COLON,
+    COMMA,
+    EM_DASH,
+    EN_DASH,
+    EQUALS,
+    FULL_STOP,
+    GREATER_THAN,
+    HORIZONTAL_ELLIPSIS,
+    HYPHEN,
+    LESS_THAN,
+    PERCENT,
+    PLUS,
+    RIGHT_SINGLE_QUOTE,
+    SINGLE_QUOTE,
+    SLASH,
+    SUPERSCRIPT_2,
+    TILDE,
+    UNDERSCORE,
+)
 from autoclave.kernels.text.raw.memory import inlined, kernel, load
-from autoclave.kernels.text.words.chinese import mix_point, mix_points, segment_ideographs
-from autoclave.kernels.text.words.japanese import is_japanese, segment_japanese
-from autoclave.kernels.text.words.southeast_asian import joins, segment_clusters
+from autoclave.kernels.text.words.arrays import Chunk, Room, Tables, Words
+from autoclave.kernels.text.words.dictionary import mix_point, mix_points
+from autoclave.kernels.text.words.kinds import append_span
 
 _1 = np.uint64(1)
 EXCEPTION_SLOTS = 1024
 
 _UNIT_NAMES = "km m dm cm mm nm kg g mg lb oz mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K"
 
-
-_CANNOT = (0x61, 0x6E, 0x6E, 0x6F, 0x74)
+_D, _E, _L, _M, _N, _R, _S, _T, _V, _W = (ord(letter) for letter in "delmnrstvw")
+_CANNOT = tuple(ord(letter) for letter in "cannot")
 
 
 def _pack(word: str) -> int:
@@ -102,18 +114,18 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
     """Say whether the characters look like a URL, a host name with a known form of ending, or an e-mail address."""
     if last - first < 5:
         return False
-    if points[first] == 0x77 and points[first + 1] == 0x77 and points[first + 2] == 0x77 and points[first + 3] == 0x2E:
+    if points[first] == _W and points[first + 1] == _W and points[first + 2] == _W and points[first + 3] == FULL_STOP:
         return True
     dot, at_sign, slash = -1, -1, -1
     for at in range(first, last):
         point = points[at]
-        if point == 0x3A and at + 2 < last and points[at + 1] == 0x2F and points[at + 2] == 0x2F:
+        if point == COLON and at + 2 < last and points[at + 1] == SLASH and points[at + 2] == SLASH:
             return at > first
-        if point == 0x2F and slash < 0:
+        if point == SLASH and slash < 0:
             slash = at
-        if slash < 0 and point == 0x2E:
+        if slash < 0 and point == FULL_STOP:
             dot = at
-        if point == 0x40:
+        if point == AT_SIGN:
             at_sign = at
     if dot <= first:
         return False
@@ -125,7 +137,9 @@ def _is_address(points: np.ndarray, first: int, last: int, classes: np.ndarray) 
             return False
     for at in range(first, dot):
         point = points[at]
-        if not (classes[point] & ALNUM or point == 0x2D or point == 0x2E or point == 0x40 or point == 0x5F):
+        if not (
+            classes[point] & ALNUM or point == HYPHEN or point == FULL_STOP or point == AT_SIGN or point == UNDERSCORE
+        ):
             return False
     if at_sign >= 0:
         return True
@@ -145,31 +159,31 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
     bits = classes[point]
     length = last - first
     before = np.int64(points[last - 2]) if length > 1 else np.int64(0)
-    if point == 0x2E:
+    if point == FULL_STOP:
         run = 1
-        while run < length and points[last - 1 - run] == 0x2E:
+        while run < length and points[last - 1 - run] == FULL_STOP:
             run += 1
         if run > 1:
             return run
         if length < 2:
             return 0
         kind = classes[before]
-        if kind & (LOWER | DIGIT | ATTACHED) or before == 0xB2 or before == 0x2D or before == 0x2B:
+        if kind & (LOWER | DIGIT | ATTACHED) or before == SUPERSCRIPT_2 or before == HYPHEN or before == PLUS:
             return 1
         if kind & UPPER and length > 2 and classes[points[last - 3]] & UPPER:
             return 1
         if kind & ALPHA and not kind & UPPER:
             return 1
         return 0
-    if bits & ATTACHED and point != 0x25 and point != 0x3D and not bits & CURRENCY:
+    if bits & ATTACHED and point != PERCENT and point != EQUALS and not bits & CURRENCY:
         return 1
-    if length > 2 and (before == 0x27 or before == 0x2019) and (point == 0x73 or point == 0x53):
+    if length > 2 and _is_apostrophe(before) and point | CASE_BIT == _S:
         return 2
-    if length > 1 and classes[before] & DIGIT and (point == 0x2B or point == 0x25 or bits & CURRENCY):
+    if length > 1 and classes[before] & DIGIT and (point == PLUS or point == PERCENT or bits & CURRENCY):
         return 1
-    if digits and bits & ALPHA and point < 0x80:  # a unit after a number: 10km
+    if digits and bits & ALPHA and point < ASCII_LIMIT:  # a unit after a number: 10km
         letters, packed = 0, 0
-        while letters < 5 and letters < length and points[last - 1 - letters] < 0x80:
+        while letters < 5 and letters < length and points[last - 1 - letters] < ASCII_LIMIT:
             if not classes[points[last - 1 - letters]] & ALPHA:
                 break
             packed |= np.int64(points[last - 1 - letters]) << (8 * letters)
@@ -182,26 +196,51 @@ def _suffix_length(points: np.ndarray, first: int, last: int, classes: np.ndarra
 
 
 @inlined
+def may_be_cannot(length: int, first: int) -> bool:
+    """Say whether a word of `length` letters that begins with `first` may be `cannot`, the one word that is two tokens.
+
+    Every way that words are cut by asks this of a word of nothing but letters, and leaves it to `split_chunk` then.
+    """
+    return (length == len(_CANNOT)) & (first | CASE_BIT == _CANNOT[0])
+
+
+@inlined
+def _is_apostrophe(point: int) -> bool:
+    return point == SINGLE_QUOTE or point == RIGHT_SINGLE_QUOTE
+
+
+@inlined
 def _contraction_length(points: np.ndarray, first: int, last: int) -> int:
     """Return the length of n't, 'll, 're, 've, 'd or 'm at the end of points[first:last], or of the `not` of cannot."""
     length = last - first
-    if length == 6 and (points[first] == 0x63 or points[first] == 0x43):
-        same = 0
-        for at in range(5):
-            same += points[first + 1 + at] == _CANNOT[at]
-        if same == 5:
+    if may_be_cannot(length, np.int64(points[first])):
+        same = 1
+        for at in range(1, len(_CANNOT)):
+            same += points[first + at] == _CANNOT[at]
+        if same == len(_CANNOT):
             return 3
     if length < 3:
         return 0
-    a, b, c = points[last - 3] | 0x20, points[last - 2] | 0x20, points[last - 1] | 0x20
-    if length > 3 and a == 0x6E and (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and c == 0x74:
+    a, b, c = points[last - 3] | CASE_BIT, points[last - 2] | CASE_BIT, points[last - 1] | CASE_BIT
+    if length > 3 and a == _N and _is_apostrophe(points[last - 2]) and c == _T:
         return 3
-    ending = (b == 0x6C and c == 0x6C) or ((b == 0x72 or b == 0x76) and c == 0x65)
-    if length > 3 and (points[last - 3] == 0x27 or points[last - 3] == 0x2019) and ending:
+    ending = (b == _L and c == _L) or ((b == _R or b == _V) and c == _E)
+    if length > 3 and _is_apostrophe(points[last - 3]) and ending:
         return 3
-    if (points[last - 2] == 0x27 or points[last - 2] == 0x2019) and (c == 0x64 or c == 0x6D):
+    if _is_apostrophe(points[last - 2]) and (c == _D or c == _M):
         return 2
     return 0
+
+
+@inlined
+def _run_of_dots(points: np.ndarray, first: int, last: int) -> int:
+    """Return how many full stops points[first:last] begins with, if more than one."""
+    if load(points, first) != FULL_STOP or first + 1 >= last or load(points, first + 1) != FULL_STOP:
+        return 0
+    run = 2
+    while first + run < last and load(points, first + run) == FULL_STOP:
+        run += 1
+    return run
 
 
 @inlined
@@ -211,36 +250,34 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     bits = np.int64(load(classes, point))
     if bits & ALNUM:
         return 0
-    if point == 0x2E and points[at + 1] == 0x2E:
-        run = 2
-        while at + run < last and points[at + run] == 0x2E:
-            run += 1
+    run = _run_of_dots(points, at, last)
+    if run:
         return run
-    if point == 0x2026:
+    if point == HORIZONTAL_ELLIPSIS:
         return 1
     before, after = classes[points[at - 1]], classes[points[at + 1]]
-    if point == 0x2D and points[at + 1] == 0x2D:
+    if point == HYPHEN and points[at + 1] == HYPHEN:
         if not before & ALPHA:
             return 0
         run = 2
-        while at + run < last and points[at + run] == 0x2D:
+        while at + run < last and points[at + run] == HYPHEN:
             run += 1
         if at + run < last and classes[points[at + run]] & ALPHA:
             return run
         return 0
-    if point == 0x2D or point == 0x2013 or point == 0x2014 or point == 0x7E:
+    if point == HYPHEN or point == EN_DASH or point == EM_DASH or point == TILDE:
         if before & ALPHA and after & ALPHA:
             return 1
-        if point == 0x2D and before & DIGIT and after & DIGIT:
+        if point == HYPHEN and before & DIGIT and after & DIGIT:
             return 1
         return 0
-    if point == 0x2B or point == 0x2A or point == 0x5E:
-        return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == 0x2D) else 0
-    if point == 0x2E:
+    if point == PLUS or point == ASTERISK or point == CIRCUMFLEX:
+        return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == HYPHEN) else 0
+    if point == FULL_STOP:
         return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
-    if point == 0x2C:
+    if point == COMMA:
         return 1 if before & ALPHA and after & ALPHA else 0
-    if point == 0x3A or point == 0x3C or point == 0x3E or point == 0x3D or point == 0x2F:
+    if point == COLON or point == LESS_THAN or point == GREATER_THAN or point == EQUALS or point == SLASH:
         return 1 if before & ALNUM and after & ALPHA else 0
     if bits & ATTACHED and point > 0x2FFF:
         return 1
@@ -250,45 +287,64 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
 
 
 @inlined
-def _split_spaced(
-    points: np.ndarray,
-    places: np.ndarray,
-    first: int,
-    last: int,
-    marks: np.ndarray,
-    mark: int,
-    mark_count: int,
-    classes: np.ndarray,
-    exceptions: np.ndarray,
-    seen: int,
-    pending: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the tokens of points[first:last], a chunk of a spaced script; return the new number of words.
+def _prefix_length(points: np.ndarray, first: int, last: int, classes: np.ndarray) -> int:
+    """Return how many characters spaCy's prefix rules take off the front of points[first:last]; 0 for none."""
+    run = _run_of_dots(points, first, last)
+    if run:
+        return run
+    point = np.int64(load(points, first))
+    if load(classes, point) & ATTACHED or (
+        point == PLUS and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
+    ):
+        return 1
+    return 0
 
-    seen: class bits that some character has, so that rules that cannot apply are not tried; marks[mark:mark_count]:
-    the characters after `first`, in order, that are neither letters nor digits.
+
+@inlined
+def _split_inside(
+    chunk: Chunk, room: Room, first: int, last: int, mark: int, classes: np.ndarray, words: Words, count: int
+) -> int:
+    """Append the spans of points[first:last], which has no marks at its ends, cut at the marks that split it inside.
+
+    mark: the first of room.marks[:chunk.marks] that may; where that is chunk.marks all stays one token.
     """
+    begin, allowed = first, first + 1
+    for index in range(mark, chunk.marks):
+        at = np.int64(load(room.marks, index))
+        if at >= last - 1:
+            break
+        if at < allowed:
+            continue
+        taken = _inner_mark(room.points, first, at, last, classes)
+        if taken == 0 or at + taken >= last:
+            continue
+        if begin < at:
+            count = append_span(words, count, room.places, begin, at)
+        count = append_span(words, count, room.places, at, at + taken)
+        begin = at + taken
+        allowed = begin + 1 if taken == 1 and load(room.points, at) != HORIZONTAL_ELLIPSIS else begin
+    return append_span(words, count, room.places, begin, last)
+
+
+@inlined
+def split_spaced(
+    chunk: Chunk, room: Room, first: int, last: int, mark: int, tables: Tables, words: Words, count: int
+) -> int:
+    """Append the spans of the tokens of points[first:last], a run of a spaced script; return the new number of words.
+
+    mark: the first of room.marks[:chunk.marks] after `first`. Rules that no character of the chunk asks for
+    (chunk.some) are not tried.
+    """
+    points, pending, classes, seen = room.points, room.pending, tables.classes, chunk.some
     suffixes, exception = 0, False
     special = seen & (DOT | ADDRESS | APOSTROPHE) != 0
     while first < last:
-        exception = special and _is_exception(points, first, last, exceptions)
+        exception = special and _is_exception(points, first, last, tables.exceptions)
         if exception:
             break
-        point, taken = np.int64(load(points, first)), 0
-        if point == 0x2E and first + 1 < last and load(points, first + 1) == 0x2E:
-            taken = 2
-            while first + taken < last and load(points, first + taken) == 0x2E:
-                taken += 1
-        elif load(classes, point) & ATTACHED or (
-            point == 0x2B and (first + 1 == last or not load(classes, np.int64(load(points, first + 1))) & DIGIT)
-        ):
-            taken = 1
+        taken = _prefix_length(points, first, last, classes)
         if taken:
-            start[words], end[words] = load(places, first), load(places, first + taken)
-            words += 1
+            count = append_span(words, count, room.places, first, first + taken)
             first += taken
             continue
         taken = _suffix_length(points, first, last, classes, seen & DIGIT != 0)
@@ -299,106 +355,15 @@ def _split_spaced(
         suffixes += 2
         last -= taken
     if first < last:
-        cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == 6 else 0
+        cut = _contraction_length(points, first, last) if seen & APOSTROPHE or last - first == len(_CANNOT) else 0
         if cut:
-            start[words], end[words] = load(places, first), load(places, last - cut)
-            start[words + 1], end[words + 1] = load(places, last - cut), load(places, last)
-            words += 2
+            count = append_span(words, count, room.places, first, last - cut)
+            count = append_span(words, count, room.places, last - cut, last)
         else:
-            begin, allowed = first, first + 1
             if exception or (seen & (DOT | ADDRESS) and _is_address(points, first, last, classes)):
-                mark = mark_count  # it stays whole
-            for index in range(mark, mark_count):
-                at = np.int64(load(marks, index))
-                if at >= last - 1:
-                    break
-                if at < allowed:
-                    continue
-                taken = _inner_mark(points, first, at, last, classes)
-                if taken == 0 or at + taken >= last:
-                    continue
-                if begin < at:
-                    start[words], end[words] = load(places, begin), load(places, at)
-                    words += 1
-                start[words], end[words] = load(places, at), load(places, at + taken)
-                words += 1
-                begin = at + taken
-                allowed = begin + 1 if taken == 1 and load(points, at) != 0x2026 else begin
-            start[words], end[words] = load(places, begin), load(places, last)
-            words += 1
+                mark = chunk.marks
+            count = _split_inside(chunk, room, first, last, mark, classes, words, count)
     for index in range(suffixes - 2, -1, -2):  # the last mark taken is the first in the text
-        start[words] = load(places, np.int64(load(pending, index)))
-        end[words] = load(places, np.int64(load(pending, index + 1)))
-        words += 1
-    return words
-
-
-@inlined
-def _run_kind(script: int, japanese: bool) -> int:
-    """Return 0 for spaced scripts, and for each that is not spaced its own number; in Japanese Han's is hiragana's."""
-    if japanese and HAN <= script <= KATAKANA:
-        return HIRAGANA
-    return script if HAN <= script <= MYANMAR and script != HANGUL else 0
-
-
-@inlined
-def split_chunk(
-    length: int,
-    mark_count: int,
-    seen: int,
-    classes: np.ndarray,
-    scripts: np.ndarray,
-    exceptions: np.ndarray,
-    dictionary: tuple[np.ndarray, ...],
-    room: tuple[np.ndarray, ...],
-    start: np.ndarray,
-    end: np.ndarray,
-    words: int,
-) -> int:
-    """Emit the tokens of a chunk; return the new number of words.
-
-    room: points, places (and where the last ends), marks, pending, costs, steps; the first three describe the chunk:
-    its `length` characters, where they are in the text, and which of them, `mark_count`, are neither letters nor
-    digits. seen: class bits that some character has. dictionary: of `ideographs.build_table`, four arrays of the
-    Chinese one, (keys, costs) of the Thai, Lao and Khmer one, and those of the Japanese one. Burmese letters, and kana
-    in a chunk that is not Japanese, stay in runs of one script. A zero-width space (U+200B) between such runs
-    separates words, as white space does.
-    """
-    points, places, marks, pending, costs, steps = room[0], room[1], room[2], room[3], room[4], room[5]
-    mixed = seen & UNSPACED != 0
-    japanese = seen & KANA != 0 and is_japanese(points, length, classes)
-    first, mark = np.int64(0), 0  # numba would compile what it is given to once more for a literal 0
-    while first < length:
-        kind, last = 0, length
-        if mixed:
-            kind = _run_kind(np.int64(load(scripts, np.int64(load(points, first)))), japanese)
-            last = first + 1
-            while last < length:
-                point = np.int64(load(points, last))
-                if _run_kind(np.int64(load(scripts, point)), japanese) != kind and not (kind >= THAI and joins(point)):
-                    break
-                last += 1
-        if kind == HAN:
-            words = segment_ideographs(points, places, first, last, dictionary, costs, steps, start, end, words)
-        elif japanese and kind == HIRAGANA:
-            words = segment_japanese(
-                points, places, first, last, scripts, dictionary[6], dictionary[7], costs, steps, start, end, words
-            )  # fmt: skip
-        elif THAI <= kind <= KHMER:
-            words = segment_clusters(
-                points, places, first, last, dictionary[4], dictionary[5], costs, steps, start, end, words
-            )  # fmt: skip
-        elif mixed and last == first + 1 and load(points, first) == 0x200B:
-            pass
-        elif kind:
-            start[words], end[words] = places[first], places[last]
-            words += 1
-        else:
-            while mark < mark_count and load(marks, mark) <= first:
-                mark += 1
-            words = _split_spaced(
-                points, places, first, last, marks, mark, mark_count, classes, exceptions, seen, pending, start, end,
-                words,
-            )  # fmt: skip
-        first = last
-    return words
+        taken, after = np.int64(load(pending, index)), np.int64(load(pending, index + 1))
+        count = append_span(words, count, room.places, taken, after)
+    return count

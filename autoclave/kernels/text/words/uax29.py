@@ -5,9 +5,6 @@ derived from `unicodedata`, with the short lists of marks from the annex; WB3c (
 left out, because no word that it concerns begins with a letter.
 """
 
-# mypy: disable-error-code="call-arg,arg-type,var-annotated,assignment,has-type,return-value,operator,call-overload"
-# (numba, not mypy, types the bodies of kernels)
-
 from __future__ import annotations
 
 import functools
@@ -32,6 +29,8 @@ from autoclave.kernels.text.characters import (
     decode,
 )
 from autoclave.kernels.text.raw.memory import kernel, load
+from autoclave.kernels.text.texts import Texts
+from autoclave.kernels.text.words.arrays import Words
 from autoclave.kernels.text.words.split import MAX_WORDS
 
 OTHER, LETTER, HEBREW_LETTER, NUMERIC, KANA, CONNECTOR, MID_LETTER, MID_NUMBER, MID_BOTH, SINGLE, DOUBLE = range(11)
@@ -144,25 +143,18 @@ def _joins(before: int, left: int, right: int, after: int, regionals: int) -> bo
 
 
 @kernel
-def split_unicode_words(
-    data: np.ndarray,
-    offsets: np.ndarray,
-    classes: np.ndarray,
-    table: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    document_words: np.ndarray,
-) -> int:
-    """Fill the spans of the words that begin with a letter or digit; return their number.
+def split_unicode_words(texts: Texts, classes: np.ndarray, table: np.ndarray, words: Words) -> int:
+    """Fill the spans (start, end, offsets) of the words that begin with a letter or digit; return their number.
 
-    data: uint8; offsets: int64 of documents + 1; document_words[d]: the first word of document d.
+    classes: int32[0x110000], of `character_tables`; table: uint8[0x110000], of `word_break_table`.
     """
-    words = 0
-    for document in range(len(offsets) - 1):
-        document_words[document] = words
-        limit = words + MAX_WORDS
-        at, stop = offsets[document], offsets[document + 1]
-        while at < stop and words < limit:
+    data, offsets = texts.data, texts.offsets
+    count = 0
+    for text in range(len(offsets) - 1):
+        words.offsets[text] = count
+        limit = count + MAX_WORDS
+        at, stop = offsets[text], offsets[text + 1]
+        while at < stop and count < limit:
             begin = at
             point = decode(data, at)
             kept = load(classes, point) & ALNUM != 0
@@ -191,7 +183,7 @@ def split_unicode_words(
                 before, left, last_raw = left, right, right
                 at += width
             if kept:
-                start[words], end[words] = begin, at
-                words += 1
-    document_words[len(offsets) - 1] = words
-    return words
+                words.start[count], words.end[count] = begin, at
+                count += 1
+    words.offsets[len(offsets) - 1] = count
+    return count
