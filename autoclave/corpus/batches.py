@@ -76,7 +76,7 @@ def batch_bytes(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Yield slices of `batch` that keep to BATCH_ROWS and BATCH_BYTES (one row may be larger alone)."""
+    """Yield slices of `batch`, of any dtypes, that keep to BATCH_ROWS and BATCH_BYTES (one row may be larger alone)."""
     start, size = 0, 0
     for row, length in enumerate(batch_bytes(batch).tolist()):
         if row > start and (row - start >= BATCH_ROWS or size + length > BATCH_BYTES):
@@ -88,7 +88,10 @@ def split_batch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in the largest batches that keep to BATCH_ROWS and BATCH_BYTES; a row may be larger alone."""
+    """Yield the same rows in the largest batches that keep to BATCH_ROWS and BATCH_BYTES; a row may be larger alone.
+
+    Batches are of one schema, of any dtypes.
+    """
     pending: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -125,7 +128,7 @@ def row_group_batches(
     """Yield one row group in order, in batches that keep to BATCH_ROWS and, by what its footer says, to BATCH_BYTES.
 
     What Parquet itself asks for comes on top: a page, and twice a dictionary, at once. columns: names, None for all;
-    a name stands for all columns that have it, and for those below it. Raises pyarrow.ArrowException or OSError where
+    a name stands for all columns that have it, and for those below it; dtypes as stored. Raises pyarrow.ArrowException or OSError where
     the bytes are damaged, ExpansionError where they come to far more than is stored.
     """
     chunks = _chunks(parquet, group, columns)

@@ -36,7 +36,7 @@ def _chain(settings: bytes, files: bytes) -> Chain:
 
 
 def written_bytes(text: pa.StringArray) -> pa.Array:
-    """Return the UTF-8 bytes of each text, int64, 0 for one that is nothing but white space."""
+    """Return the UTF-8 bytes of each text, int64 [rows], 0 for one that is nothing but white space."""
     blank = pc.utf8_is_space(text)
     return pc.if_else(blank, 0, pc.binary_length(text)).cast(pa.int64())
 
@@ -44,8 +44,8 @@ def written_bytes(text: pa.StringArray) -> pa.Array:
 def drop_empty(verdicts: Verdicts, sizes: pa.Array) -> Verdicts:
     """Return the verdicts with the signal `text_bytes`, and with documents of 0 bytes dropped by the filter `empty`.
 
-    It goes before all other filters: what these measure on no text says nothing of the document. sizes: int64, of
-    `written_bytes`.
+    It goes before all other filters: what these measure on no text says nothing of the document. sizes: int64 [rows],
+    of `written_bytes`.
     """
     empty = pc.equal(sizes, 0)
     return Verdicts(

@@ -18,7 +18,8 @@ FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, LookupError, 
 
 
 def plain_values(array: pa.Array) -> tuple[list[Any], list[int]]:
-    """Return (the rows' values as what JSON knows, the rows whose value cannot be expressed and is None instead).
+    """Return (the values of an array [rows] of any dtype as what JSON knows, one a row; the numbers of the rows whose
+    value cannot be expressed and is None instead).
 
     Numbers and booleans as they are; text and decimals as strings, malformed UTF-8 as U+FFFD; bytes as text where they
     are UTF-8, else base64; dates and times in ISO 8601 (of zones in UTC, whether the zone is known or not), those
@@ -74,7 +75,8 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def texts(array: pa.Array) -> list[str | None]:
-    """Return the texts of a column of strings or bytes, malformed UTF-8 as U+FFFD; None for any other type."""
+    """Return the texts of an array [rows] of dtype string or binary, malformed UTF-8 as U+FFFD; None a row for any
+    other dtype."""
     if isinstance(array, pa.ExtensionArray):
         return texts(array.storage)
     if pa.types.is_dictionary(array.type):
