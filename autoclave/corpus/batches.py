@@ -128,8 +128,9 @@ def row_group_batches(
     """Yield one row group in order, in batches that keep to BATCH_ROWS and, by what its footer says, to BATCH_BYTES.
 
     What Parquet itself asks for comes on top: a page, and twice a dictionary, at once. columns: names, None for all;
-    a name stands for all columns that have it, and for those below it; dtypes as stored. Raises pyarrow.ArrowException or OSError where
-    the bytes are damaged, ExpansionError where they come to far more than is stored.
+    a name stands for all columns that have it, and for those below it; dtypes are as stored. Raises
+    pyarrow.ArrowException or OSError where the bytes are damaged, ExpansionError where they come to far more than is
+    stored.
     """
     chunks = _chunks(parquet, group, columns)
     stored = sum(chunk.total_compressed_size for chunk in chunks)
