@@ -153,6 +153,7 @@ def _chunks(parquet: pq.ParquetFile, group: int, columns: list[str] | None) -> l
     description of a column that makes no sense.
     """
     next(parquet.iter_batches(batch_size=1, row_groups=[group], columns=columns, use_threads=False), None)
+    pa.default_memory_pool().release_unused()
     paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
     described = parquet.metadata.row_group(group)
     return [
