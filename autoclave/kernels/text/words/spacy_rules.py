@@ -256,7 +256,10 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     if point == HORIZONTAL_ELLIPSIS:
         return 1
     before, after = classes[points[at - 1]], classes[points[at + 1]]
+    number = 48 <= points[at - 1] <= 57  # English rules have [0-9] before a hyphen, and letters of any script
     if point == HYPHEN and points[at + 1] == HYPHEN:
+        if number:
+            return 1  # [0-9]-(?=[0-9-])
         if not before & ALPHA:
             return 0
         run = 2
@@ -266,11 +269,9 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
             return run
         return 0
     if point == HYPHEN or point == EN_DASH or point == EM_DASH or point == TILDE:
-        if before & ALPHA and after & ALPHA:
+        if (before & ALPHA or number) and after & ALPHA:
             return 1
-        if point == HYPHEN and before & DIGIT and after & DIGIT:
-            return 1
-        return 0
+        return 1 if point == HYPHEN and number and 48 <= points[at + 1] <= 57 else 0
     if point == PLUS or point == ASTERISK or point == CIRCUMFLEX:
         return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == HYPHEN) else 0
     if point == FULL_STOP:
