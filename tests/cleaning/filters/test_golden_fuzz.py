@@ -1,4 +1,4 @@
-"""datatrove's verdicts on texts that were changed at random: repeated lines and words, other marks, ends, cases, blanks."""
+"""The verdicts of datatrove on texts that were changed at random: repeated lines and words, marks, cases, blanks."""
 
 from __future__ import annotations
 
