@@ -107,7 +107,7 @@ def test_limits_can_be_set_in_every_form() -> None:
         ({"filters": [{"fineweb": {"dialect": "dolma"}}]}, "fineweb.dialect: no dialect 'dolma'; choose one of datatr"),
         ({"thresholds": {"colour": [0, 1]}}, "no filter of the chain bounds 'colour'"),
         ({"thresholds": {"word_count": 5}}, r"give \[low, high\]"),
-        ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected `int`"),
+        ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected 'int'"),
         ({"filters": ["nowhere:thing"]}, "cannot import 'nowhere'"),
         ({"transforms": ["polish"]}, "no transform 'polish'"),
         ({"transforms": ["strip_urls", "strip_urls"]}, "'strip_urls' is there twice"),
