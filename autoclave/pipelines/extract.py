@@ -61,6 +61,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(f"extractor: {self.extractor!r} is none of {', '.join(EXTRACTORS)}")
         if not 0 < self.max_payload_bytes <= 32 << 20:
             raise ValueError("max_payload_bytes: must lie between 1 and 33554432 (32 MiB)")
+        if self.min_text_characters < 1:
+            raise ValueError("min_text_characters: must be at least 1: a document without text is never kept")
         if not self.page_seconds > 0:
             raise ValueError("page_seconds: must be above 0")
         FieldMap(self.fields)
