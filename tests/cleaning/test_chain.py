@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoclave.cleaning.chain import Chain, CleanSettings, LanguageSettings, build_filters, decide, sure_languages
+from autoclave.cleaning.classifier.quality import ClassifierSettings, train_classifier
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.output import ShardOutput, Verdicts
@@ -377,3 +378,15 @@ def test_limits_and_languages_that_could_never_act_are_refused(values: dict[str,
 def test_codes_of_another_model_or_declared_ones_pass() -> None:
     settings(thresholds_by_language={"xx": {"word_count": [9, None]}})
     settings(language={"model": "other.bin", "keep": ["sot", "en", "und"]})
+
+
+def test_another_language_model_gives_other_labels(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.bin")
+    small = ClassifierSettings(dimension=16, buckets=100_000, epochs=25, learning_rate=0.25)
+    good, bad = ([f"{line} {n}" for line in text.splitlines() for n in range(20)] for text in (GOOD, CHINESE))
+    train_classifier(good, bad, path, small)
+    labels = [
+        Chain(settings(language=language, filters=[])).apply(make_batch([GOOD]))[0].column("language")[0].as_py()
+        for language in ({}, {"model": path})
+    ]
+    assert labels == ["en", "hq"]

@@ -172,4 +172,8 @@ def build(dialect: str, rules: dict[str, object], languages: object, where: str)
         raise RecipeError(f"{where}: {with_remedy(error)}") from error
     if (chosen.index is None) == (not chosen.sets):
         raise RecipeError(f"{where}: name either an index, or sets: [evaluation.jsonl, ...]")
+    if chosen.margin and chosen.action != "spans":
+        raise RecipeError(f"{where}.margin: does nothing without action: spans; leave it out")
+    if chosen.index is not None and chosen.ngram != IndexSettings():
+        raise RecipeError(f"{where}.ngram: does nothing where an index is named, which has its own; leave it out")
     return decontamination_filter(chosen, applied)

@@ -1,5 +1,5 @@
-"""Settings types: some are made from others, so that a key, its type, its default and its docstring are written once; and
-what would be accepted and do nothing is refused."""
+"""Settings types that are made from others, so that a key, its type, its default and its docstring are written once;
+and the refusal of settings that would do nothing."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,17 @@ class Same:
 
 
 @dataclass(frozen=True)
+class Raises:
+    """A setting with which the stage ends in an error; without it, it does not."""
+
+    value: Any
+    message: str
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Elsewhere:
-    """A setting whose effect takes more than a second, a GPU or several processes: the tests that show it."""
+    """A setting whose effect takes models, several processes or a GPU: the test that shows it, or why there is none."""
 
     value: Any
     test: str
@@ -67,8 +77,8 @@ DEDUP = {
     "minhash": Case(None),
     "minhash.preset": Case("olmocr"),
     "minhash.threshold": Case(0.5),
-    "minhash.bands": Case(20, {"minhash.rows": 5}),
-    "minhash.rows": Case(4, {"minhash.bands": 20}),
+    "minhash.bands": Case(20, {"minhash.bands": 14, "minhash.rows": 5}),
+    "minhash.rows": Case(4, {"minhash.bands": 20, "minhash.rows": 5}),
     "minhash.num_perm": Case(128),
     "minhash.shingle": Case("character"),
     "minhash.ngram": Case(3),
@@ -98,12 +108,13 @@ DEDUP = {
     "memory_budget_mb": Same(1),
 }
 
+ROOM = {"training.vocabulary_size": 600}
 TOKENIZE = {
     "tokenizer": Case("TOKENIZER", {"training": {}, "sample": {}}),
     "training.vocabulary_size": Case(500),
     "training.han_alphabet": Case("simplified", {"training.vocabulary_size": 8000}),
-    "training.minimum_han_count": Case(1000),
-    "training.minimum_character_count": Case(1),
+    "training.minimum_han_count": Case(1000, ROOM),
+    "training.minimum_character_count": Case(1, ROOM),
     "training.minimum_pair_count": Case(40),
     "training.maximum_token_characters": Case(3),
     "sample.size": Case(3000),
@@ -115,15 +126,14 @@ SELFCLEAN = {
     "rounds": Case(2),
     "method": Case("single"),
     "folds": Case(3),
-    "model": Case({"preset": "tnl-nano", "steps": 2, "batch_size": 1, "sequence_length": 32}),
-    "model.overrides": Case({"hidden_size": 64}),
+    "model.overrides": Case({"layers": 1}),
     "model.preset": Case("tnl-tiny"),
     "model.sequence_length": Case(16),
     "model.batch_size": Case(2),
-    "model.gpus": Elsewhere(1, "pipelines/train/test_train_settings.py::test_gpus_are_asked_of_the_engine"),
+    "model.gpus": Case(1),
     "model.steps": Case(2),
-    "model.threads": Same(2),
-    "model.device": Elsewhere("cuda", "model/test_planning.py::test_a_device_that_is_not_there_is_named"),
+    "model.threads": Case(2),
+    "model.device": Raises("cuda:99", "'cuda:99' is not there"),
     "model.learning_rate": Case(0.1),
     "tokenizer": Case("TOKENIZER", {"vocabulary_size": 8192}),
     "vocabulary_size": Case(600),
@@ -136,7 +146,94 @@ SELFCLEAN = {
 }
 
 WSD = {"schedule": "wsd"}
+EACH = {"checkpoint_every": 1}
+LOOP, PARALLEL = "model/training/test_training_loop.py", "model/parallel/test_parallel.py"
 TRAIN = {
-    "preset": Case("tnl-tiny", {"model": {}}),
-    "model": Case({"hidden_size": 64, "glu_size": 48}),
+    "preset": Case("tnl-tiny"),
+    "model": Case({"layers": 1}),
+    "sequence_length": Case(16),
+    "batch_size": Case(1),
+    "workers": Elsewhere(2, "pipelines/train/test_distributed_training.py::test_ray_trains_as_one_process"),
+    "gpus": Elsewhere(1, "needs a GPU and a Ray cluster; ray_group.py asks for it"),
+    "steps": Case(3),
+    "accumulation": Case(2),
+    "z_loss": Case(0.5),
+    "threads": Elsewhere(2, f"{LOOP}::test_activation_checkpointing_and_threads_do_not_change_the_model"),
+    "device": Raises("cuda:99", "'cuda:99' is not there"),
+    "precision": Case("bfloat16"),
+    "compile": Elsewhere(True, f"{LOOP}::test_compiled_layers_follow_plain_ones"),
+    "activation_checkpointing": Elsewhere(
+        "full", f"{LOOP}::test_activation_checkpointing_and_threads_do_not_change_the_model"
+    ),
+    "tensor_parallel": Elsewhere(2, f"{PARALLEL}::test_two_processes_train_as_one"),
+    "sequence_parallel": Elsewhere(2, f"{PARALLEL}::test_four_processes_share_long_sequences"),
+    "checkpoint_every": Case(1, {"keep_checkpoints": 9}),
+    "keep_checkpoints": Case(1, EACH),
+    "tensorboard": Case(True),
+    "max_skipped": Raises(1, "not finite", {"learning_rate": 1e30, "clip_norm": 0.0, "warmup_steps": 0}),
+    "learning_rate": Case(0.1),
+    "minimum_ratio": Case(0.5),
+    "warmup_steps": Case(3),
+    "schedule": Case("constant"),
+    "decay_share": Case(0.9, WSD),
+    "beta1": Case(0.5),
+    "beta2": Case(0.5),
+    "epsilon": Case(0.1),
+    "weight_decay": Case(10.0),
+    "clip_norm": Case(0.01),
 }
+
+BASES: dict[str, dict[str, Any]] = {
+    "extract": {},
+    "clean": {},
+    "dedup": {},
+    "tokenize": {"training": {"vocabulary_size": 430, "han_alphabet": "none"}},
+    "selfclean": {
+        "vocabulary_size": 512, "min_stratum": 5,
+        "model": {"preset": "tnl-nano", "steps": 1, "batch_size": 1, "sequence_length": 32},
+    },
+    "train": {
+        "preset": "tnl-nano", "model": {"hidden_size": 32, "glu_size": 48}, "steps": 4, "sequence_length": 32,
+        "batch_size": 2, "warmup_steps": 1, "checkpoint_every": 2, "device": "cpu",
+    },
+}  # fmt: skip
+"""What every run of a stage here begins with."""
+
+CASES: dict[str, Mapping[str, Case | Same | Raises | Elsewhere]] = {
+    "extract": EXTRACT, "clean": CLEAN, "dedup": DEDUP, "selfclean": SELFCLEAN, "tokenize": TOKENIZE, "train": TRAIN,
+}  # fmt: skip
+"""Stage -> path of a setting -> its case."""
+
+PERPLEXITY = "cleaning/ngram_model/test_ngram_model.py"
+TRACES, QUALITY = "cleaning/decontamination/test_decontamination.py", "cleaning/classifier/test_quality.py"
+OPTIONS: dict[str, Case | Elsewhere] = {
+    "redact_pii.kinds": Case(["phone"]),
+    "redact_pii.replacement": Case("(gone)"),
+    "c4@LineRules.terminal_punctuation": Case(False),
+    "c4@LineRules.single_quote": Case(False),
+    "c4@LineRules.min_words_per_line": Case(12),
+    "c4@LineRules.max_word_length": Case(2000),
+    "c4@LineRules.citations": Case(False),
+    "c4@LineRules.javascript": Case(False),
+    "c4@LineRules.policy": Case(False),
+    "c4@LineRules.strip_lines": Case(False),
+    "c4@DolmaRules.terminal_punctuation": Case(False),
+    "c4@DolmaRules.min_words_per_line": Case(12),
+    "c4@CuratorRules.cut_boilerplate": Case(False),
+    "perplexity@PerplexityRules.models": Elsewhere({"en": "x"}, f"{PERPLEXITY}::test_filter_gives_signals_and_drops"),
+    "perplexity@PerplexityRules.tokenizers": Elsewhere({"en": "x"}, f"{PERPLEXITY}::test_a_tokenizer_cuts_the_text"),
+    "perplexity@PerplexityRules.normalisation": Elsewhere("none", f"{PERPLEXITY}::test_normaliser_is_ccnets"),
+    "perplexity@PerplexityRules.cutoffs": Elsewhere({"en": [1.0, 2.0]}, f"{PERPLEXITY}::test_buckets"),
+    "perplexity@PerplexityRules.scorer": Elsewhere("own", f"{PERPLEXITY}::test_scores_are_those_of_kenlm"),
+    "quality_classifier@ClassifierRules.model": Elsewhere("x", f"{QUALITY}::test_filter_scores_and_drops"),
+    "quality_classifier@ClassifierRules.positive": Elsewhere("x", f"{QUALITY}::test_filter_scores_and_drops"),
+    "quality_classifier@ClassifierRules.threshold": Elsewhere(0.5, f"{QUALITY}::test_filter_scores_and_drops"),
+    "decontamination@DecontaminationRules.index": Elsewhere(
+        "x", f"{TRACES}::test_an_index_is_saved_and_gives_the_same"
+    ),
+    "decontamination@DecontaminationRules.sets": Elsewhere(["x"], f"{TRACES}::test_whole_documents_are_dropped"),
+    "decontamination@DecontaminationRules.action": Elsewhere("spans", f"{TRACES}::test_spans_are_cut_out"),
+    "decontamination@DecontaminationRules.margin": Elsewhere(1, f"{TRACES}::test_spans_are_cut_out"),
+    "decontamination@DecontaminationRules.ngram": Elsewhere({"least": 3}, f"{TRACES}::test_units_of_any_text"),
+}
+"""Options of transforms, and rules of filters by the type that holds them."""

@@ -20,11 +20,14 @@ He had spent three years at sea, and nobody in the village could say what he mig
 CHINESE = "清晨的港口十分安静，几艘渔船并排停在码头边。老人提着篮子慢慢走到水边，因为她的弟弟在今天就要回到家乡了。"
 FRENCH = "Le port était calme depuis le matin, et les bateaux de pêche dormaient côte à côte. " * 3
 # One line for each of C4's rules.
-LINES = """She came home late in the evening, and nobody had waited for her.
+LINES = (
+    """She came home late in the evening, and nobody had waited for her.
 'I had not thought that you would come,' he said, 'but here you are'
 Two words.
 A line without an end mark stands here among the others
-This line holds a word of the length """ + "o" * 1200 + """ and ends as it should.
+This line holds a word of the length """
+    + "o" * 1200
+    + """ and ends as it should.
 The bridge was built in that year [12] and it was closed in the next one [citation needed].
 Please switch javascript on to see the rest of this page.
 We use cookies, and our privacy policy says what for in many words.
@@ -32,6 +35,7 @@ We use cookies, and our privacy policy says what for in many words.
    An indented line of some words ends here.
 The last line of this text is as long as the others are.
 """
+)
 POLICY = "We use cookies on this page, and you may switch them off.\n\n"
 
 
@@ -108,7 +112,7 @@ def repeats(folder: Path) -> Path:
 def to_learn(folder: Path) -> Path:
     """Documents for tokenize, selfclean and train: two languages in two shards, one of them rare, some texts long."""
     rng = random.Random(1)
-    words, signs = ["river", "stone", "the", "walks", "under", "green", "bridge", "wonderful"], "清洗语料的模型自己训练"
+    words, signs = [f"{a}{b}stone{c}" for a in "bdfglm" for b in "aeiou" for c in "nrl"], "清洗语料的模型自己训练"
     texts = [" ".join(rng.choices(words, k=rng.randrange(5, 60))) for _ in range(60)]
     texts += ["".join(rng.choices(signs, k=rng.randrange(5, 40))) for _ in range(10)]
     texts += ["ÀÉ rare Ø signs ÿ " + "=" * 40]
