@@ -102,8 +102,7 @@ def build_filters(settings: CleanSettings) -> list[Filter]:
             raise RecipeError(f"clean.filters.{name}: give options as a mapping, not {options!r}")
         chosen = load_filter(name, options, settings.dialect, "clean.filters")
         filters.append(_apart(chosen, filters, settings.dialect, _label(name, chosen, settings.dialect)))
-        if chosen.languages is not None:
-            check_codes(chosen.languages, f"clean.filters.{name}.languages", _identified(settings))
+        check_codes((options or {}).get("languages") or (), f"clean.filters.{name}.languages", _identified(settings))
     if settings.language is not None:
         check_codes(settings.language.keep or (), "clean.language.keep", _identified(settings))
         filters.insert(0, language_filter(settings.language))

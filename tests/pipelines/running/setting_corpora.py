@@ -99,7 +99,10 @@ def repeats(folder: Path) -> Path:
     texts += ["Some words\n that stand here twice.", "Some words that stand \n\n here twice."]
     hosts += ["near.example"] * 2
     for number in range(6):
-        shared = ["Read more of this", "Subscribe to our newsletter now and do not miss a single one of our letters"]
+        shared = [
+            "READ more, of this" if number == 3 else "Read more of this",
+            "Subscribe to our newsletter now and do not miss a single one of our letters",
+        ]
         paragraph = " ".join(text(4)) + "\n" + " ".join(text(4)) + "\n" + shared[number % 2]
         texts.append(f"{' '.join(text(30))}\n{shared[0]}\n{shared[1]}\n\n{paragraph}\n\nOne paragraph of all.\nof them")
         hosts.append("a.example" if number < 4 else "b.example")
