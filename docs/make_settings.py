@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_origin
 
 import msgspec
-import yaml
 
 from autoclave.cleaning.transforms.registry import TRANSFORMS
+from autoclave.corpus.yaml_values import write_yaml
 from autoclave.pipelines.running.recipe import RecipeFile
 from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 
@@ -68,7 +68,7 @@ def members(kind: Any) -> list[Any]:
 
 
 def inline_yaml(value: Any) -> str:
-    text = yaml.safe_dump(msgspec.to_builtins(value), default_flow_style=True, width=10_000)
+    text = write_yaml(msgspec.to_builtins(value), default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()
 
 

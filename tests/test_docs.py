@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import yaml
 
 from autoclave.cleaning.chain import Chain
 from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.corpus.schema import make_documents
+from autoclave.corpus.yaml_values import read_yaml
 from autoclave.pipelines.running.recipe import check_recipe
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -35,7 +35,7 @@ def test_every_recipe_is_one(repository: Path) -> None:
     recipes = sorted((repository / "recipes").glob("*.yaml"))
     assert recipes
     for path in recipes:
-        check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+        check_recipe(read_yaml(path.read_text(encoding="utf-8")), str(path))
 
 
 def test_the_recipe_of_the_documentation_is_one(repository: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_recipe_of_the_documentation_is_one(repository: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     assert blocks
     for block in blocks:
-        check_recipe(yaml.safe_load(block), "docs/recipes.md")
+        check_recipe(read_yaml(block), "docs/recipes.md")
 
 
 def test_the_filter_of_the_contributing_page_works(
@@ -54,7 +54,7 @@ def test_the_filter_of_the_contributing_page_works(
     (tmp_path / "my_filters.py").write_text(
         re.findall(r"```python\n(# my_filters.py\n.*?)```", text, flags=re.DOTALL)[0]
     )
-    settings = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[0])["clean"]
+    settings = read_yaml(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[0])["clean"]
     monkeypatch.syspath_prepend(str(tmp_path))
     recipe = check_recipe({"name": "own", "stages": {"clean": settings | {"language": None}}}, "CONTRIBUTING.md")
     texts = ["It is calm! " * 10, "It is not calm! " * 11]

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from autoclave.cleaning.dialects import DEFAULT_DIALECT, check_dialect
 from autoclave.cleaning.filters import prose
-from autoclave.cleaning.filters.base import Bound, Filter, failures, given, parse_range
+from autoclave.cleaning.filters.base import Bound, Filter, given, parse_range
 from autoclave.cleaning.filters.registry import dialects_of, load_filter, resolve_dialect
+from autoclave.cleaning.language.codes import check_codes
 from autoclave.cleaning.signals import run_filters, signal_names
 from autoclave.cleaning.thresholds import load_thresholds
 from autoclave.corpus.output import Verdicts
@@ -101,9 +102,16 @@ def build_filters(settings: CleanSettings) -> list[Filter]:
             raise RecipeError(f"clean.filters.{name}: give options as a mapping, not {options!r}")
         chosen = load_filter(name, options, settings.dialect, "clean.filters")
         filters.append(_apart(chosen, filters, settings.dialect, _label(name, chosen, settings.dialect)))
+        check_codes((options or {}).get("languages") or (), f"clean.filters.{name}.languages", _identified(settings))
     if settings.language is not None:
+        check_codes(settings.language.keep or (), "clean.language.keep", _identified(settings))
         filters.insert(0, language_filter(settings.language))
     return _with_thresholds(filters, settings)
+
+
+def _identified(settings: CleanSettings) -> bool:
+    """Whether the documents are labelled by the shipped model, so that no other codes can occur."""
+    return settings.language is not None and settings.language.model is None
 
 
 def _named(entries: Sequence[str | dict[str, Any]] | dict[str, Any], what: str = "filter") -> list[tuple[str, Any]]:
@@ -169,16 +177,12 @@ def _with_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Fil
     changed = []
     used: set[str] = set()
     for chosen in filters:
-        own = {
-            signal: limits
-            for signal, limits in thresholds.items()
-            if any(bound.signal == signal for bound in chosen.bounds)
-        }
+        own = {signal: limits for signal, limits in thresholds.items() if signal in chosen.signals}
         used |= own.keys()
         changed.append(chosen.with_bounds(own, "clean.thresholds") if own else chosen)
     unknown = [signal for signal in thresholds if signal not in used]
     if unknown:
-        known = sorted({bound.signal for chosen in filters for bound in chosen.bounds})
+        known = sorted({signal for chosen in filters for signal in chosen.signals})
         raise RecipeError(
             f"clean.thresholds: no filter of the chain bounds '{unknown[0]}'; bounded: {', '.join(known)}"
         )
@@ -187,15 +191,18 @@ def _with_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Fil
 
 def _with_language_thresholds(filters: list[Filter], settings: CleanSettings) -> list[Filter]:
     assert not isinstance(settings.thresholds_by_language, str)  # read in __post_init__
-    known = {bound.signal for chosen in filters for bound in chosen.bounds}
+    known = {signal for chosen in filters for signal in chosen.signals}
     tables: dict[str, dict[str, Any]] = {}
     for language, table in settings.thresholds_by_language.items():
         where = f"clean.thresholds_by_language.{language}"
+        check_codes([language], where, _identified(settings))
         for signal in table:
             if signal not in known:
                 raise RecipeError(
                     f"{where}: no filter of the chain bounds '{signal}'; bounded: {', '.join(sorted(known))}"
                 )
+            if not any(signal in chosen.signals and chosen.judges(language) for chosen in filters):
+                raise RecipeError(f"{where}.{signal}: the filter that bounds it does not judge {language}")
         tables[language] = {signal: parse_range(limits, f"{where}.{signal}") for signal, limits in table.items()}
     return [chosen.with_language_bounds(tables) for chosen in filters] if tables else filters
 
@@ -356,8 +363,10 @@ def decide(
     names, reasons = np.full(rows, None, dtype=object), np.full(rows, None, dtype=object)
     sure = sure_languages(languages, signals.get("language_score"))
     for chosen in filters:
-        said = _language_reasons(chosen, signals, languages, settings) if chosen.name == "language" else None
-        said = chosen.decide(signals, sure) if said is None else said
+        if chosen.name == "language":
+            said = _language_reasons(chosen, signals, languages, settings)
+        else:
+            said = chosen.decide(signals, sure)
         hit = given(said) & ~given(names)
         names[hit], reasons[hit] = chosen.name, said[hit]
     return Verdicts(~given(names), pa.array(names, pa.string()), pa.array(reasons, pa.string()), dict(signals))
@@ -377,12 +386,11 @@ def sure_languages(languages: Sequence[str | None], scores: pa.Array | None) -> 
 
 def _language_reasons(
     chosen: Filter, signals: Mapping[str, pa.Array], languages: Sequence[str | None], settings: CleanSettings
-) -> np.ndarray | None:
-    if settings.language is None or settings.language.keep is None:
-        return None  # the bounds say all that there is to say
-    keep = set(settings.language.keep)
-    said = np.array([None if code in keep else f"language is {code or 'unknown'}" for code in languages], dtype=object)
-    for bound in chosen.bounds:
-        for failed, reason in failures(signals[bound.signal], bound):
-            said[~given(said) & failed] = reason
+) -> np.ndarray:
+    """Return why documents go for their language, however unsure the label is: that is what is judged here."""
+    said = chosen.decide(signals, languages)
+    if settings.language is not None and settings.language.keep is not None:
+        for row, code in enumerate(languages):
+            if code not in settings.language.keep:
+                said[row] = f"language is {code or 'unknown'}"
     return said

@@ -16,6 +16,7 @@ import yaml
 
 from autoclave.cleaning.filters.base import Bound, Filter, Range
 from autoclave.corpus.storage import Folder, open_read
+from autoclave.corpus.yaml_values import read_yaml, write_yaml
 from autoclave.errors import InputError, RecipeError
 
 LEAST_DOCUMENTS = 200
@@ -133,7 +134,7 @@ def save_thresholds(fitted: Mapping[str, Sequence[FittedThreshold]], path: str) 
         for language, rows in fitted.items()
     }
     parent, _, name = path.rpartition("/")
-    text = yaml.safe_dump(tables, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    text = write_yaml(tables, default_flow_style=None)
     Folder(parent or ("/" if path.startswith("/") else ".")).write_bytes(name, text.encode())
     return tables
 
@@ -143,7 +144,7 @@ def load_thresholds(path: str) -> LanguageTables:
     with open_read(path) as file:
         data = file.read()
     try:
-        return msgspec.convert(yaml.safe_load(data), LanguageTables)
+        return msgspec.convert(read_yaml(data), LanguageTables)
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         cause = " ".join(str(error).split())
         raise RecipeError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -122,31 +121,19 @@ def training_request(
 
     options: settings given as options of their own, None where they were not
     """
-    import yaml
-
-    from autoclave.errors import InputError, RecipeError
-    from autoclave.pipelines.running.recipe import apply_override, convert
+    from autoclave.pipelines.running.recipe import TrainingFile, apply_override, convert, read_recipe
     from autoclave.pipelines.train.settings import TrainStageSettings
 
-    document: dict[str, Any] = {"shards": argument, "train": {}, "seed": seed}
+    asked = TrainingFile(shards=argument, seed=seed)
     if argument.endswith((".yaml", ".yml")):
-        try:
-            document |= yaml.safe_load(Path(argument).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise InputError(f"{argument}: no such recipe file") from error
-        except (yaml.YAMLError, TypeError) as error:
-            raise RecipeError(f"{argument}: not a YAML mapping of shards, train and seed") from error
-        unknown = sorted(set(document) - {"shards", "train", "seed"})
-        if unknown or document["shards"] == argument:
-            raise RecipeError(
-                f"{argument}: a training recipe has the keys shards, train and seed, not {sorted(document)}"
-            )
-    wrapped = {"stages": {"train": dict(document["train"] or {})}}
+        document = read_recipe(argument, "a training recipe is a mapping with the keys shards, train and seed")
+        asked = convert({"seed": seed} | document, TrainingFile, argument)
+    wrapped = {"stages": {"train": dict(asked.train or {})}}
     for override in overrides:
         apply_override(wrapped, f"train.{override.removeprefix('train.')}")
     given = {name: value for name, value in options.items() if value is not None}
     settings = convert(wrapped["stages"]["train"] | given, TrainStageSettings, "train")
-    return document["shards"], settings, int(document["seed"])
+    return asked.shards, settings, asked.seed
 
 
 def score(

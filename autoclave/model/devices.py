@@ -7,11 +7,22 @@ from collections.abc import Iterator
 
 import torch
 
+from autoclave.errors import RecipeError
+
 
 def resolve_device(device: str) -> torch.device:
-    """The device of a name; "auto" is CUDA when there is one (under torchrun this process's own GPU), else the CPU."""
+    """The device of a name; "auto" is CUDA when there is one (under torchrun this process's own GPU), else the CPU.
+
+    Raises RecipeError for a name of no device, and for a CUDA device that PyTorch does not see.
+    """
     if device != "auto":
-        return torch.device(device)
+        try:
+            found = torch.device(device)
+        except RuntimeError as error:
+            raise RecipeError(f"device: there is no '{device}'; use auto, cpu, cuda or cuda:1") from error
+        if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+            raise RecipeError(f"device: '{device}' is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices")
+        return found
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.extraction import EXTRACTORS, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
@@ -19,7 +20,7 @@ from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import group_files, resolve_inputs
-from autoclave.errors import InputError, MissingDependencyError, RecipeError
+from autoclave.errors import InputError, MissingDependencyError
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
@@ -48,7 +49,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     page_seconds: float = 10.0
     """Time limit for a page that is risky to parse; one that exceeds it is an error."""
     fields: dict[str, str] = {}
-    """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata."""
+    """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata. A declared language is the document's
+    until clean identifies it, as its short code (eng_Latn, en-US: en)."""
     group_bytes: int = 32 << 20
     """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""
     group_files: int = 2000
@@ -59,17 +61,16 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError(f"extractor: {self.extractor!r} is none of {', '.join(EXTRACTORS)}")
         if not 0 < self.max_payload_bytes <= 32 << 20:
             raise ValueError("max_payload_bytes: must lie between 1 and 33554432 (32 MiB)")
-        if self.page_seconds <= 0:
+        if self.min_text_characters < 1:
+            raise ValueError("min_text_characters: must be at least 1: a document without text is never kept")
+        if not self.page_seconds > 0:
             raise ValueError("page_seconds: must be above 0")
+        FieldMap(self.fields)
 
 
 def run_extract(context: StageContext[ExtractSettings]) -> None:
     """Turn the run's input arguments into shards and extract each. Raises InputError where an input is missing."""
     settings = context.settings
-    try:
-        FieldMap(settings.fields)
-    except ValueError as error:
-        raise RecipeError(f"extract.{error}") from error
     if settings.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
         raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura")
     if not context.sources:
@@ -182,14 +183,14 @@ def _write_documents(
     replaced: list[int],
     output: ShardOutput,
 ) -> None:
+    declared = batch.column("language").to_pylist()
     metadata = [
-        [*(pairs or []), *([("declared_language", language)] if language else [])]
-        for pairs, language in zip(
-            batch.column("metadata").to_pylist(), batch.column("language").to_pylist(), strict=True
-        )
+        list({**dict(pairs or []), **({"declared_language": language} if language else {})}.items())
+        for pairs, language in zip(batch.column("metadata").to_pylist(), declared, strict=True)
     ]
+    codes = [declared_code(language) for language in declared]
     same = {name: batch.column(name) for name in ("source", "offset", "doc_id", "url", "host", "crawled_at")}
-    documents = make_documents(texts, **same, content_type=types, metadata=metadata)
+    documents = make_documents(texts, **same, content_type=types, metadata=metadata, language=codes)
     reason = pa.array(reasons, pa.string())
     signals = {
         "url": batch.column("url"),

@@ -15,7 +15,8 @@ from collections import Counter
 import fasttext
 import pyarrow as pa
 
-from autoclave.cleaning.language.identification import LanguageIdentifier, bundled_model, short_code
+from autoclave.cleaning.language.codes import short_code
+from autoclave.cleaning.language.identification import LanguageIdentifier, bundled_model
 from benchmarks.data import add_data_option, read_rows
 
 SETS = {"udhr": "lid_udhr/udhr", "tatoeba": "lid_tatoeba/tatoeba", "lingua": "lid_lingua/lingua_testdata"}

@@ -24,7 +24,8 @@ import pyarrow as pa
 import yaml
 import zstandard
 
-from autoclave.cleaning.language.identification import ISO_639_3, LanguageIdentifier, scripts_of
+from autoclave.cleaning.language.codes import ISO_639_3
+from autoclave.cleaning.language.identification import LanguageIdentifier, scripts_of
 from autoclave.cleaning.language.words import scans
 from benchmarks.data import add_data_option, read_set
 

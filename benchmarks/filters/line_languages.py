@@ -14,7 +14,8 @@ from collections import defaultdict
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.language.identification import identifier, short_code
+from autoclave.cleaning.language.codes import short_code
+from autoclave.cleaning.language.identification import identifier
 from autoclave.cleaning.language.lines import FOREIGN, UNJUDGED, judge_lines
 from benchmarks.data import add_data_option, read_rows
 

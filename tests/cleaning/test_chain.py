@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from autoclave.cleaning.chain import Chain, CleanSettings, LanguageSettings, build_filters, sure_languages
+from autoclave.cleaning.chain import Chain, CleanSettings, LanguageSettings, build_filters, decide, sure_languages
+from autoclave.cleaning.classifier.quality import ClassifierSettings, train_classifier
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.output import ShardOutput, Verdicts
@@ -107,7 +108,7 @@ def test_limits_can_be_set_in_every_form() -> None:
         ({"filters": [{"fineweb": {"dialect": "dolma"}}]}, "fineweb.dialect: no dialect 'dolma'; choose one of datatr"),
         ({"thresholds": {"colour": [0, 1]}}, "no filter of the chain bounds 'colour'"),
         ({"thresholds": {"word_count": 5}}, r"give \[low, high\]"),
-        ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected `int`"),
+        ({"filters": [{"c4": {"min_words_per_line": "many"}}]}, "Expected 'int'"),
         ({"filters": ["nowhere:thing"]}, "cannot import 'nowhere'"),
         ({"transforms": ["polish"]}, "no transform 'polish'"),
         ({"transforms": ["strip_urls", "strip_urls"]}, "'strip_urls' is there twice"),
@@ -323,3 +324,69 @@ def test_a_language_without_a_list_is_not_judged_by_stop_words() -> None:
     assert counts["paper"][0] >= 2
     assert counts["paper"][1:] == [None, None, None]
     assert counts["datatrove"][1:] == [0, 0, None]
+
+
+def scored(codes: Sequence[str], scores: Sequence[float], **values: Any) -> list[str | None]:
+    """Return the reasons that a chain gives on labels and scores alone."""
+    chosen = settings(transforms=[], filters=[], **values)
+    signals = {"language_score": pa.array(scores, pa.float32())}
+    return pa.array(decide(build_filters(chosen), signals, codes, chosen).reason).to_pylist()
+
+
+@pytest.mark.parametrize("keep", [None, ["en", "fr"]])
+def test_a_bound_on_the_score_of_one_language_acts(keep: list[str] | None) -> None:
+    language = {"keep": keep, "min_score": 0.5}
+    tables = {"fr": {"language_score": [0.9, None]}}
+    codes, scores = ["fr", "fr", "en", "fr", "en"], [0.8, 0.95, 0.8, 0.3, 0.3]
+    low = "language_score < 0.9"
+    said = scored(codes, scores, language=language, thresholds_by_language=tables)
+    assert said == [low, None, None, low, "language_score < 0.5"]
+    # A lower limit than the general one, below what rules of a language ask for, is one on the label all the same.
+    said = scored(codes, scores, language=language, thresholds_by_language={"fr": {"language_score": [0.2, None]}})
+    assert said == [None, None, None, None, "language_score < 0.5"]
+    off = scored(codes, scores, language=language, thresholds_by_language={"fr": {"language_score": None}})
+    assert off == said
+
+
+def test_a_language_that_is_not_kept_says_so_whatever_its_score() -> None:
+    said = scored(["de", "fr"], [0.1, 0.1], language={"keep": ["fr"]}, thresholds={"language_score": [0.3, None]})
+    assert said == ["language is de", "language_score < 0.3"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"language": {}, "thresholds_by_language": {"fr": {"language_score": [0.9, None]}}},
+         r"thresholds_by_language.fr: no filter of the chain bounds 'language_score'"),
+        ({"language": {"keep": ["eng_Latn"]}}, r"clean.language.keep: 'eng_Latn' is not how .* write 'en'"),
+        ({"language": {"keep": ["English language"]}}, "use codes of ISO 639-1"),
+        ({"language": {"keep": ["nb"]}}, "write 'no'"),
+        ({"language": {"keep": ["frx"]}}, "lid.176 knows no language 'frx'; close codes: .*fr"),
+        ({"thresholds_by_language": {"fra": {"word_count": [9, None]}}}, r"by_language.fra: .* write 'fr'"),
+        ({"language": {}, "thresholds_by_language": {"xx": {"word_count": [9, None]}}}, "knows no language 'xx'"),
+        ({"filters": [{"gopher_quality": {"languages": ["EN"]}}]}, "filters.gopher_quality.languages: 'EN' .* 'en'"),
+        ({"filters": ["c4"], "thresholds_by_language": {"fr": {"c4_sentence_count": [9, None]}}},
+         "fr.c4_sentence_count: the filter that bounds it does not judge fr"),
+        ({"thresholds": {"word_count": [float("nan"), None]}}, "word_count: give"),
+    ],
+)  # fmt: skip
+def test_limits_and_languages_that_could_never_act_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        settings(**values)
+
+
+def test_codes_of_another_model_or_declared_ones_pass() -> None:
+    settings(thresholds_by_language={"xx": {"word_count": [9, None]}})
+    settings(language={"model": "other.bin", "keep": ["sot", "en", "und"]})
+
+
+def test_another_language_model_gives_other_labels(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.bin")
+    small = ClassifierSettings(dimension=16, buckets=100_000, epochs=25, learning_rate=0.25)
+    good, bad = ([f"{line} {n}" for line in text.splitlines() for n in range(20)] for text in (GOOD, CHINESE))
+    train_classifier(good, bad, path, small)
+    labels = [
+        Chain(settings(language=language, filters=[])).apply(make_batch([GOOD]))[0].column("language")[0].as_py()
+        for language in ({}, {"model": path})
+    ]
+    assert labels == ["en", "hq"]

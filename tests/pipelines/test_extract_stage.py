@@ -21,7 +21,7 @@ from autoclave.corpus.commits import Commit
 from autoclave.corpus.readers import detect
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RecipeError, RunError
+from autoclave.errors import InputError, RunError
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
 from autoclave.pipelines.running.stage import StageContext
@@ -155,7 +155,7 @@ def test_every_format_in_one_folder(tmp_path: Path) -> None:
     assert list(found) == ["a.warc.gz", "b.jsonl.gz", "c.html", "d.html"]
     assert len({row["doc_id"] for row in found.values()}) == 4
     assert dict(found["b.jsonl.gz"]["metadata"]) == {"id": "7", "declared_language": "en"}
-    assert found["b.jsonl.gz"]["language"] is None
+    assert (found["b.jsonl.gz"]["language"], found["c.html"]["language"]) == ("en", None)
     assert found["c.html"]["text"] == PARAGRAPH.strip()
     # Everything here is small, so it shares one shard; one file a group gives one shard each.
     assert len(context.commits) == 1
@@ -219,6 +219,19 @@ def test_fields_are_renamed(tmp_path: Path) -> None:
     assert documents(tmp_path / "out")[0]["text"] == "hello"
 
 
+def test_a_declared_language_is_the_documents_until_it_is_identified(tmp_path: Path) -> None:
+    declared = ["eng_Latn", "zh-CN", "pt_BR", "FRA", None, ["en"], "a language of no name that anybody knows of", ""]
+    rows = [{"text": f"text {number}", "lang": value} for number, value in enumerate(declared)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.table({"text": ["t"], "language": ["deu"]}), tmp_path / "y.parquet")
+    extract(tmp_path / "out", tmp_path / "x.jsonl", tmp_path / "y.parquet")
+    found = documents(tmp_path / "out")
+    assert [row["language"] for row in found] == ["en", "zh", "pt", "fr", None, None, None, None, "de"]
+    assert {row["language_score"] for row in found} == {None}
+    kept = [dict(row["metadata"]).get("declared_language") for row in found]
+    assert kept == ["eng_Latn", "zh-CN", "pt_BR", "FRA", None, None, declared[6], None, "deu"]
+
+
 def test_a_file_without_documents_still_has_its_outputs(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("")
     commit = total(extract(tmp_path / "out", tmp_path / "x.jsonl"))
@@ -258,9 +271,12 @@ def test_wrong_requests(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no inputs"):
         extract(tmp_path / "out")
     (tmp_path / "x.jsonl").write_text("{}")
-    with pytest.raises(RecipeError, match="bodies"):
-        extract(tmp_path / "out", tmp_path / "x.jsonl", fields={"bodies": "x"})
-    for wrong in ({"extractor": "boilerpipe"}, {"max_payload_bytes": 1 << 40}, {"page_seconds": 0}):
+    for wrong in (
+        {"fields": {"bodies": "x"}},
+        {"extractor": "boilerpipe"},
+        {"max_payload_bytes": 1 << 40},
+        {"page_seconds": 0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ExtractSettings(**wrong)
 

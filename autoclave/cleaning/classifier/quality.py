@@ -26,6 +26,7 @@ from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Filter, Measurement
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.storage import local_versions
+from autoclave.corpus.yaml_values import with_remedy
 from autoclave.errors import InputError, RecipeError
 
 SOURCE = "Li et al. 2024, arXiv 2406.11794 (DCLM-Baseline): fastText, words and bigrams, threshold by quantile"
@@ -278,7 +279,7 @@ def build(dialect: str, rules: dict[str, object], languages: object, where: str)
         chosen = msgspec.convert(rules, ClassifierRules)
         applied = None if languages == () else msgspec.convert(languages, tuple[str, ...] | None)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{where}: {with_remedy(error)}") from error
     if chosen.model is None:
         raise RecipeError(f"{where}.model: name a model, as in 'model: quality.bin'")
     return classifier_filter(chosen, applied)

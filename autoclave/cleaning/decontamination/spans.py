@@ -20,6 +20,7 @@ from autoclave.cleaning.dialects import DIALECTS
 from autoclave.cleaning.filters.base import Bound, Columns, Edited, Filter, Measurement, ratio
 from autoclave.cleaning.language.words import Scan
 from autoclave.corpus.storage import local_versions
+from autoclave.corpus.yaml_values import with_remedy
 from autoclave.errors import RecipeError
 from autoclave.kernels.text.texts import text_buffers
 
@@ -168,7 +169,11 @@ def build(dialect: str, rules: dict[str, object], languages: object, where: str)
         chosen = msgspec.convert(rules, DecontaminationRules)
         applied = None if languages == () else msgspec.convert(languages, tuple[str, ...] | None)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{where}: {with_remedy(error)}") from error
     if (chosen.index is None) == (not chosen.sets):
         raise RecipeError(f"{where}: name either an index, or sets: [evaluation.jsonl, ...]")
+    if chosen.margin and chosen.action != "spans":
+        raise RecipeError(f"{where}.margin: does nothing without action: spans; leave it out")
+    if chosen.index is not None and chosen.ngram != IndexSettings():
+        raise RecipeError(f"{where}.ngram: does nothing where an index is named, which has its own; leave it out")
     return decontamination_filter(chosen, applied)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,7 +95,7 @@ class Filter:
 
         An override holds for every language. Raises RecipeError for what is no signal of the filter.
         """
-        known = {bound.signal for bound in self.bounds}
+        known = self.signals
         ranges: dict[str, Range | None] = {}
         for signal, limits in overrides.items():
             if signal not in known:
@@ -117,7 +118,7 @@ class Filter:
 
     def with_language_bounds(self, tables: Mapping[str, Mapping[str, Range | None]]) -> Filter:
         """Return the filter with bounds of single languages replaced: language -> signal -> limits, None for off."""
-        known = {bound.signal for bound in self.bounds}
+        known = self.signals
         changed = dict(self.by_language)
         for language, table in tables.items():
             own = {signal: limits for signal, limits in table.items() if signal in known}
@@ -153,9 +154,18 @@ class Filter:
             },
         )
 
+    @property
+    def signals(self) -> set[str]:
+        """The signals that the filter bounds."""
+        return {bound.signal for bound in self.bounds}
+
+    def judges(self, language: str | None) -> bool:
+        """Return whether the filter applies to a language; an unknown one is no reason against."""
+        return self.languages is None or language is None or language in self.languages
+
     def bounds_for(self, language: str | None) -> tuple[Bound, ...]:
         """Return the bounds that hold for documents of one language; none where the filter does not apply."""
-        if self.languages is not None and language is not None and language not in self.languages:
+        if not self.judges(language):
             return ()
         table = self.by_language.get(language or "", {})
         bounds: list[Bound] = []
@@ -195,7 +205,7 @@ def parse_range(limits: Any, where: str) -> Range | None:
     if isinstance(limits, (list, tuple)) and len(limits) == 2:
         low, high = limits
         numbers = [value for value in (low, high) if value is not None]
-        if all(isinstance(value, (int, float)) for value in numbers):
+        if all(isinstance(value, (int, float)) and not math.isnan(value) for value in numbers):
             return low, high
     raise RecipeError(
         f"{where}: give [low, high] with null for no limit, or null to switch the rule off; not {limits!r}"

@@ -17,6 +17,7 @@ from autoclave.cleaning.filters.nemotron import (
     unpunctuated_line_ratio,
 )
 from autoclave.cleaning.language.words import Scan
+from autoclave.corpus.yaml_values import with_remedy
 from autoclave.errors import RecipeError
 from autoclave.kernels.text.rules import c4, c4_dialects, segments
 from autoclave.kernels.text.texts import LineEdit
@@ -212,5 +213,5 @@ def build(dialect: str, rules: dict[str, object], languages: object, where: str)
         chosen = msgspec.convert({**msgspec.to_builtins(given), **rules}, type(given))
         applied = ("en",) if languages == () else msgspec.convert(languages, tuple[str, ...] | None)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{where}: {with_remedy(error)}") from error
     return _filter(dialect, chosen, applied)

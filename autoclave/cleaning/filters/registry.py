@@ -86,7 +86,7 @@ def load_filter(name: str, options: Mapping[str, Any] | None, dialect: str, wher
             if rules or languages != ():
                 chosen = module.build(wanted, rules, languages, f"{where}.{name}")
     if languages != ():
-        if languages is not None and not isinstance(languages, list):
+        if languages is not None and not (isinstance(languages, list) and all(isinstance(c, str) for c in languages)):
             raise RecipeError(f"{where}.{name}.languages: give a list of language codes, or null for all")
         chosen = replace(chosen, languages=None if languages is None else tuple(languages))
     if rewrite is not None:

@@ -14,6 +14,7 @@ import fasttext
 import numpy as np
 import pyarrow as pa
 
+from autoclave.cleaning.language.codes import UNDETERMINED, short_code
 from autoclave.cleaning.language.script import SCRIPTS, script_bytes, string_buffers
 from autoclave.errors import InputError
 
@@ -27,7 +28,6 @@ CANDIDATES = 5
 MIN_SCRIPT_SHARE = 0.1
 # Kana among Chinese characters: above this share the text is not Chinese.
 MAX_KANA_SHARE = 0.1
-UNDETERMINED = "und"
 BUNDLED_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 
 # Languages of lid.176 that are not (or not only) written in Latin letters, by the scripts they use.
@@ -69,21 +69,6 @@ _SCRIPT_SYNONYMS = {
     "Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hang": ("Hang",),
     "Hira": ("Kana",), "Aran": ("Arab",),
 }  # fmt: skip
-_INDIVIDUAL_CODES = (
-    "afr:af amh:am ara:ar arb:ar asm:as ast:ast aze:az azj:az bel:be ben:bn bod:bo bos:bs bre:br bul:bg cat:ca "
-    "ces:cs cmn:zh zho:zh cym:cy dan:da deu:de ell:el eng:en epo:eo est:et ekk:et eus:eu fao:fo fas:fa pes:fa "
-    "fin:fi fra:fr fry:fy gla:gd gle:ga glg:gl guj:gu hat:ht hau:ha heb:he hin:hi hrv:hr hun:hu hye:hy ibo:ig "
-    "ind:id isl:is ita:it jav:jv jpn:ja kan:kn kat:ka kaz:kk khm:km kin:rw kir:ky kmr:ku kor:ko lao:lo lat:la "
-    "lav:lv lvs:lv lit:lt ltz:lb mal:ml mar:mr mkd:mk mlg:mg plt:mg mlt:mt mon:mn khk:mn mri:mi msa:ms zsm:ms "
-    "mya:my nep:ne npi:ne nld:nl nno:nn nob:no nor:no oci:oc ori:or ory:or pan:pa pol:pl por:pt pus:ps pbt:ps "
-    "ron:ro rus:ru san:sa sin:si slk:sk slv:sl sna:sn snd:sd som:so spa:es sqi:sq als:sq srp:sr sun:su swa:sw "
-    "swh:sw swe:sv tam:ta tat:tt tel:te tgk:tg tgl:tl fil:tl tha:th tuk:tk tur:tr uig:ug ukr:uk urd:ur uzb:uz "
-    "uzn:uz vie:vi xho:xh yid:yi ydd:yi yor:yo zul:zu "
-    "arg:an ava:av bak:ba bho:bh che:ce cos:co chv:cv div:dv grn:gn gug:gn glv:gv ina:ia ile:ie ido:io kpv:kv koi:kv "
-    "cor:kw lim:li oss:os quz:qu quy:qu roh:rm srd:sc hbs:sh vol:vo wln:wa"
-)
-ISO_639_3 = dict(pair.split(":") for pair in _INDIVIDUAL_CODES.split())
-"""ISO 639-3 codes of individual languages, as GlotLID and OpenLID use them -> the code that recipes use."""
 
 
 class LanguageIdentifier:
@@ -178,12 +163,6 @@ class LanguageIdentifier:
 
 
 _HANI, _KANA = SCRIPTS.index("Hani"), SCRIPTS.index("Kana")
-
-
-def short_code(label: str) -> str:
-    """Return the ISO 639-1 code of a model's label or an ISO 639-3 code, and the code itself where there is none."""
-    code = label.removeprefix("__label__").split("_")[0]
-    return ISO_639_3.get(code, code)
 
 
 def normalised(text: str) -> str:

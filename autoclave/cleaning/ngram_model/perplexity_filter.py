@@ -14,6 +14,7 @@ from autoclave.cleaning.language.words import Scan
 from autoclave.cleaning.ngram_model.buckets import bucket_numbers, load_cutoffs
 from autoclave.cleaning.ngram_model.normalisation import Normalisation
 from autoclave.cleaning.ngram_model.scoring import Backend, LanguageModel
+from autoclave.corpus.yaml_values import with_remedy
 from autoclave.errors import RecipeError
 
 SOURCE = "Wenzek et al. 2020, arXiv 1911.00359 (CCNet); perplexity as KenLM defines it"
@@ -91,7 +92,7 @@ def build(dialect: str, rules: dict[str, object], languages: object, where: str)
         chosen = msgspec.convert(rules, PerplexityRules)
         applied = None if languages == () else msgspec.convert(languages, tuple[str, ...] | None)
     except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {error}") from error
+        raise RecipeError(f"{where}: {with_remedy(error)}") from error
     if not chosen.models:
         raise RecipeError(f"{where}.models: name a model per language, as in 'models: {{en: en.arpa}}'")
     return perplexity_filter(chosen, applied)

@@ -23,6 +23,7 @@ from autoclave.cleaning.transforms import characters, interface, markup, urls
 from autoclave.cleaning.transforms.personal_data.redaction import PersonalDataOptions, redact_pii
 from autoclave.cleaning.transforms.personal_data.scan import kinds_of_personal_data
 from autoclave.cleaning.transforms.scan import rows_with_markup, rows_with_urls
+from autoclave.corpus.yaml_values import with_remedy
 from autoclave.errors import RecipeError
 
 PAPER = "TransNormerLLM (Qin et al. 2023, arXiv:2307.14995), appendix D"
@@ -62,7 +63,7 @@ class Transform:
             options = msgspec.convert(given, type(self.options))
         except msgspec.ValidationError as error:
             known = ", ".join(self.options.__struct_fields__)
-            raise RecipeError(f"{where}: {str(error).replace('`', chr(39))}; options are {known}") from error
+            raise RecipeError(f"{where}: {with_remedy(error)}; options are {known}") from error
         return replace(self, options=options, function=partial(self.function, options=options))
 
     def changed_options(self) -> dict[str, Any]:

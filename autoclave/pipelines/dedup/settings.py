@@ -18,6 +18,7 @@ from autoclave.cleaning.dedup.minhash import (
 from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.errors import RecipeError
 from autoclave.kernels.text.keys.normalisation import Normalisation
+from autoclave.pipelines.running.derived import refuse_idle
 
 
 class MinHashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +129,16 @@ class DedupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RecipeError(f"dedup.{name}: {value} must be at least 1")
+        if self.keep != "best":
+            refuse_idle(self, ["keep_lowest"], "dedup", "without keep: best")
+        if not self.exact:
+            refuse_idle(self, ["exact_normalisation"], "dedup", "without exact")
+        if self.minhash is None or self.verify == "off":
+            refuse_idle(self, ["verify_threshold"], "dedup", "where no pair is verified")
+        if self.minhash is None:
+            refuse_idle(self, ["verify"] if self.verify != "off" else [], "dedup", "without minhash")
+        else:
+            self.minhash.parameters()  # checks the preset, and that the numbers agree
         if self.verify_threshold is not None and not 0.0 < self.verify_threshold <= 1.0:
             raise RecipeError(f"dedup.verify_threshold: {self.verify_threshold} must lie between 0 and 1")
 

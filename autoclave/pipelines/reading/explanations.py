@@ -175,7 +175,7 @@ def _explain_cleaning(result: Explanation, batch: pa.RecordBatch, settings: Clea
     transformed = text
     for chosen in chain.filters:
         said = decide([chosen], verdicts.signals, labels, settings)
-        step = _filter_step(chosen, verdicts.signals, languages[0], said)
+        step = _filter_step(chosen, verdicts.signals, (labels if chosen.name == "language" else languages)[0], said)
         if chosen.edit is not None:
             after, _ = run_filters(text, [replace(chosen, rewrites=True)], languages)
             step.diff, step.characters = _diff(text, after), len(after[0].as_py())

@@ -1,4 +1,5 @@
-"""Settings types that are made from others, so that a key, its type, its default and its docstring are written once."""
+"""Settings types that are made from others, so that a key, its type, its default and its docstring are written once;
+and the refusal of settings that would do nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
+
+from autoclave.errors import RecipeError
 
 
 def derive_settings(
@@ -48,3 +51,17 @@ def _default(field: msgspec.structs.FieldInfo, changed: Mapping[str, Any]) -> An
     if field.default_factory is not msgspec.NODEFAULT:
         return msgspec.field(default_factory=field.default_factory)
     return msgspec.field(default=field.default)
+
+
+def refuse_idle(settings: msgspec.Struct, names: Collection[str], place: str, reason: str) -> None:
+    """Raise RecipeError, naming the key, for the first of some fields that is not as by default, since it does nothing.
+
+    place: the stage, with the key that the settings stand under; reason: what makes the fields do nothing.
+    """
+    for name in names:
+        fields = {field.name: field for field in msgspec.structs.fields(type(settings))}
+        default = fields[name].default
+        if default is msgspec.NODEFAULT:
+            default = fields[name].default_factory()
+        if getattr(settings, name) != default:
+            raise RecipeError(f"{place}.{name}: does nothing {reason}; leave it out")

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from autoclave.corpus.yaml_values import read_yaml, with_remedy, write_yaml
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 from autoclave.pipelines.running.stage import Stage
@@ -30,6 +31,14 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Decides every random choice of the run."""
     dropped_share: float = 1.0
     """Share of the dropped texts to keep for people to look at (0 to 1)."""
+
+
+class TrainingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a YAML file for `autoclave train` may say."""
+
+    shards: str
+    train: dict[str, Any] | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Recipe:
             "dropped_share": self.dropped_share,
             "stages": {planned.label: msgspec.to_builtins(planned.settings) for planned in self.stages},
         }
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+        return write_yaml(document, width=120)
 
 
 def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -69,19 +78,26 @@ def load_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises InputError where there is no such file and RecipeError, naming the key and what would be right, for
     everything else.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path}: no such recipe file") from error
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping with the keys name, inputs and stages")
+    document = read_recipe(path, "a recipe is a mapping with the keys name, inputs and stages")
     for override in overrides:
         apply_override(document, override)
     return check_recipe(document, path)
+
+
+def read_recipe(path: str, form: str) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds; InputError where there is no such file, RecipeError where it is no
+    mapping, which `form` describes."""
+    try:
+        document = read_yaml(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path}: no such recipe file") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path}: {form}")
+    return document
 
 
 def load_settings(path: str | None, kind: str) -> Any:
@@ -112,15 +128,15 @@ def convert(values: Any, kind: type[Any], place: str) -> Any:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        message = str(error).replace("Object contains unknown field", "unknown key")
-        path = re.search(r" - at `(.+)`$", message)
-        message = re.sub(r" - at `(.+)`$", "", message)
+        message = with_remedy(error)
+        path = re.search(r" - at '(.+)'$", message)
+        message = re.sub(r" - at '(.+)'$", "", message)
         where = f" at {path.group(1).removeprefix('$.').removeprefix('$')}" if path else ""
-        unknown = re.search(r"unknown key `(.+?)`", message)
+        unknown = re.search(r"unknown key '(.+?)'", message)
         hint = ""
         if unknown:
             hint = f"; {_suggest(unknown.group(1), _field_names(kind, path.group(1) if path else '$'))}"
-        raise RecipeError(f"{place}{where}: {message.replace('`', chr(39))}{hint}") from error
+        raise RecipeError(f"{place}{where}: {message}{hint}") from error
     except ValueError as error:  # a settings type's own check in __post_init__
         raise RecipeError(f"{place}: {error}") from error
 
@@ -179,6 +195,6 @@ def apply_override(document: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override}: '{key}' holds {inner!r}, which has no keys")
         place = inner
     try:
-        place[keys[-1]] = yaml.safe_load(text)
+        place[keys[-1]] = read_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: not a YAML value: {' '.join(str(error).split())}") from error

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from autoclave.cleaning.selfclean.thresholds import StratumKey
-from autoclave.pipelines.running.derived import derive_settings
-from autoclave.pipelines.train.settings import TrainStageSettings
+from autoclave.pipelines.running.derived import derive_settings, refuse_idle
+from autoclave.pipelines.train.settings import TrainStageSettings, check_model
 
 
 class _Overrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +63,14 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             raise ValueError("drop_low and drop_high are shares, together below 1")
         if self.rounds < 1 or self.folds < 2:
             raise ValueError("rounds is at least 1 and folds at least 2")
+        if self.method == "single":
+            refuse_idle(self, ["folds"], "selfclean", "with method: single")
+        if self.tokenizer is not None:
+            refuse_idle(self, ["vocabulary_size"], "selfclean", "where a tokenizer is given")
+        counts = (self.model.steps, self.model.sequence_length, self.model.batch_size, self.model.threads)
+        if min(counts) < 1:
+            raise ValueError("model: steps, sequence_length, batch_size and threads must be at least 1")
+        check_model(self.model.preset, self.model.overrides, "selfclean.model.overrides")
 
     @property
     def models(self) -> int:

@@ -11,6 +11,7 @@ import tempfile
 import msgspec
 
 from autoclave.corpus.storage import Folder
+from autoclave.pipelines.running.derived import refuse_idle
 from autoclave.pipelines.running.engine import make_engine
 from autoclave.pipelines.running.stage import Silent, Stage, StageContext
 from autoclave.pipelines.tokenize.encode import TOKENS, encode_shard, finish
@@ -29,6 +30,10 @@ class TokenizeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What the trained vocabulary is made of."""
     sample: SampleSettings = SampleSettings()
     """Which text it is trained on."""
+
+    def __post_init__(self) -> None:
+        if self.tokenizer is not None:
+            refuse_idle(self, ["training", "sample"], "tokenize", "where a tokenizer is given")
 
 
 def run_tokenize(context: StageContext[TokenizeSettings]) -> None:

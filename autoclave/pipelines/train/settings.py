@@ -9,11 +9,19 @@ import msgspec
 from autoclave.errors import RecipeError
 from autoclave.model.config import ModelConfig, preset
 from autoclave.model.training.settings import OptimizerSettings, TrainSettings
-from autoclave.pipelines.running.derived import derive_settings
+from autoclave.pipelines.running.derived import derive_settings, refuse_idle
 from autoclave.tokenize.shards import Manifest
 
 RECIPE_DEFAULTS = {"steps": 200, "learning_rate": 3e-3, "warmup_steps": 20, "checkpoint_every": 100}
 """Where a recipe's defaults differ from the loop's: a first run, on a CPU, is short and of a small model."""
+
+
+def check_model(name: str, changes: dict[str, Any], place: str) -> None:
+    """Raise RecipeError where there is no such preset, or fields to change that it lacks or the tokenizer decides."""
+    for field in ("vocabulary_size", "bos_id", "eos_id", "pad_id"):
+        if field in changes:
+            raise RecipeError(f"{place}.{field}: the tokenizer decides it; leave it out")
+    preset(name, **changes)
 
 
 class _RecipeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +58,11 @@ class TrainStageSettings(_AllSettings):
             raise RecipeError(
                 "train: steps, sequence_length, batch_size, accumulation, threads and workers must be at least 1"
             )
-        preset(self.preset, **self.model)
+        if self.schedule != "wsd":
+            refuse_idle(self, ["decay_share"], "train", "without schedule: wsd")
+        if self.schedule == "constant":
+            refuse_idle(self, ["minimum_ratio"], "train", "with schedule: constant")
+        check_model(self.preset, self.model, "train.model")
 
     def training(self, seed: int) -> TrainSettings:
         """The part that the training loop reads."""

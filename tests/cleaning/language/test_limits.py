@@ -13,7 +13,8 @@ import zstandard
 
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.filters import fineweb, gopher_quality, gopher_repetition
-from autoclave.cleaning.language.identification import LanguageIdentifier, short_code
+from autoclave.cleaning.language.codes import short_code
+from autoclave.cleaning.language.identification import LanguageIdentifier
 from autoclave.cleaning.language.limits import language_entries, wider_limits
 from autoclave.cleaning.language.stopwords import NO_LIST, stop_rows, stop_tables, stop_words
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_doc_id, make_documents

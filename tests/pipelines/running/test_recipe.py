@@ -68,6 +68,10 @@ def test_overrides_reach_nested_settings(tmp_path: Path) -> None:
         ({}, ["extract.group_files"], "write it as stage.key=value"),
         ({}, ["extract.group_files.x=1"], "group_files: Expected 'int'"),
         ({}, ["name.x=1"], "'name' holds 'good'"),
+        ({"stages": {"dedup": {"exact": "on"}}}, [], "exact: Expected 'bool', got 'str'; write true or false"),
+        ({}, ["dedup-exact.exact=yes"], "exact: Expected 'bool', got 'str'; write true or false"),
+        ({"stages": {"dedup": {"minhash": "off"}}}, [], "minhash: Expected 'object | null', got 'str'; write null"),
+        ({"stages": {"clean": {"filters": [{"c4": {"citations": "no"}}]}}}, [], "got 'str'; write true or false"),
         ({"stages": {"selfclean": {"drop_high": 0.7, "drop_low": 0.5}}}, [], "together below 1"),
     ],
 )
@@ -79,6 +83,34 @@ def test_a_wrong_recipe_is_one_line_that_names_the_key(
     text = str(caught.value)
     assert "\n" not in text
     assert message in text
+
+
+def test_words_that_yaml_1_1_takes_for_truth_values(tmp_path: Path) -> None:
+    """Norwegian is a language and off a method, wherever a value may stand; what a run writes says the same."""
+    text = "name: no\nstages:\n  clean: {language: {keep: [da, no, sv]}}\n  dedup: {verify: off}\n"
+    overrides = ["clean.thresholds_by_language={no: {word_count: [1e2, null]}}", "inputs=[on, 2024-01-01]"]
+    recipe = load_recipe(write(tmp_path, text), overrides)
+    clean, dedup = (planned.settings for planned in recipe.stages)
+    assert clean.language.keep == ["da", "no", "sv"]  # type: ignore[attr-defined]
+    assert clean.thresholds_by_language == {"no": {"word_count": [100.0, None]}}  # type: ignore[attr-defined]
+    assert dedup.verify == "off"  # type: ignore[attr-defined]
+    assert (recipe.name, recipe.inputs) == ("no", ["on", "2024-01-01"])
+    again = load_recipe(write(tmp_path, recipe.resolved()))
+    assert again.resolved() == recipe.resolved()
+    assert again.stages[0].settings == clean
+    assert load_recipe(write(tmp_path, text), ["dedup.verify=off"]).stages[1].settings == dedup
+
+
+def test_a_key_that_is_there_twice(tmp_path: Path) -> None:
+    text = "name: x\nstages:\n  dedup: {}\n  clean: {}\n  dedup: {exact: false}\n"
+    with pytest.raises(RecipeError, match=r"line 5: the key 'dedup' is there already, in line 3"):
+        load_recipe(write(tmp_path, text))
+
+
+def test_a_recipe_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes("name: café".encode("latin-1"))
+    with pytest.raises(RecipeError, match="save it as UTF-8"):
+        load_recipe(str(tmp_path / "recipe.yaml"))
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "stages: [", "just words"])
