@@ -69,7 +69,7 @@ def _line_keys(
     data: np.ndarray, offsets: np.ndarray, table: np.ndarray, exact: bool, by_paragraph: bool, min_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     into = room_for(offsets)
-    stops = np.empty(into.starts.size, np.int64)
+    out, stops = into.out, np.empty(into.starts.size, np.int64)
     keys = np.empty(1024, np.uint64)
     segment_ends = np.empty(1024, np.int64)
     bounds = np.zeros(offsets.size, np.int64)
@@ -88,8 +88,8 @@ def _line_keys(
             else:
                 written, words = normalise(data, at, stops[s], table, True, into)
             if exact:
-                written = collapse_white_space(data, at, stops[s], into.out, 0)
-            keys[size] = xxh3_64(into.out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
+                written = collapse_white_space(data, at, stops[s], out, 0)
+            keys[size] = xxh3_64(out, 0, written) | np.uint64(1) if words >= min_words else np.uint64(0)
             segment_ends[size] = stops[s]
             at = stops[s]
             size += 1

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.text.code_points import FILE_SEPARATOR, SPACE, is_ascii_space
+from autoclave.kernels.text.code_points import FILE_SEPARATOR, RETURN, SPACE, TAB
 
 
 @njit(cache=True, nogil=True)
@@ -37,7 +37,7 @@ def collapse_white_space(data: np.ndarray, start: int, end: int, out: np.ndarray
         byte = np.int64(data[at])
         width = 0
         if byte <= SPACE:
-            width = 1 if is_ascii_space(byte) or byte >= FILE_SEPARATOR else 0
+            width = 1 if byte == SPACE or TAB <= byte <= RETURN or byte >= FILE_SEPARATOR else 0
         elif byte == 0xC2 or 0xE1 <= byte <= 0xE3:
             width = _wide_space(data, at, end)
         if width > 0:
