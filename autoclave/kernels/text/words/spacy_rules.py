@@ -30,6 +30,8 @@ from autoclave.kernels.text.code_points import (
     CIRCUMFLEX,
     COLON,
     COMMA,
+    DIGIT_0,
+    DIGIT_9,
     EM_DASH,
     EN_DASH,
     EQUALS,
@@ -256,7 +258,7 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     if point == HORIZONTAL_ELLIPSIS:
         return 1
     before, after = classes[points[at - 1]], classes[points[at + 1]]
-    number = 48 <= points[at - 1] <= 57  # English rules have [0-9] before a hyphen, and letters of any script
+    number = DIGIT_0 <= points[at - 1] <= DIGIT_9  # English rules have [0-9] before a hyphen, and letters of any script
     if point == HYPHEN and points[at + 1] == HYPHEN:
         if number:
             return 1  # [0-9]-(?=[0-9-])
@@ -271,7 +273,7 @@ def _inner_mark(points: np.ndarray, first: int, at: int, last: int, classes: np.
     if point == HYPHEN or point == EN_DASH or point == EM_DASH or point == TILDE:
         if (before & ALPHA or number) and after & ALPHA:
             return 1
-        return 1 if point == HYPHEN and number and 48 <= points[at + 1] <= 57 else 0
+        return 1 if point == HYPHEN and number and DIGIT_0 <= points[at + 1] <= DIGIT_9 else 0
     if point == PLUS or point == ASTERISK or point == CIRCUMFLEX:
         return 1 if before & DIGIT and (after & DIGIT or points[at + 1] == HYPHEN) else 0
     if point == FULL_STOP:
