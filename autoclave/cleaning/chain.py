@@ -234,7 +234,7 @@ class Chain:
         if self._identifier is not None:  # of edited prose: markup, addresses and code are in no language
             label, score = self._identifier.predict(run_filters(text, [PROSE], [None] * len(text))[0])
         text, rest = self._edit(text, label, names[before:], extracted)
-        text, measured = self._run_filters(text, sure_languages(label.to_pylist(), score))
+        text, measured = self._run_filters(text, label.to_pylist())
         signals = {"language": label.cast(pa.string()), "language_score": score.cast(pa.float32())}
         signals |= first | rest | measured
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))

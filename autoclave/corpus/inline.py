@@ -14,7 +14,7 @@ _SUBSCRIPTS = str.maketrans("0123456789+-\u2212=()", "₀₁₂₃₄₅₆₇�
 # With forms of their own; commas, as between the numbers of notes, stay as they are.
 _RAISED = re.compile(r"[0-9+\u2212=()n,;\u2009 -]*[0-9n+\u2212-][0-9+\u2212=()n,;\u2009 -]*")
 _LOWERED = re.compile(r"[0-9+\u2212=(),;\u2009 -]*[0-9+\u2212-][0-9+\u2212=(),;\u2009 -]*")
-_TRADE = {"TM": "™", "SM": "℠", "R": "®", "(R)": "®", "C": "©"}
+_TRADE = {"TM": "™", "SM": "℠", "(R)": "®"}  # C<sup>R</sup> is an allele
 _ORDINALS = frozenset("aeohrsºª")
 
 _TAG = re.compile(r"<[^<>]{0,1000}>")

@@ -125,6 +125,8 @@ def limits(configurations: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     return found
 
 
+ISO_CODES = {"als": ["gsw"]}
+"""ISO 639-3 codes of Wikipedia's codes that mean another language there."""
 GIVEN = ("en", "ja")
 """Languages whose list is the published one, whatever the texts say."""
 GOPHER = ["the", "be", "to", "of", "and", "that", "have", "with"]
@@ -164,7 +166,9 @@ def main() -> None:
         "| language | list | words | kept with FineWeb-2's | kept | documents |\n| --- | --- | --- | --- | --- | --- |"
     )
     for language in languages:
-        found = published(arguments.fineweb2 / "configs", language, codes[language] or [language])
+        found = published(
+            arguments.fineweb2 / "configs", language, ISO_CODES.get(language) or codes[language] or [language]
+        )
         words = GOPHER if language == "en" else listed(found)
         kind, chosen, before, after = choose(words, texts.get(language, []))
         if language in GIVEN:

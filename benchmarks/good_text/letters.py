@@ -19,6 +19,10 @@ JOINERS = frozenset("\u180e\u200c\u200d")
 """Invisible signs that spelling needs: the Mongolian vowel separator, the zero-width non-joiner and joiner."""
 
 
+RAISED = frozenset("²³¹⁰ⁱ⁴⁵⁶⁷⁸⁹ⁿ₀₁₂₃₄₅₆₇₈₉")
+"""What raised and lowered digits and letters of markup may be written as."""
+
+
 def letters(text: str) -> Counter[str]:
     """Return how often each letter, mark, digit and joiner stands in a text in NFC, other forms in their usual one."""
     counts = Counter(unicodedata.normalize("NFC", text).translate(OTHER_FORMS))
@@ -37,9 +41,17 @@ def script(sign: str) -> str:
 
 
 def lost_and_new(removed: str, put: str) -> tuple[Counter[str], Counter[str]]:
-    """Return (letters of `removed` that `put` has not, letters of `put` that `removed` has not)."""
+    """Return (letters of `removed` that `put` has not, letters of `put` that `removed` has not).
+
+    A digit that is raised or lowered, as 10<sup>6</sup> becomes 10⁶, is the same one; the way back is a loss.
+    """
     before, after = letters(removed), letters(put)
-    return before - after, after - before
+    lost, new = before - after, after - before
+    for sign in [sign for sign in new if sign in RAISED]:
+        plain = unicodedata.normalize("NFKC", sign)
+        same = min(lost[plain], new[sign])
+        lost, new = lost - Counter({plain: same}), new - Counter({sign: same})
+    return lost, new
 
 
 def other_scripts(lost: Counter[str], new: Counter[str]) -> int:

@@ -69,6 +69,17 @@ def _measure_paper(scan: Scan, measurement: Measurement) -> Columns:
     return columns
 
 
+_ENDS_UNKNOWN: dict[str, dict[str, Range | None]] = {"hy": {"line_punctuation_ratio": None}}
+"""Armenian ends sentences with a sign that most of its pages write as a colon, which ends no sentence elsewhere."""
+
+_WIDER = wider_limits(
+    {
+        language: {signal: limits for signal, limits in table.items() if signal != "newline_word_ratio"}
+        for language, table in FINEWEB2.items()
+    },
+    {"line_punctuation_ratio": (0.12, None)},
+)
+
 FILTERS = {
     "datatrove": _DATATROVE,
     "paper": replace(
@@ -76,13 +87,7 @@ FILTERS = {
         measure=_measure_paper,
         dialect="paper",
         bounds=(*_DATATROVE.bounds[:3], Bound("repeated_line_character_ratio", high=0.1)),
-        by_language=wider_limits(
-            {
-                language: {signal: limits for signal, limits in table.items() if signal != "newline_word_ratio"}
-                for language, table in FINEWEB2.items()
-            },
-            {"line_punctuation_ratio": (0.12, None)},
-        ),
+        by_language={language: table | _ENDS_UNKNOWN.get(language, {}) for language, table in _WIDER.items()},
     ),
 }
 """The code drops a page with more than .01 of its characters in repeated lines, and long lists; the paper says .1, and

@@ -104,7 +104,11 @@ class LanguageIdentifier:
         self._sample_bytes = sample_bytes
         raw = loaded.get_labels()
         self._names = {
-            label: short_code(label) if labels == "short" else label.removeprefix("__label__") for label in raw
+            # lid.176 has Wikipedia's codes: `als` is Alemannic there, and Albanian as ISO 639-3
+            label: short_code(label)
+            if labels == "short" and "_" in label.removeprefix("__label__")
+            else label.removeprefix("__label__")
+            for label in raw
         }
         masks = {label: _script_mask(label.removeprefix("__label__")) for label in raw}
         self._masks = masks

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from html.entities import html5
 
 from autoclave.cleaning.transforms.protected import edit, protected_spans
+from autoclave.corpus.inline import subscript, superscript
 
 _BLOCK = (
     "address article aside blockquote body br center dd details dir div dl dt fieldset figcaption figure footer form "
@@ -61,6 +62,7 @@ _TAG = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+_SCRIPT = re.compile(rb"<(su[pb])(?:\s[^<>]{0,300})?>([^<>]{1,40})</\1\s{0,9}>", re.IGNORECASE)
 _CONTENT_ENDS = {
     b"script": re.compile(rb"</script\s{0,20}>", re.IGNORECASE),
     b"style": re.compile(rb"</style\s{0,20}>", re.IGNORECASE),
@@ -174,7 +176,14 @@ def _removals(text: bytes, tags: list[re.Match[bytes]]) -> Iterator[tuple[int, i
         if start < done or (custom and (b"-" not in name or name not in closed)):
             continue
         new = b""
-        if name in _CONTENT_ENDS and not match.group("closed"):
+        script = _SCRIPT.match(text, start) if name in (b"sup", b"sub") else None
+        if script is not None:  # 10<sup>6</sup> is not 106
+            end = script.end()
+            content = html.unescape(script.group(2).decode())
+            base = text[max(0, start - 4) : start].decode(errors="ignore")[-1:].strip()
+            blank = " " if content[-1:].isspace() and not text[end : end + 1].isspace() else ""
+            new = ((superscript if name == b"sup" else subscript)(content, base) + blank).encode()
+        elif name in _CONTENT_ENDS and not match.group("closed"):
             closing = None if name in endless else _CONTENT_ENDS[name].search(text, end)
             if closing is None:
                 endless.add(name)

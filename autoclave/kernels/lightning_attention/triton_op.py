@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoclave.kernels.lightning_attention import triton_launch as launch
+import autoclave.kernels.lightning_attention.triton_launch as launch
 
 
 @torch.library.custom_op("autoclave::lightning_attention", mutates_args=())

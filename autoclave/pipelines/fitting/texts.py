@@ -35,13 +35,13 @@ def read_texts(arguments: Sequence[str], language: str | None = None, limit: int
 def read_batches(argument: str) -> Iterator[pa.RecordBatch]:
     """Yield batches of what `read_texts` takes as an argument: doc_id, text (null in pages), url, language and more.
 
-    They are of RAW_SCHEMA from files, those four columns of DOCUMENT_SCHEMA from a stage.
+    They are of RAW_SCHEMA from files, those and the content type of DOCUMENT_SCHEMA from a stage.
     """
     folder = Folder(argument)
     refuse_run_directory(folder)
     if folder.files("commits/*.json"):
         for shard in document_shards(folder):
-            yield from read_documents(shard.path, ["doc_id", "text", "url", "language"])
+            yield from read_documents(shard.path, ["doc_id", "text", "url", "language", "content_type"])
         return
 
     def refuse(place: str, cause: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from autoclave.cleaning.chain import Chain, CleanSettings
-from autoclave.cleaning.language.identification import LanguageIdentifier
 from autoclave.cleaning.thresholds import FittedThreshold, fit_thresholds, require_documents, save_thresholds
+from autoclave.corpus.extraction import tidy
+from autoclave.corpus.schema import make_documents
 from autoclave.errors import RecipeError
 from autoclave.pipelines.fitting.texts import read_batches
 from autoclave.pipelines.running.stage import Progress, Silent
@@ -70,13 +71,19 @@ def fit_threshold_file(
     )
 
 
+def _documents(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the texts of a batch of `read_batches` that are not empty as DOCUMENT_SCHEMA, as the chain takes them."""
+    batch = batch.filter(pc.greater(pc.binary_length(batch.column("text")), 0))
+    texts = [tidy(text) for text in batch.column("text").to_pylist()]  # as extract writes them; of its own, no change
+    taken = {name: batch.column(name) for name in ("language", "content_type") if name in batch.schema.names}
+    return make_documents(texts, "", **taken)
+
+
 class _Measuring:
     """Runs the chain of the clean stage over documents of some languages and keeps nothing but the signals."""
 
     def __init__(self, settings: CleanSettings, limit: int, progress: Progress) -> None:
-        self.chain = Chain(msgspec.structs.replace(settings, language=None))
-        model = settings.language.model if settings.language else None
-        self._identifier = LanguageIdentifier(model) if settings.language else None
+        self.chain = Chain(settings)
         self._limit, self._progress = limit, progress
         self.counts: Counter[str] = Counter()
 
@@ -86,10 +93,12 @@ class _Measuring:
         pieces: dict[str, dict[str, list[np.ndarray]]] = {code: defaultdict(list) for code in languages}
         name, total, done, note = f"measure {', '.join(languages)}", self._limit * len(languages), 0, ""
         for batch in itertools.chain.from_iterable(map(read_batches, arguments)):
-            text, labels = self._labelled(batch)
-            rows = self._rows(labels, languages, found)
-            if len(rows):
-                self._measure(text.take(rows), labels.take(rows), pieces)
+            edited, verdicts = self.chain.apply(_documents(batch))
+            rows = self._rows(edited.column("language"), languages, found)
+            for code in languages:
+                chosen = rows.filter(pc.equal(edited.column("language").take(rows), code))
+                for signal, column in verdicts.signals.items():
+                    pieces[code][signal].append(column.take(chosen).drop_null().to_numpy(zero_copy_only=False))
             done = sum(found[code] for code in languages)
             note = ", ".join(f"{found[code]:,} {code}" for code in languages)
             self._progress.update(name, done, total, note)
@@ -102,12 +111,6 @@ class _Measuring:
             code: {name: np.concatenate(values) for name, values in table.items()} for code, table in pieces.items()
         }
 
-    def _labelled(self, batch: pa.RecordBatch) -> tuple[pa.StringArray, pa.StringArray]:
-        text, labels = batch.column("text"), batch.column("language")
-        present = pc.greater(pc.binary_length(text), 0).fill_null(False)
-        text, labels = text.filter(present), labels.filter(present)
-        return text, labels if self._identifier is None else self._identifier.predict(text)[0]
-
     def _rows(self, labels: pa.StringArray, languages: Sequence[str], found: Counter[str]) -> pa.Array:
         """Return the rows to measure and count all languages; those asked for no further than the limit."""
         rows: list[int] = []
@@ -118,12 +121,3 @@ class _Measuring:
                 rows.append(row)
             found[code or "unknown"] += 1
         return pa.array(rows, pa.int64())
-
-    def _measure(
-        self, text: pa.StringArray, labels: pa.StringArray, pieces: Mapping[str, dict[str, list[np.ndarray]]]
-    ) -> None:
-        _, signals = self.chain.measure(text, labels)
-        for code, table in pieces.items():
-            chosen = pc.equal(labels, code)
-            for name, column in signals.items():
-                table[name].append(column.filter(chosen).drop_null().to_numpy(zero_copy_only=False))

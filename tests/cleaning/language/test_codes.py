@@ -34,4 +34,5 @@ def test_a_declared_language_is_named_as_everywhere_else(code: str | None, decla
 def test_the_codes_of_the_shipped_model_are_known_and_short() -> None:
     codes = LanguageIdentifier().languages
     assert set(codes) <= set(language_entries())
-    assert [code for code in codes if declared_code(code) != code] == []
+    # Wikipedia's code of Alemannic is Albanian's in ISO 639-3, which is what people declare by it.
+    assert [code for code in codes if declared_code(code) != code] == ["als"]
