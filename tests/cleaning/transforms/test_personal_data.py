@@ -233,7 +233,7 @@ def test_kinds_and_replacements_are_chosen() -> None:
     [
         ({"kinds": ["emails"]}, "redact_pii: Invalid enum value 'emails'"),
         ({"kinds": "some"}, "redact_pii: "),
-        ({"kind": ["email"]}, "unknown field 'kind'; options are kinds, replacement"),
+        ({"kind": ["email"]}, "unknown key 'kind'; options are kinds, replacement"),
         ({"replacement": 3}, "redact_pii: Expected "),
         (["email"], "give options as a mapping"),
     ],

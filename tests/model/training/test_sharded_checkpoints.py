@@ -141,7 +141,7 @@ sys.path.insert(0, {tests!r})
 from batches import PatternLoader
 from small_training import CONFIG, SETTINGS
 import msgspec, torch
-from autoclave.model import checkpoint
+from autoclave.model.formats import checkpoint
 from autoclave.model.training.loop import train
 
 whole = checkpoint.save_weights
