@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ _SEPARATOR, _DROPPED, _SPACE, _DIGIT = 0, 1, 32, 48
 _WHOLE, _ELLIPSIS, _BEGINNING = 1, 2, 4
 _OPENING = 3  # characters by which most lines are told to be none of the list
 _SLOTS = 1 << 13
+_CHUNK = 1 << 16  # spans that are Python objects at once: a text may be of nothing but such lines
 _SEED, _MULTIPLIER, _29 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD), np.uint64(29)
 _LOW, _MASK = np.uint64(0xFFFF), np.uint64(_SLOTS - 1)
 # Of headings, code, addresses, questions, exclamations and quoted speech: what no bullet or arrow is.
@@ -239,48 +241,55 @@ def strip_interface_lines(text: bytes, language: str | None = None, hint: int = 
     Lines that touch code, formulas or tables and headings stay, and a text that says nothing else stays whole. A blank
     line on either side of what is removed leaves one; all other lines stay as they are.
     """
-    lines = _removable(text, hint)
-    if not lines:
+    out, at, removed = bytearray(), 0, 0
+    blank = False  # whether a blank line stood on either side of what was removed last
+    for start, end in _removable(text, hint):
+        blank = _append(out, text[at:start], removed > 0, blank)
+        at, removed = end + 1, removed + 1
+    if not removed:
         return text, 0
-    kept: list[bytes] = []
-    at, removing, blank = 0, False, False
-    for line in text.split(b"\n"):
-        if at in lines:
-            removing = True
-            while kept and not kept[-1].strip():
-                kept.pop()
-                blank = True
-        elif removing and not line.strip():
-            blank = True
-        else:
-            if removing and blank and kept:
-                kept.append(b"")
-            removing = blank = False
-            kept.append(line)
-        at += len(line) + 1
-    if not kept:
+    length = len(out)
+    _append(out, text[at:], True, blank, last=True)
+    if not out:
         return text, 0
-    if removing and text.endswith(b"\n"):
-        kept.append(b"")
-    return b"\n".join(kept), len(lines)
+    if len(out) == length and not text.endswith(b"\n"):
+        out.pop()
+    return bytes(out), removed
 
 
-def _removable(text: bytes, most: int) -> set[int]:
-    """Return where the lines begin that may go."""
+def _append(out: bytearray, segment: bytes, after: bool, blank: bool, *, last: bool = False) -> bool:
+    """Append the lines between two removed ones, without blank lines next to these but one where there were some.
+
+    after, blank: whether a line was removed before the segment, and a blank one stood by it; last: whether none is
+    removed behind it. Returns whether a blank line stands by the removed one that follows.
+    """
+    text = segment.rstrip()
+    if not text:
+        return blank or bool(segment)
+    begin = segment.rfind(b"\n", 0, len(segment) - len(segment.lstrip())) + 1 if after else 0
+    if after and (blank or begin > 0) and out:
+        out += b"\n"
+    stop = len(segment) if last else segment.index(b"\n", len(text)) + 1
+    out += segment[begin:stop]
+    return stop < len(segment)
+
+
+def _removable(text: bytes, most: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the lines that may go, in order."""
     data = np.frombuffer(text, dtype=np.uint8)
     offsets, marks = np.array([0, len(data)], dtype=np.int32), np.zeros(1, dtype=np.int64)
     spans = np.empty((max(most, 0), 2), dtype=np.int64)
     count = _scan(data, offsets, *_tables(), marks, spans)
     if count > len(spans):
-        return _removable(text, count)
+        spans = np.empty((count, 2), dtype=np.int64)
+        _scan(data, offsets, *_tables(), marks, spans)
     protected = protected_spans(text) if count else []
-    lines: set[int] = set()
     place = 0
-    for start, end in spans[:count].tolist():
-        while place < len(protected) and protected[place][1] <= start:
-            place += 1
-        if place < len(protected) and protected[place][0] < end:
-            continue
-        if _UNDERLINE.match(text, end + 1) is None:
-            lines.add(start)
-    return lines
+    for first in range(0, count, _CHUNK):
+        for start, end in spans[first : min(first + _CHUNK, count)].tolist():
+            while place < len(protected) and protected[place][1] <= start:
+                place += 1
+            if place < len(protected) and protected[place][0] < end:
+                continue
+            if _UNDERLINE.match(text, end + 1) is None:
+                yield start, end
