@@ -16,6 +16,7 @@ _RAISED = re.compile(r"[0-9+\u2212=()n,;\u2009 -]*[0-9n+\u2212-][0-9+\u2212=()n,
 _LOWERED = re.compile(r"[0-9+\u2212=(),;\u2009 -]*[0-9+\u2212-][0-9+\u2212=(),;\u2009 -]*")
 _TRADE = {"TM": "™", "SM": "℠", "(R)": "®"}  # C<sup>R</sup> is an allele
 _ORDINALS = frozenset("aeohrsºª")
+_LAST_LATIN = "\u024f"  # e<sup>iπ</sup> is no abbreviation
 
 _TAG = re.compile(r"<[^<>]{0,1000}>")
 _SCRIPT = re.compile(
@@ -43,7 +44,11 @@ def superscript(text: str, base: str) -> str:
         return text.translate(_SUPERSCRIPTS)
     if not base or text.startswith("[") or not any(sign.isalnum() for sign in text):
         return text
-    if text.isalpha() and (len(text) > 1 or (text in _ORDINALS and (base.isdigit() or base in "nNMDVS"))):
+    if (
+        text.isalpha()
+        and max(text) <= _LAST_LATIN
+        and (len(text) > 1 or (text in _ORDINALS and (base.isdigit() or base in "nNMDVS")))
+    ):
         return text
     return f"^{text}" if len(text) == 1 else f"^{{{text}}}"
 

@@ -34,7 +34,7 @@ PAPER_LIMITS = without_word_rules(
     ("word_count", "mean_word_length", "alphabetic_word_ratio"),
 )
 PAPER_LIMITS["zh"]["alphabetic_word_ratio"] = (0.6, None)
-for _language in ("th", "km", "lo", "my"):
+for _language in ("th", "km", "lo"):
     PAPER_LIMITS[_language]["alphabetic_word_ratio"] = (0.7, None)
 """... the wider of the two. In Chinese FineWeb-2's .735 drops 47 of 2,078 handbook pages and statutes that no other
 rule drops, and no page that people judged bad (`benchmarks/filters/dialects.py` has the sets). Where a dictionary cuts

@@ -16,8 +16,9 @@ import zstandard
 Range = tuple[float | None, float | None]
 
 
-WORDS_UNKNOWN = ("bo",)
-"""Languages whose words we do not tell apart: no rule on words judges them. Tibetan has blanks between phrases only."""
+WORDS_UNKNOWN = ("bo", "my")
+"""Languages whose words we do not tell apart: no rule on words judges them. Tibetan and Burmese have blanks between
+phrases only, and we have no dictionary of either."""
 
 
 class LanguageEntry(msgspec.Struct, frozen=True):

@@ -62,7 +62,10 @@ _TAG = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SCRIPT = re.compile(rb"<(su[pb])(?:\s[^<>]{0,300})?>([^<>]{1,40})</\1\s{0,9}>", re.IGNORECASE)
+_SCRIPT = re.compile(
+    rb"<(su[pb])(?:\s[^<>]{0,300})?>((?:[^<>]|<(?!/?su[pb][\s>])[^<>]{0,60}>){1,40})</\1\s{0,9}>", re.IGNORECASE
+)
+_INNER = re.compile(rb"<[^<>]*>")
 _CONTENT_ENDS = {
     b"script": re.compile(rb"</script\s{0,20}>", re.IGNORECASE),
     b"style": re.compile(rb"</style\s{0,20}>", re.IGNORECASE),
@@ -179,7 +182,7 @@ def _removals(text: bytes, tags: list[re.Match[bytes]]) -> Iterator[tuple[int, i
         script = _SCRIPT.match(text, start) if name in (b"sup", b"sub") else None
         if script is not None:  # 10<sup>6</sup> is not 106
             end = script.end()
-            content = html.unescape(script.group(2).decode())
+            content = html.unescape(_INNER.sub(b"", script.group(2)).decode())
             base = text[max(0, start - 4) : start].decode(errors="ignore")[-1:].strip()
             blank = " " if content[-1:].isspace() and not text[end : end + 1].isspace() else ""
             new = ((superscript if name == b"sup" else subscript)(content, base) + blank).encode()
