@@ -79,7 +79,7 @@ def labelled_sets(data: Path) -> Iterator[tuple[str, list[str], list[object]]]:
             licences += [(record["text"], key)] if key not in (None, "other", "no-license") else []
         elif parts[1] == "choosealicense.com":
             licences.append((record["text"].split("---", 2)[-1], parts[-1].removesuffix(".txt").lower()))
-    yield f"licences ({len(licences)}, label: licence)", *map(list, zip(*licences, strict=True))  # type: ignore[misc]
+    yield f"licences ({len(licences)}, label: licence)", [text for text, _ in licences], [key for _, key in licences]
     laws = list(read_rows(data / "zh_laws/laws.jsonl.zst"))
     acts = [re.sub(r"\(\d{4}.*?\)", "", law["id"].split("/")[-1]) for law in laws]
     yield f"Chinese acts ({len(laws)}, label: name of the act)", [law["text"] for law in laws], list(acts)

@@ -37,6 +37,12 @@ def is_spread(head: bytes) -> bool:
     return text[end:].lstrip(" \t")[:1] in ("{", ",")
 
 
+def _next_value(text: str, at: int) -> int:
+    """Return where the next value begins, behind blanks, commas and brackets of arrays."""
+    between = _BETWEEN.match(text, at)
+    return at if between is None else between.end()
+
+
 def json_values(stream: ByteStream, limit: int) -> Iterator[bytes | NotJson]:
     """Yield the values of a JSON file one after the other, as they are written; those of arrays singly.
 
@@ -48,7 +54,7 @@ def json_values(stream: ByteStream, limit: int) -> Iterator[bytes | NotJson]:
     while True:
         data = stream.peek(window)
         text = data.decode("utf-8", "surrogateescape")  # gives back every byte, also those of a character cut in two
-        at, fault = _BETWEEN.match(text).end(), None  # type: ignore[union-attr]
+        at, fault = _next_value(text, 0), None
         first = at
         while at < len(text):
             try:
@@ -58,7 +64,7 @@ def json_values(stream: ByteStream, limit: int) -> Iterator[bytes | NotJson]:
                 break
             restart = restart or _same_indent(text[:at])
             yield text[at:end].encode("utf-8", "surrogateescape")
-            at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]
+            at = _next_value(text, end)
         stream.skip(len(text[:at].encode("utf-8", "surrogateescape")))
         if fault is None or (len(data) < window and stream.damage is not None):
             if len(data) < window:

@@ -140,24 +140,18 @@ def _units(data: np.ndarray, start: int, end: int, table: np.ndarray, by_charact
 
 
 @njit(cache=True, nogil=True)
-def _hash_texts(texts: Texts, table: np.ndarray, ngram: int, by_character: bool, shingles: Shingles) -> None:
+def _hash_texts(
+    texts: Texts, table: np.ndarray, ngram: int, by_character: bool, sha1: bool, shingles: Shingles
+) -> None:
     offsets, bounds, units, into = texts.offsets, shingles.bounds, shingles.units, room_for(texts.offsets)
     for i in range(offsets.size - 1):
         units[i] = _units(texts.data, offsets[i], offsets[i + 1], table, by_character, into)
         width = min(ngram, units[i])
         count = units[i] - width + 1 if units[i] > 0 else 0
-        _hash_windows(into, width, count, shingles.hashes[bounds[i] :])
-        bounds[i + 1] = bounds[i] + count
-
-
-@njit(cache=True, nogil=True)
-def _hash_texts_sha1(texts: Texts, table: np.ndarray, ngram: int, by_character: bool, shingles: Shingles) -> None:
-    offsets, bounds, units, into = texts.offsets, shingles.bounds, shingles.units, room_for(texts.offsets)
-    for i in range(offsets.size - 1):
-        units[i] = _units(texts.data, offsets[i], offsets[i + 1], table, by_character, into)
-        width = min(ngram, units[i])
-        count = units[i] - width + 1 if units[i] > 0 else 0
-        _hash_windows_sha1(into, width, count, shingles.hashes[bounds[i] :])
+        if sha1:
+            _hash_windows_sha1(into, width, count, shingles.hashes[bounds[i] :])
+        else:
+            _hash_windows(into, width, count, shingles.hashes[bounds[i] :])
         bounds[i + 1] = bounds[i] + count
 
 
@@ -179,8 +173,8 @@ def shingle_hashes(
         np.zeros(offsets.size, np.int64),
         np.zeros(offsets.size - 1, np.int32),
     )
-    kernel = _hash_texts if hash_name == "xxh3" else _hash_texts_sha1
-    kernel(Texts(data, offsets), character_table(normalisation), ngram, shingle == "character", shingles)
+    table = character_table(normalisation)
+    _hash_texts(Texts(data, offsets), table, ngram, shingle == "character", hash_name == "sha1", shingles)
     return shingles._replace(hashes=shingles.hashes[: shingles.bounds[-1]])
 
 
