@@ -9,6 +9,7 @@ import pyarrow as pa
 from numba import njit
 
 from autoclave.cleaning.language.script import string_buffers
+from autoclave.kernels.text.characters import character_width, decode
 
 MISREAD = 1 << 20
 """Hint of rows that may hold text in a wrong encoding."""
@@ -97,14 +98,9 @@ def _count_pairs(
             while at < end and data[at] < 0x80:
                 at += 1
             continue
-        if byte < 0xE0:
-            point = (byte & 0x1F) << 6 | (data[at + 1] & 0x3F)
-            at += 2
-        elif byte < 0xF0:
-            point = (byte & 0x0F) << 12 | int(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F)
-            at += 3
-        else:
-            at += 4
+        point = decode(data, at)
+        at += character_width(byte)
+        if point > 0xFFFF:
             last = 0
             continue
         between = 0x4E00 <= point < 0xA000 and at < end and at >= begin + 4
