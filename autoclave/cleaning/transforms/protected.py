@@ -8,7 +8,7 @@ All work is on UTF-8 bytes, so that nothing is decoded to be left as it is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numba import njit
@@ -265,27 +265,37 @@ def _backslash_end(data: np.ndarray, at: int) -> int:
     return at
 
 
+def splice(text: bytes, edits: Iterable[tuple[int, int, bytes]]) -> tuple[bytes, int]:
+    """Apply (start, end, new) edits, in order, of which an earlier one wins over one that overlaps it; return (text,
+    changes)."""
+    pieces: list[bytes] = []
+    at = changes = 0
+    for start, end, new in edits:
+        if start >= at and text[start:end] != new:
+            pieces += [text[at:start], new]
+            at = end
+            changes += 1
+    if not changes:
+        return text, 0
+    pieces.append(text[at:])
+    return b"".join(pieces), changes
+
+
 def edit(text: bytes, edits: Iterable[tuple[int, int, bytes]]) -> tuple[bytes, int]:
     """Apply (start, end, new) edits, in order, but for those that touch a protected span; return (text, changes)."""
     wanted = [(start, end, new) for start, end, new in edits if text[start:end] != new]
     if not wanted:
         return text, 0
-    spans = protected_spans(text)
-    pieces: list[bytes] = []
-    at = changes = span = 0
-    for start, end, new in wanted:
+    return splice(text, _unprotected(wanted, protected_spans(text)))
+
+
+def _unprotected(edits: list[tuple[int, int, bytes]], spans: list[tuple[int, int]]) -> Iterator[tuple[int, int, bytes]]:
+    span = 0
+    for start, end, new in edits:
         while span < len(spans) and spans[span][1] <= start:
             span += 1
-        if (span < len(spans) and spans[span][0] < end) or start < at:
-            continue
-        pieces.append(text[at:start])
-        pieces.append(new)
-        at = end
-        changes += 1
-    if not changes:
-        return text, 0
-    pieces.append(text[at:])
-    return b"".join(pieces), changes
+        if span == len(spans) or spans[span][0] >= end:
+            yield start, end, new
 
 
 def edit_outside(text: bytes, function: Callable[[str], str]) -> tuple[bytes, int]:

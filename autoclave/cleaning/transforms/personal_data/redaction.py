@@ -20,6 +20,7 @@ from autoclave.cleaning.transforms.personal_data.scan import (
     SECRET,
     numbers,
 )
+from autoclave.cleaning.transforms.protected import splice
 
 Kind = Literal["email", "ip", "phone", "card", "iban", "national_id", "secret"]
 KINDS: dict[str, str] = {
@@ -114,15 +115,5 @@ def redact_pii(
 
     Works in code and tables as well: a key that leaked in a code block has leaked.
     """
-    pieces: list[bytes] = []
-    at = changes = 0
-    for start, end, kind in personal_data(text, options.chosen(), language, hint):
-        new = options.text_for(kind).encode()
-        if text[start:end] != new:
-            pieces += [text[at:start], new]
-            at = end
-            changes += 1
-    if not changes:
-        return text, 0
-    pieces.append(text[at:])
-    return b"".join(pieces), changes
+    found = personal_data(text, options.chosen(), language, hint)
+    return splice(text, ((start, end, options.text_for(kind).encode()) for start, end, kind in found))
