@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import itertools
 import re
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -146,7 +145,7 @@ class Judge:
             return kinds, Counter(), Counter()
         lost, new = lost_and_new(self._before, after)
         for change, kind in zip(made, kinds, strict=True):
-            if kind in (REDACTION, DAMAGE, LINE) or _is_raised(change):
+            if kind in (REDACTION, DAMAGE, LINE):
                 lost, new = lost - letters(change.removed), new - letters(change.put)
         lost = lost - self._letters(made, self._addresses, self._tags, self._references, self._data)
         new = new - letters(html.unescape(self._text(made, self._references)))
@@ -162,8 +161,6 @@ class Judge:
         lost, new = lost_and_new(change.removed, change.put)
         if not lost and not new:
             return FORM if change.removed.translate(OTHER_FORMS) != change.removed else SIGNS
-        if _is_raised(change):
-            return MARKUP
         names = PLACEHOLDER.findall(change.put)
         if names and names[0] not in self._before and len(change.removed) <= len(names) * LINE_BYTES:
             return REDACTION
@@ -214,15 +211,6 @@ class Judge:
             if place >= 0 and made[place].end > first:
                 pieces.append(self._before[first:last])
         return "".join(pieces)
-
-
-def _is_raised(change: Change) -> bool:
-    """Whether a change writes raised or lowered numbers as such in place of their tags: 10<sup>6</sup> is 10⁶."""
-    shown = re.sub(r"<[^<>]*>", "", change.removed)
-    plain = unicodedata.normalize("NFKC", change.put)
-    return (
-        shown != change.removed and plain != change.put and plain.replace("\u2212", "-") == shown.replace("\u2212", "-")
-    )
 
 
 def _found(text: str, *patterns: re.Pattern[str]) -> list[tuple[int, int]]:
