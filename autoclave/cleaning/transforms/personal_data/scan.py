@@ -66,14 +66,15 @@ def _separator(data: np.ndarray, at: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _number(data: np.ndarray, at: int, end: int, groups: np.ndarray) -> tuple[int, int, int]:
-    """(end, groups, digits) of the number that begins with the digit at `at`; group lengths go into `groups`.
+def _number(data: np.ndarray, at: int, begin: int, end: int, groups: np.ndarray) -> tuple[int, int, int]:
+    """(end, groups, digits) of the number that begins with the digit at `at` of the text data[begin:end]; group lengths
+    go into `groups`.
 
     A date ends a number: what follows it is another. Groups that are a part of a word are not of one with others.
     """
     count = digits = 0
-    begin = stop = at
-    glued = at > 0 and _is_word(data[at - 1])
+    start = stop = at
+    glued = at > begin and _is_word(data[at - 1])
     while True:
         first = at
         while at < end and _is_digit(data[at]):
@@ -85,7 +86,7 @@ def _number(data: np.ndarray, at: int, end: int, groups: np.ndarray) -> tuple[in
         count += 1
         digits += at - first
         stop = at
-        if glued or (count == 3 and _is_date(data, first, groups, begin)):
+        if glued or (count == 3 and _is_date(data, first, groups, start, begin)):
             return stop, count, digits
         signs = 0
         while at < end and signs < MOST_SEPARATORS:
@@ -99,14 +100,14 @@ def _number(data: np.ndarray, at: int, end: int, groups: np.ndarray) -> tuple[in
 
 
 @njit(cache=True, nogil=True)
-def _is_date(data: np.ndarray, last: int, groups: np.ndarray, begin: int) -> bool:
-    """Whether three groups, from `begin` on and the last of them at `last`, are a date with a year of four digits."""
+def _is_date(data: np.ndarray, last: int, groups: np.ndarray, start: int, begin: int) -> bool:
+    """Whether three groups, from `start` on and the last of them at `last`, are a date with a year of four digits."""
     a, b, c = groups[0], groups[1], groups[2]
-    if b > 2 or not ((a == 4 and c <= 2) or (a <= 2 and c == 4)) or last != begin + a + b + 2:
+    if b > 2 or not ((a == 4 and c <= 2) or (a <= 2 and c == 4)) or last != start + a + b + 2:
         return False
-    if data[begin + a] != data[last - 1] or data[last - 1] == 32 or (begin > 0 and data[begin - 1] == 43):
+    if data[start + a] != data[last - 1] or data[last - 1] == 32 or (start > begin and data[start - 1] == 43):
         return False
-    year = last if c == 4 else begin
+    year = last if c == 4 else start
     return (data[year] == 49 and data[year + 1] >= 53) or (data[year] == 50 and data[year + 1] == 48)
 
 
@@ -172,7 +173,7 @@ def _is_worth(
         if digits == 11 and data[at] == 49 and data[at + 1] >= 51 and _is_set_apart(data, at, stop, begin, end):
             return True  # a mobile number as it is written in China
         return _has_word(data, at, stop, begin, end, table)
-    if count == 3 and _is_date(data, stop - groups[2], groups, at):
+    if count == 3 and _is_date(data, stop - groups[2], groups, at, begin):
         return False
     if zero or before == 40 or digits >= 9:
         if zero or groups[0] > 3 or count > MOST_GROUPS or data[at + groups[0]] == 45 or (count == 3 and digits == 9):
@@ -262,7 +263,7 @@ def _kinds(data: np.ndarray, offsets: np.ndarray, classes: np.ndarray, table: np
             if kind == _PLAIN:
                 at += 1
             elif kind == _DIGIT:
-                stop, count, digits = _number(data, at, end, groups)
+                stop, count, digits = _number(data, at, begin, end, groups)
                 if at >= begin + 2 and _is_account(data, at - 2, begin, end):
                     found |= ACCOUNT
                 if not found & NUMBER and _is_worth(data, at, stop, begin, end, groups, count, digits, table):
@@ -333,7 +334,7 @@ def _spans(data: np.ndarray, table: np.ndarray, spans: np.ndarray) -> int:
         if not _is_digit(data[at]):
             at += 1
             continue
-        stop, count, digits = _number(data, at, size, groups)
+        stop, count, digits = _number(data, at, 0, size, groups)
         if _is_worth(data, at, stop, 0, size, groups, count, digits, table):
             if found < spans.shape[0]:
                 spans[found, 0], spans[found, 1], spans[found, 2] = at, stop, digits
