@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autoclave.model.config import ModelConfig
-from autoclave.model.parallel.sequence_parallel import Carry
+from autoclave.model.parallel.sequence_parallel import Carry, Exchange
 
 
 @dataclass
@@ -64,3 +64,13 @@ class Packing(NamedTuple):
     cu_seqlens: Tensor | None
     positions: Tensor | None
     carry: Carry | None = None
+
+    def starts(self) -> Tensor | None:
+        """The position of each sequence's first token here, int64 [sequences]; None where all are 0."""
+        if self.carry is None or self.cu_seqlens is None:
+            return self.positions
+        return self.carry.positions(self.cu_seqlens)
+
+    def exchange(self, decay: Tensor) -> Exchange | None:
+        """How states enter a piece of a stream, for a layer with these decays [heads]; None of whole sequences."""
+        return None if self.carry is None else self.carry.exchange(decay)

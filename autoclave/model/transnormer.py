@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from autoclave.kernels.decode import lightning_attention_step, lightning_attention_step_gated
 from autoclave.kernels.gated_attention import gated_lightning_attention
 from autoclave.kernels.lightning_attention import lightning_attention
+from autoclave.kernels.lightning_attention.carried import carried_lightning_attention
 from autoclave.kernels.linear_cross_entropy import linear_cross_entropy
 from autoclave.kernels.norm import add_simple_rms_norm, simple_rms_norm, simple_rms_norm_gate
 from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
-from autoclave.model.parallel.sequence_parallel import Carry, carried_attention
+from autoclave.model.parallel.sequence_parallel import Carry
 from autoclave.model.state import ModelState, Output, Packing
 
 
@@ -100,16 +101,18 @@ class TokenMixer(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """q, k, v [batch, time, heads, head_size] after their activations, the gate [batch, time, width]; one dtype."""
-        width = self.heads * self.head_size
+        gate = self.gate_up(self.gate_down(x)) if self.config.gate == "low_rank" else None
+        return self.activated(self.qkvu(x), gate)
+
+    def activated(self, joint: Tensor, gate: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """`project`'s results from the joint projection and a gate that is not part of it, if there is one."""
         # split, not slices: its backward writes the joint gradient once, in place of a zero-filled copy a slice
-        query, key, value, *full_gate = self.qkvu(x).split(width, -1)
-        heads = (*x.shape[:-1], self.heads, self.head_size)
+        query, key, value, *full_gate = joint.split(self.heads * self.head_size, -1)
+        heads = (*joint.shape[:-1], self.heads, self.head_size)
         query = activate(query, self.config.mixer_activation).view(heads)
         key = activate(key, self.config.mixer_activation).view(heads)
         value = activate(value, self.config.value_activation).view(heads)
-        gate: Tensor | None = full_gate[0] if full_gate else None
-        if self.config.gate == "low_rank":
-            gate = self.gate_up(self.gate_down(x))
+        gate = full_gate[0] if full_gate else gate
         return query, key, value, None if gate is None else activate(gate, self.config.gate_activation)
 
     def forward(
@@ -120,37 +123,41 @@ class TokenMixer(nn.Module):
         memory: [sequences, heads, key, value]; decay: [heads]; both float32 (float64 in a float64 model).
         """
         stepping = memory is not None and return_memory and x.shape[1] == 1 and packing.cu_seqlens is None
-        if self.one_operation() and packing.carry is None and not stepping:
+        if self.one_operation() and not stepping:
             return self.mix(x, decay, packing, memory, return_memory)
         query, key, value, gate = self.project(x)
         if stepping and memory is not None:
             return self.step(query, key, value, gate, decay, packing, memory)
-        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
-        with torch.autocast(x.device.type, enabled=False):  # the kernel chooses its own precisions
-            if packing.carry is not None and packing.cu_seqlens is not None:
-                out = carried_attention(
-                    query, key, value, decay, lrpe_theta=theta, cu_seqlens=packing.cu_seqlens, carry=packing.carry
-                )
-            else:
-                out, memory = lightning_attention(
-                    query,
-                    key,
-                    value,
-                    decay,
-                    lrpe_theta=theta,
-                    position_offset=packing.positions,
-                    initial_state=memory,
-                    output_final_state=return_memory,
-                    cu_seqlens=packing.cu_seqlens,
-                )
+        out, memory = self.attend(query, key, value, decay, packing, memory, return_memory)
         return self.output(self.norm.gated(out.flatten(-2), gate)), memory
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        decay: Tensor,
+        packing: Packing,
+        memory: Tensor | None = None,
+        return_memory: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention over whole sequences, or this process's piece of a stream: (out, final memory if asked).
+
+        query, key, value and out [batch, time, heads, head_size] of one dtype; decay and memory as in `forward`.
+        """
+        theta = None if self.lrpe is None else self.lrpe(decay.dtype)
+        with torch.autocast(query.device.type, enabled=False):  # the kernel chooses its own precisions
+            options = {"lrpe_theta": theta, "position_offset": packing.starts(), "cu_seqlens": packing.cu_seqlens}
+            if (exchange := packing.exchange(decay)) is not None:
+                return carried_lightning_attention(query, key, value, decay, exchange=exchange, **options), None
+            options |= {"initial_state": memory, "output_final_state": return_memory}
+            return lightning_attention(query, key, value, decay, **options)
 
     def one_operation(self) -> bool:
         """Whether what lies between the two projections is as released, and so one operation of the kernels."""
         config = self.config
         activations = (config.mixer_activation, config.value_activation, config.gate_activation)
-        released = activations == ("silu", "none", "none") and config.gate == "full" and config.norm == "simple"
-        return released and isinstance(self.norm, Norm)  # tensor parallelism puts a norm over all ranks in its place
+        return activations == ("silu", "none", "none") and config.gate == "full" and config.norm == "simple"
 
     def mix(
         self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
@@ -163,10 +170,11 @@ class TokenMixer(nn.Module):
                 joint,
                 decay,
                 lrpe_theta=theta,
-                position_offset=packing.positions,
+                position_offset=packing.starts(),
                 initial_state=memory,
                 output_final_state=return_memory,
                 cu_seqlens=packing.cu_seqlens,
+                exchange=packing.exchange(decay),
                 eps=self.config.norm_epsilon,
             )
         return self.output(mixed), memory

@@ -9,7 +9,9 @@ import triton.language as tl
 from torch import Tensor
 
 from autoclave.kernels.lightning_attention import triton_launch as launch
+from autoclave.kernels.lightning_attention.carried import StateExchange
 from autoclave.kernels.norm.triton_norm import launch_backward, launch_forward
+from autoclave.kernels.norm.triton_split import launch_squares_and_gate, launch_squares_and_gate_backward
 
 BLOCK = 2048
 WARPS = 4
@@ -64,6 +66,8 @@ def _parts(joint: Tensor, heads: int) -> list[Tensor]:
 
 
 class _Gated(torch.autograd.Function):
+    """(y, final state), or without an epsilon (u * o, sums of squares, None): the norm is then the caller's."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -74,7 +78,8 @@ class _Gated(torch.autograd.Function):
         initial_state: Tensor | None,
         cu_seqlens: Tensor | None,
         output_final_state: bool,
-        eps: float,
+        eps: float | None,
+        exchange: StateExchange | None,
     ) -> tuple[Tensor, Tensor | None]:
         joint = joint.contiguous()
         heads = decay.shape[0]
@@ -83,38 +88,44 @@ class _Gated(torch.autograd.Function):
         query, key = (part.view(value.shape) for part in active.chunk(2, -1))
         problem = launch.make_problem(key, value, decay, theta, offset, cu_seqlens)
         state = launch.plain_state(initial_state)
-        out, final, entering = launch.forward(problem, query, key, value, state, output_final_state)
-        y, _ = launch_forward(out.flatten(-2), None, gate, eps)
-        ctx.save_for_backward(joint, active, out, decay, theta, offset, initial_state, cu_seqlens, entering)
-        ctx.eps = eps
-        return y, final
+        enter = None if exchange is None else exchange.enter
+        scan, final = launch.forward(problem, query, key, value, state, output_final_state, enter)
+        out = scan.output
+        ctx.save_for_backward(joint, active, out, decay, theta, offset, scan.state, cu_seqlens, scan.entering)
+        ctx.eps, ctx.exchange = eps, exchange
+        if eps is None:
+            return launch_squares_and_gate(out.flatten(-2), gate)
+        return launch_forward(out.flatten(-2), None, gate, eps)[0], final
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-        joint, active, out, decay, theta, offset, initial_state, cu_seqlens, entering = ctx.saved_tensors
-        dy, d_final = upstream
+        joint, active, out, decay, theta, offset, state, cu_seqlens, entering = ctx.saved_tensors
+        dy, second = upstream
         gradient = torch.empty_like(joint)
         *_, value, gate = _parts(joint, decay.shape[0])
         dq, dk, dv, d_gate = _parts(gradient, decay.shape[0])
         query, key = (part.view(value.shape) for part in active.chunk(2, -1))
         dy = torch.zeros_like(out).flatten(-2) if dy is None else dy.contiguous()
-        d_out, _ = launch_backward(out.flatten(-2), gate, dy, None, ctx.eps, d_gate=d_gate)
-        problem = launch.make_problem(key, value, decay, theta, offset, cu_seqlens)
+        if ctx.eps is None:
+            d_out, d_final = launch_squares_and_gate_backward(out.flatten(-2), gate, dy, second, d_gate), None
+        else:
+            d_out, _ = launch_backward(out.flatten(-2), gate, dy, None, ctx.eps, d_gate=d_gate)
+            d_final = launch.plain_state(second)
         found = launch.backward(
-            problem,
+            launch.make_problem(key, value, decay, theta, offset, cu_seqlens),
             query,
             key,
             value,
-            launch.plain_state(initial_state),
+            state,
             d_out.view(value.shape),
-            launch.plain_state(d_final),
+            d_final,
             entering,
             into=(dq, dk, dv),
+            exchange=None if ctx.exchange is None else ctx.exchange.leave,
         )
         launch_silu_backward(joint, gradient, joint.shape[-1] // 2)
         d_theta = None if found.theta is None else found.theta.to(theta.dtype)
-        d_state = None if found.initial_state is None else found.initial_state.to(initial_state.dtype)
-        return gradient, None, d_theta, None, d_state, None, None, None
+        return gradient, None, d_theta, None, found.initial_state, None, None, None, None
 
 
 def gpu_gated_attention(
@@ -127,12 +138,22 @@ def gpu_gated_attention(
     initial_state: Tensor | None = None,
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
+    exchange: StateExchange | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """`gated_lightning_attention` by the kernels: CUDA tensors, or CPU tensors under TRITON_INTERPRET=1.
 
     Shapes and dtypes are those given there; no float64.
     """
     pair: tuple[Tensor, Tensor | None] = _Gated.apply(
-        qkvu, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, output_final_state, eps
+        qkvu, decay, lrpe_theta, position_offset, initial_state, cu_seqlens, output_final_state, eps, exchange
+    )
+    return pair
+
+
+def gpu_ungathered_attention(qkvu: Tensor, decay: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+    """`ungathered_gated_attention` by the kernels; options as of `gpu_gated_attention`, shapes and dtypes as there."""
+    theta, offset = options["lrpe_theta"], options["position_offset"]
+    pair: tuple[Tensor, Tensor] = _Gated.apply(
+        qkvu, decay, theta, offset, None, options["cu_seqlens"], False, None, options["exchange"]
     )
     return pair

@@ -1,5 +1,6 @@
 """Launches the scan kernel in the roles that make up Lightning Attention's forward and backward pass."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +21,10 @@ from autoclave.kernels.lightning_attention.triton_segments import Segments, dens
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 
 PREFIX_BLOCK = 512
+
+
+Exchange = Callable[[Tensor], Tensor]
+"""From the state that this process's piece of a stream leaves behind alone to the one that enters it, [H, K', V] float32."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,13 @@ def _unit_stride(x: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Scan:
     """What a role leaves: the output [B, T, H, value width] in the values' dtype; when LRPE encodes the values, the gradient
-    to theta [H, K] float32; and where sequences are cut, the state that enters each segment [segments, H, K', V] float32."""
+    to theta [H, K] float32; where sequences are cut, the state that enters each segment [segments, H, K', V]; and the one
+    that entered each sequence [N, H, K', V], if any; float32."""
 
     output: Tensor
     d_theta: Tensor | None
     entering: Tensor | None
+    state: Tensor | None
 
 
 def run_scan(
@@ -131,11 +138,14 @@ def run_scan(
     final: Tensor | None,
     entering: Tensor | None = None,
     config: ScanConfig | None = None,
+    exchange: Exchange | None = None,
 ) -> Scan:
     """Run one role. `state` [N, H, K', V] enters each sequence, `final` (made by the caller) receives what leaves it: float32.
 
     `entering`: the segments' states as an earlier role of the same sum found them; else a first pass makes them.
     `config` overrides the shipped tile sizes.
+    `exchange`: of a packed stream cut between processes, gives the state that enters our first sequence (in the scan's
+    direction); it gets what our last sequence leaves behind, as if it had begun here. `state` is then None.
     """
     a, b, c = (_unit_stride(x) for x in (role.a, role.b, role.c))
     x = c if role.x is None else _unit_stride(role.x)
@@ -153,16 +163,36 @@ def run_scan(
     if role.lrpe == 2:
         d_theta = torch.zeros(segments.count, heads, value, dtype=torch.float32, device=c.device)
     if segments.count == 0 or heads == 0:
-        return Scan(output, None if d_theta is None else d_theta.sum(0), None)
+        return Scan(output, None if d_theta is None else d_theta.sum(0), None, state)
 
     tokens = (a, b, c, output, x)
+    segments = replace(segments, split=segments.split or entering is not None or exchange is not None)
     if segments.split and entering is None:
         size = (segments.count, heads, problem.state_width, problem.value_width)
-        entering = torch.empty(size, dtype=torch.float32, device=c.device)
-        _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), False)
+        room = torch.empty if exchange is None else torch.zeros  # of segments that are not used, too
+        entering = room(size, dtype=torch.float32, device=c.device)
+        _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), False, exchange is not None)
+        if exchange is not None:
+            state = _exchanged(problem, role.reverse, segments, entering, exchange)
         _launch_prefix(problem, role, segments, state, entering)
     _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), True)
-    return Scan(output, None if d_theta is None else d_theta.sum(0), entering)
+    return Scan(output, None if d_theta is None else d_theta.sum(0), entering, state)
+
+
+def _exchanged(problem: Problem, reverse: bool, segments: Segments, local: Tensor, exchange: Exchange) -> Tensor:
+    """States [N, H, K', V] that enter the sequences: the exchange's in the first one in the scan's direction, else zeros.
+
+    local: what each segment leaves alone, [segments, H, K', V]; of our last sequence they add up to what we hand on.
+    """
+    table = segments.table
+    assert table is not None  # only packed streams are cut between processes
+    first, last = (segments.sequences - 1, 0) if reverse else (0, segments.sequences - 1)
+    beyond = table[:, 2] if reverse else table[:, 4] - table[:, 2] - table[:, 3]  # tokens between segment and border
+    weights = torch.exp(problem.decay * beyond[:, None]) * (table[:, :1] == last)
+    own = torch.einsum("sh,shkv->hkv", weights, local)
+    state = local.new_zeros(segments.sequences, *own.shape)
+    state[first] = exchange(own)
+    return state
 
 
 def _launch(
@@ -173,6 +203,7 @@ def _launch(
     tokens: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
     states: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None],
     write_output: bool,
+    every_segment: bool = False,
 ) -> None:
     a, b, c, output, x = tokens
     state, segment_state, final, d_theta = states
@@ -202,6 +233,7 @@ def _launch(
         "SPLIT": segments.split,
         "WRITE_OUTPUT": write_output,
         "WRITE_FINAL": final is not None,
+        "EVERY_SEGMENT": every_segment,
         "PRECISION": config.precision,
         "SCALED": problem.scale != 1.0,
         "num_warps": config.warps,
@@ -264,12 +296,21 @@ def _state_buffer(problem: Problem, like: Tensor, heads: int, entering: Tensor |
 
 
 def forward(
-    problem: Problem, q: Tensor, k: Tensor, v: Tensor, initial_state: Tensor | None, output_final_state: bool
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """o [B, T, H, V]; if asked, the final state [N, H, K', V] float32; and what enters the segments, for `backward`."""
+    problem: Problem,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    initial_state: Tensor | None,
+    output_final_state: bool,
+    exchange: Exchange | None = None,
+) -> tuple[Scan, Tensor | None]:
+    """The scan, whose output is o [B, T, H, V], with what `backward` takes; if asked, the final state [N, H, K', V] float32.
+
+    exchange: as in `run_scan`, which then knows the initial state.
+    """
     final = _state_buffer(problem, q, q.shape[2], initial_state) if output_final_state else None
-    scan = run_scan(problem, Role(q, k, v, lrpe=0 if problem.theta is None else 1), initial_state, final)
-    return scan.output, final, scan.entering
+    role = Role(q, k, v, lrpe=0 if problem.theta is None else 1)
+    return run_scan(problem, role, initial_state, final, exchange=exchange), final
 
 
 @dataclass(frozen=True)
@@ -297,6 +338,7 @@ def backward(
     d_final_state: Tensor | None,
     entering: Tensor | None = None,
     into: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None),
+    exchange: Exchange | None = None,
 ) -> Gradients:
     """Three scans: dq = LA(do, v, k) forwards; dk = LA(v, do, q) and dv = LA(k, q, do) backwards in time.
 
@@ -305,16 +347,17 @@ def backward(
 
     q, k: [B, T, H, K]; v, d_output: [B, T, H, V]; of one dtype. initial_state, d_final_state: [N, H, K', V] float32
     into: where dq, dk, dv go, with any strides but a last one of 1; None makes room for them
+    exchange: the transpose of the forward pass's; then there is no d_final_state, nor a gradient to the initial state
     """
     encoded: tuple[Lrpe, Lrpe] = (0, 0) if problem.theta is None else (1, 2)
     dq_role = Role(d_output, v, k, x=q, state_transposed=True, lrpe=encoded[1], into=into[0])
     dk_role = Role(v, d_output, q, x=k, reverse=True, state_transposed=True, lrpe=encoded[1], into=into[1])
     dv_role = Role(k, q, d_output, reverse=True, lrpe=encoded[0], into=into[2])
     d_initial = None
-    if initial_state is not None:
+    if initial_state is not None and exchange is None:
         d_initial = _state_buffer(problem, q, q.shape[2], d_final_state)
     dq = run_scan(problem, dq_role, initial_state, None, entering)
-    dv = run_scan(problem, dv_role, d_final_state, d_initial)
-    dk = run_scan(problem, dk_role, d_final_state, None, dv.entering)
+    dv = run_scan(problem, dv_role, d_final_state, d_initial, exchange=exchange)
+    dk = run_scan(problem, dk_role, dv.state, None, dv.entering)
     d_theta = None if dq.d_theta is None or dk.d_theta is None else dq.d_theta + dk.d_theta
     return Gradients(dq.output, dk.output, dv.output, d_theta, d_initial)

@@ -27,8 +27,8 @@ def lightning_attention_forward(
     Shapes and dtypes as in `lightning_attention`.
     """
     problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
-    output, final, _ = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
-    return output, decay.new_empty(0, dtype=torch.float32) if final is None else final
+    scan, final = launch.forward(problem, q, k, v, launch.plain_state(initial_state), output_final_state)
+    return scan.output, decay.new_empty(0, dtype=torch.float32) if final is None else final
 
 
 @lightning_attention_forward.register_fake
@@ -140,10 +140,10 @@ class _Eager(torch.autograd.Function):
         q, k, v, decay, theta, offset, initial_state, cu_seqlens, scale, output_final_state, chunk_size = inputs
         problem = launch.make_problem(k, v, decay, theta, offset, cu_seqlens, scale, chunk_size)
         state = launch.plain_state(initial_state)
-        output, final, entering = launch.forward(problem, q, k, v, state, output_final_state)
-        ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens, entering)
+        scan, final = launch.forward(problem, q, k, v, state, output_final_state)
+        ctx.save_for_backward(q, k, v, decay, theta, offset, initial_state, cu_seqlens, scan.entering)
         ctx.scale, ctx.chunk_size = scale, chunk_size
-        return output, final
+        return scan.output, final
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -71,6 +71,7 @@ def scan_kernel(
     SPLIT: tl.constexpr,
     WRITE_OUTPUT: tl.constexpr,
     WRITE_FINAL: tl.constexpr,
+    EVERY_SEGMENT: tl.constexpr,
     PRECISION: tl.constexpr,
     SCALED: tl.constexpr,
     KEEP_MASK: tl.constexpr,
@@ -83,7 +84,7 @@ def scan_kernel(
     if sequence < 0:
         return
     enters_first, leaves_last = segment_ends(relative, length, total, REVERSE)
-    if not WRITE_OUTPUT:  # noqa: SIM102 - a compile-time and a run-time condition
+    if not WRITE_OUTPUT and not EVERY_SEGMENT:  # noqa: SIM102 - a compile-time and a run-time condition
         # Only the segments after this one need its local state.
         if leaves_last:
             return

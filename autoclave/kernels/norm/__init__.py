@@ -6,7 +6,7 @@ y = x * rsqrt(mean(x^2) + eps) over the last axis, in float32, no weight, no bia
 import torch
 from torch import Tensor
 
-__all__ = ["add_simple_rms_norm", "simple_rms_norm", "simple_rms_norm_gate"]
+__all__ = ["add_simple_rms_norm", "normalise_rows", "simple_rms_norm", "simple_rms_norm_gate", "squares_and_gate"]
 
 EPSILON = 1e-6
 
@@ -55,3 +55,25 @@ def simple_rms_norm_gate(o: Tensor, u: Tensor, eps: float = EPSILON) -> Tensor:
 
         return gpu_norm_gate(o, u, eps)
     return (_normalise(o, eps) * u).to(u.dtype)
+
+
+def squares_and_gate(o: Tensor, u: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(u * o in o's dtype, sum of o^2 over the last axis in float32) of o, u [..., D]; float64 stays. Differentiable.
+
+    `normalise_rows` makes a norm over several processes of it. Plain PyTorch: the kernels are in the gated attention.
+    """
+    wide = o if o.dtype == torch.float64 else o.float()
+    return o if u is None else (u * o).to(o.dtype), wide.square().sum(-1)
+
+
+def normalise_rows(x: Tensor, squares: Tensor, over: int, eps: float = EPSILON) -> Tensor:
+    """x * rsqrt(squares / over + eps), x [..., D] in its dtype, squares [...] float32. Differentiable in both.
+
+    `over`: how many numbers the squares are the sum of.
+    """
+    if _uses_kernels(x):
+        from autoclave.kernels.norm.triton_split import gpu_normalise_rows
+
+        return gpu_normalise_rows(x, squares, over, eps)
+    wide = x if x.dtype == torch.float64 else x.float()
+    return (wide * torch.rsqrt(squares / over + eps)[..., None]).to(x.dtype)

@@ -4,6 +4,7 @@ FSDP2, in that order. A single process passes through the same calls at no cost.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,10 +26,14 @@ from autoclave.model.training.sharded import Piece
 from autoclave.model.transnormer import Layer, TransNormerLLM
 
 
+KEPT_SHARE = 16
+"""Layers gathered by FSDP are kept for the backward pass where they take at most this part of the memory, 1 / 16."""
+
+
 @dataclass(frozen=True)
 class World:
     """This process's place: data ranks hold different rows, sequence ranks consecutive pieces of the same rows laid end
-    to end, tensor ranks different heads of the same tokens."""
+    to end, tensor ranks different heads of the same tokens, and between the layers' matrices a share of the tokens."""
 
     rank: int = 0
     size: int = 1
@@ -44,6 +49,8 @@ class World:
         if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             if device == "cuda":
                 torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+                # What travels under a matrix product must get its few multiprocessors while the product runs.
+                os.environ.setdefault("TORCH_NCCL_HIGH_PRIORITY", "1")
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
         size = dist.get_world_size() if dist.is_initialized() else 1
         together = tensor_parallel * sequence_parallel
@@ -108,19 +115,47 @@ class World:
         """Our rows laid end to end [tokens], or our piece of them, and what is carried between the pieces.
 
         Arguments as `rows_of` returns them: (inputs, targets, cu_seqlens) of the piece in their dtypes, and the carry.
+        Of tensor ranks each gets its share of the piece's tokens, with the cu_seqlens of the piece.
         """
-        flat_inputs, flat_targets = inputs.reshape(-1), targets.reshape(-1)
-        if self.mesh is None or self.sequence_size == 1:
-            return flat_inputs, flat_targets, cu_seqlens, None
-        rank = self.mesh["sequence"].get_local_rank()
-        tokens, own, reach, offset, last = cut_stream(cu_seqlens, self.sequence_size, rank, len(flat_inputs))
-        carry = Carry(self.mesh["sequence"].get_group(), reach, offset, last)
-        return flat_inputs[tokens].copy(), flat_targets[tokens].copy(), own, carry
+        tokens, carry = slice(0, inputs.size), None
+        if self.mesh is not None and self.sequence_size > 1:
+            rank = self.mesh["sequence"].get_local_rank()
+            tokens, cu_seqlens, reach, offset, last = cut_stream(cu_seqlens, self.sequence_size, rank, inputs.size)
+            carry = Carry(self.mesh["sequence"].get_group(), reach, offset, last)
+        if self.mesh is not None and self.tensor_size > 1:
+            tokens = self._share_of(tokens)
+        return inputs.reshape(-1)[tokens], targets.reshape(-1)[tokens], cu_seqlens, carry
+
+    def _share_of(self, tokens: slice) -> slice:
+        """This tensor rank's share of a piece of the stream."""
+        assert self.mesh is not None
+        share, rest = divmod(tokens.stop - tokens.start, self.tensor_size)
+        if rest:
+            raise RecipeError(
+                f"{tokens.stop - tokens.start} tokens do not divide over {self.tensor_size} tensor ranks; change "
+                "sequence_length or batch_size"
+            )
+        first = tokens.start + self.mesh["tensor"].get_local_rank() * share
+        return slice(first, first + share)
 
     def synchronise_gradients(self, model: nn.Module, last: bool) -> None:
         """Reduce gradients over data ranks only in the last of the accumulated batches."""
         if isinstance(model, FSDPModule):
             model.set_requires_gradient_sync(last)
+
+    def sum_replicated_gradients(self, model: TransNormerLLM) -> None:
+        """Sum, in place, the gradients of what tensor ranks have whole: each of them saw other tokens or columns only."""
+        if self.mesh is None or self.tensor_size == 1:
+            return
+        for name, parameter in model.named_parameters():
+            if split_of(name, model.config) is None and parameter.grad is not None:
+                dist.all_reduce(_local(parameter.grad), group=self.mesh["tensor"].get_group())
+
+    def sum_over_tokens(self, value: Tensor) -> Tensor:
+        """Sum of a scalar of any dtype over all processes, each of which has seen tokens of its own; shape [], in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
 
     def sum_over_shards(self, value: Tensor) -> Tensor:
         """Sum of a scalar of any dtype over the processes with tokens of their own; shape [], in place."""
@@ -212,13 +247,17 @@ def parallelise(
     compile_layers: bool = False,
     activation_checkpointing: str = "none",
     bfloat16: bool = False,
+    keep_gathered: bool = False,
 ) -> TransNormerLLM:
     """Apply tensor parallelism, activation checkpointing, compilation and FSDP2 to a plain model, in place.
 
     activation_checkpointing: "none", "full", or "selective" (every second layer).
     bfloat16: gather matrices in bfloat16 under FSDP; masters, gradient sums and LRPE's theta stay float32. Without
     FSDP nothing is done for it here: the training loop uses autocast.
+    keep_gathered: keep the gathered layers from the forward pass for the backward pass (see `keeps_gathered`).
     """
+    if world.mesh is not None and max(world.tensor_size, world.sequence_size) > 1 and model.config.absolute_positions:
+        raise RecipeError("tensor_parallel and sequence_parallel need a model without absolute_positions")
     if world.mesh is not None and world.tensor_size > 1:
         split_model(model, world.mesh["tensor"].get_group())
     for index, layer in enumerate(model.layers):
@@ -227,11 +266,33 @@ def parallelise(
         if compile_layers:
             layer.compile()
     if world.shard_mesh is not None and world.shard_size > 1:
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16 if bfloat16 else None, reduce_dtype=torch.float32)
-        for layer in model.layers:
-            assert isinstance(layer, Layer)
-            if layer.mixer.lrpe is not None:
-                fully_shard(layer.mixer.lrpe, mesh=world.shard_mesh)
-            fully_shard(layer, mesh=world.shard_mesh, mp_policy=policy)
-        fully_shard(model, mesh=world.shard_mesh, mp_policy=policy)
+        _shard(model, world.shard_mesh, bfloat16, keep_gathered)
     return model
+
+
+def _shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathered: bool) -> None:
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if bfloat16 else None,
+        reduce_dtype=torch.float32,
+        # Else the decay, and with it theta, would come to the layers rounded to bfloat16.
+        cast_forward_inputs=False,
+    )
+    sharded: list[FSDPModule] = []
+    for layer in model.layers:
+        assert isinstance(layer, Layer)
+        if layer.mixer.lrpe is not None:
+            fully_shard(layer.mixer.lrpe, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+        sharded.append(fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep_gathered))
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    # The next layer's matrices are asked for before this layer's work is launched, not after: also where the host is late.
+    for layer, after in itertools.pairwise(sharded):
+        layer.set_modules_to_forward_prefetch([after])
+
+
+def keeps_gathered(config: ModelConfig, tensor_parallel: int, memory: float) -> bool:
+    """Whether all layers' matrices, gathered in bfloat16, take at most 1/16 of a GPU's `memory` in bytes.
+
+    Then they stay from the forward to the backward pass, which spares gathering them twice.
+    """
+    counts = config.parameter_count()
+    return 2 * (counts["token_mixers"] + counts["channel_mixers"]) / tensor_parallel <= memory / KEPT_SHARE

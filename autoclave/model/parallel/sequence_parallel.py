@@ -2,13 +2,14 @@
 
 Each rank makes the state that its last sequence leaves behind as if it had begun there; all ranks gather these (one
 [heads, key, value] tensor each, whatever the length) and add up what reaches their own first token. Since the decay is
-one number a head, that prefix is a weighted sum: LASP and MiniMax-01's LASP+ (arXiv 2404.02882, 2501.08313).
+one number a head, that prefix is a weighted sum: LASP, LASP-2 and MiniMax-01's LASP+ (arXiv 2404.02882, 2502.07563,
+2501.08313). One collective a layer and direction, of the first of the scan's two passes over its segments: the second
+needs what it brings.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from autoclave.errors import RecipeError
-from autoclave.kernels.lightning_attention import lightning_attention
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,53 @@ class Carry:
     reach: np.ndarray
     offset: int
     last_start: int
+    _on_device: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rank(self) -> int:
         """This rank's place in the stream."""
         return dist.get_rank(self.group)
+
+    def positions(self, cu_seqlens: Tensor) -> Tensor:
+        """Where each of our sequences starts in itself: int64 [sequences], on the device of cu_seqlens [sequences + 1]."""
+        if "positions" not in self._on_device:
+            positions = np.zeros(cu_seqlens.numel() - 1, np.int64)
+            positions[0] = self.offset
+            self._on_device["positions"] = torch.from_numpy(positions).to(cu_seqlens.device, non_blocking=True)
+        return self._on_device["positions"]
+
+    def exchange(self, decay: Tensor) -> Exchange:
+        """The exchange of one layer, whose heads have these decays [heads]."""
+        if "reach" not in self._on_device:
+            self._on_device["reach"] = torch.from_numpy(self.reach).to(decay.device, non_blocking=True)
+        return Exchange(self.group, self._on_device["reach"], decay, self.last_start)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """`kernels.lightning_attention.carried.StateExchange` over a process group.
+
+    reach: as in `Carry`, on the device; decay: [heads] float32, of the layer
+    """
+
+    group: dist.ProcessGroup
+    reach: Tensor
+    decay: Tensor
+    last_start: int
+
+    def enter(self, own: Tensor) -> Tensor:
+        """What enters this rank's piece: the sum over ranks of what reaches it, decayed on the way."""
+        return self._weighted_sum(own, self.reach[dist.get_rank(self.group)])
+
+    def leave(self, gradient: Tensor) -> Tensor:
+        """The gradient to this rank's own state: from all ranks that it reaches."""
+        return self._weighted_sum(gradient, self.reach[:, dist.get_rank(self.group)])
+
+    def _weighted_sum(self, own: Tensor, reach: Tensor) -> Tensor:
+        parts = own.new_empty(len(reach) * len(own), *own.shape[1:])
+        dist.all_gather_into_tensor(parts, own.contiguous(), group=self.group)
+        weights = torch.exp(self.decay * reach.clamp_min(0)[:, None]) * (reach >= 0)[:, None]
+        return torch.einsum("rh,rhkv->hkv", weights.to(own.dtype), parts.view(len(reach), *own.shape))
 
 
 def cut_stream(
@@ -69,74 +111,3 @@ def cut_stream(
     own = np.concatenate([[first], inside, [stop]]) - first
     offset = first - int(starts[starts <= first][-1])
     return slice(first, stop), own.astype(np.int32), reach, offset, int(own[-2])
-
-
-class _GatherStates(torch.autograd.Function):
-    """out = sum over ranks of weights[rank] * state, and its transpose in the backward pass.
-
-    state: this rank's [heads, key, value]; weights: [ranks, ranks, heads], row = receiver.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, state: Tensor, weights: Tensor, group: dist.ProcessGroup) -> Tensor:
-        rank = dist.get_rank(group)
-        ctx.save_for_backward(weights[:, rank])
-        ctx.group = group
-        return _weighted_sum(state, weights[rank], group)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (weights,) = ctx.saved_tensors
-        return _weighted_sum(gradients[0], weights, ctx.group), None, None
-
-
-def _weighted_sum(own: Tensor, weights: Tensor, group: dist.ProcessGroup) -> Tensor:
-    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(parts, own.contiguous(), group=group)
-    return (torch.stack(parts) * weights[:, :, None, None].to(own.dtype)).sum(0)
-
-
-def carried_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    decay: Tensor,
-    *,
-    lrpe_theta: Tensor | None,
-    cu_seqlens: Tensor,
-    carry: Carry,
-) -> Tensor:
-    """Lightning attention over this rank's piece [1, tokens, heads, dim] of the stream: [1, tokens, heads, value].
-
-    decay: [heads], lrpe_theta: [heads, dim], float32; cu_seqlens: int32 [sequences + 1] of the piece. The result has
-    value's dtype.
-    The last sequence is scanned once more for its state alone; attention is a few per cent of a step.
-    """
-    offsets = torch.zeros(cu_seqlens.numel() - 1, dtype=torch.int64, device=query.device)
-    offsets[0] = carry.offset
-    tail = slice(carry.last_start, None)
-    _, last = lightning_attention(
-        query[:, tail].detach(),
-        key[:, tail],
-        value[:, tail],
-        decay,
-        lrpe_theta=lrpe_theta,
-        position_offset=offsets[-1:],
-        output_final_state=True,
-    )
-    assert last is not None
-    reach = torch.from_numpy(carry.reach).to(query.device)
-    weights = torch.exp(decay[None, None] * reach.clamp_min(0)[..., None]) * (reach >= 0)[..., None]
-    entering = _GatherStates.apply(last[0], weights, carry.group)
-    initial = torch.cat([entering[None], entering.new_zeros(len(offsets) - 1, *entering.shape)])
-    out, _ = lightning_attention(
-        query,
-        key,
-        value,
-        decay,
-        lrpe_theta=lrpe_theta,
-        position_offset=offsets,
-        initial_state=initial,
-        cu_seqlens=cu_seqlens,
-    )
-    return out

@@ -1,21 +1,31 @@
 """Tensor parallelism of the token and channel mixers, exact: the output norm spans all heads on all ranks.
 
-SGLU: value and gate split by columns, output by rows. GLA: q, k, v, u split by whole heads; attention is local; the
-output norm needs one all-reduce of a number a token (the sum of squares); output split by rows (arXiv 2307.14995,
-section on model parallelism). Embedding and head are replicated.
+SGLU: value and gate split by columns, output by rows. GLA: q, k, v, u split by whole heads; attention is local; output
+split by rows (arXiv 2307.14995, section on model parallelism). Outside of the split matrices every rank has a share of
+the tokens only: embedding, residual stream, norms and the head's cross-entropy are not done twice (Megatron's sequence
+parallelism, arXiv 2205.05198). So a rank gathers the tokens before a split product and scatters sums after it
+(`rings.py`), and the gradients of what is not split are summed over the ranks once a step.
+
+The output norm needs the sum of squares over all heads. Its factor is one number a token and so commutes with the output
+product: squares travel with the product's partial sums, and the norm is done on what arrives.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from autoclave.errors import RecipeError
+from autoclave.kernels.gated_attention import ungathered_gated_attention
+from autoclave.kernels.norm import normalise_rows, squares_and_gate
+from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
-from autoclave.model.transnormer import Layer, TokenMixer, TransNormerLLM
+from autoclave.model.parallel.rings import gathered_products, scattered_product
+from autoclave.model.state import Packing
+from autoclave.model.transnormer import ChannelMixer, Layer, TokenMixer, TransNormerLLM, activate
 
 
 class Split(NamedTuple):
@@ -43,71 +53,76 @@ def take_part(full: Tensor, split: Split, rank: int, size: int) -> Tensor:
     return torch.cat([block.chunk(size, split.dimension)[rank] for block in blocks], split.dimension).clone()
 
 
-class _CopyToRanks(torch.autograd.Function):
-    """Identity forward, all-reduce backward: where a replicated tensor enters split matrices."""
+class SplitTokenMixer(TokenMixer):
+    """This rank's heads of a token mixer: a share of the tokens in and out, all tokens in between.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        return x.view_as(x)
+    Has the parameters of the mixer that it is made of, this rank's part of them.
+    """
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        grad = grads[0].contiguous().clone()
-        dist.all_reduce(grad, group=ctx.group)
-        return grad, None
+    def __init__(self, whole: TokenMixer, group: dist.ProcessGroup) -> None:
+        nn.Module.__init__(self)
+        size, rank = dist.get_world_size(group), dist.get_rank(group)
+        self.config, self.group = whole.config, group
+        self.heads, self.head_size = whole.heads // size, whole.head_size
+        self.first = rank * self.heads
+        self.qkvu, self.output, self.lrpe = whole.qkvu, whole.output, whole.lrpe
+        if self.config.gate == "low_rank":
+            self.gate_down, self.gate_up = whole.gate_down, whole.gate_up
+
+    def forward(
+        self, x: Tensor, decay: Tensor, packing: Packing, memory: Tensor | None, return_memory: bool
+    ) -> tuple[Tensor, None]:
+        """x [1, tokens of this rank, hidden] -> the same shape and dtype; decay [all heads]. Keeps no memory."""
+        assert memory is None
+        assert not return_memory
+        decay = decay[self.first : self.first + self.heads]
+        (joint,) = gathered_products(x, [self.qkvu.weight], self.group)
+        if self.one_operation():
+            theta = None if self.lrpe is None else self.lrpe(decay.dtype)
+            with torch.autocast(x.device.type, enabled=False):  # the kernels choose their own precisions
+                mixed, squares = ungathered_gated_attention(
+                    joint,
+                    decay,
+                    lrpe_theta=theta,
+                    position_offset=packing.starts(),
+                    cu_seqlens=packing.cu_seqlens,
+                    exchange=packing.exchange(decay),
+                )
+        else:
+            query, key, value, gate = self.activated(joint, self.low_rank_gate(x))
+            out, _ = self.attend(query, key, value, decay, packing)
+            mixed, squares = squares_and_gate(out.flatten(-2), gate)
+        total, squares = scattered_product(mixed, self.output.weight, self.group, squares)
+        return normalise_rows(total, squares, self.config.mixer_width, self.config.norm_epsilon), None
+
+    def low_rank_gate(self, x: Tensor) -> Tensor | None:
+        """The gate of all tokens and this rank's heads, before its activation; None where it is part of qkvu or none."""
+        if self.config.gate != "low_rank":
+            return None
+        (gate,) = gathered_products(self.gate_down(x), [self.gate_up.weight], self.group)
+        return gate
 
 
-class _ReduceFromRanks(torch.autograd.Function):
-    """All-reduce forward, identity backward: where partial products leave split matrices."""
+class SplitChannelMixer(ChannelMixer):
+    """This rank's columns of a channel mixer: a share of the tokens in and out, with parts of the mixer's parameters."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        total = x.contiguous().clone()
-        dist.all_reduce(total, group=group)
-        return total
+    def __init__(self, whole: ChannelMixer, group: dist.ProcessGroup) -> None:
+        nn.Module.__init__(self)
+        self.activation, self.group = whole.activation, group
+        self.value, self.gate, self.output = whole.value, whole.gate, whole.output
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0], None
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """All-reduce both ways: every rank uses the sum, so every rank's gradient flows into each term."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        total = x.contiguous().clone()
-        dist.all_reduce(total, group=group)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        grad = grads[0].contiguous().clone()
-        dist.all_reduce(grad, group=ctx.group)
-        return grad, None
-
-
-class SplitNorm(nn.Module):
-    """SRMSNorm over the heads of all ranks, times the gate."""
-
-    def __init__(self, width: int, epsilon: float, group: dist.ProcessGroup) -> None:
-        super().__init__()
-        self.width, self.epsilon, self.group = width, epsilon, group
-
-    def gated(self, x: Tensor, gate: Tensor | None) -> Tensor:
-        """gate * x * rsqrt(mean over all ranks' heads of x^2 + eps); x, gate [..., local width] of one dtype."""
-        wide = x if x.dtype == torch.float64 else x.float()
-        squares = _SumOverRanks.apply(wide.square().sum(-1, keepdim=True), self.group)
-        normed = (wide * torch.rsqrt(squares / self.width + self.epsilon)).to(x.dtype)
-        return normed if gate is None else gate * normed
+    def forward(self, x: Tensor) -> Tensor:
+        """[1, tokens of this rank, hidden] -> the same shape and dtype."""
+        value, gate = gathered_products(x, [self.value.weight, self.gate.weight], self.group)
+        inner = gated_product(value, activate(gate, self.activation))
+        return scattered_product(inner, self.output.weight, self.group)[0]
 
 
 def split_model(model: TransNormerLLM, group: dist.ProcessGroup) -> None:
-    """Keep this rank's part of every layer's matrices, in place.
+    """Keep this rank's part of every layer's matrices, in place. The model then takes this rank's share of the tokens,
+    with the cu_seqlens of all.
 
-    Raises RecipeError when heads or glu_size do not divide, or the norm has weights.
+    Raises RecipeError when heads or glu_size do not divide, or the model has norms with weights or absolute positions.
     """
     config, size, rank = model.config, dist.get_world_size(group), dist.get_rank(group)
     if config.heads % size or config.glu_size % size:
@@ -122,22 +137,5 @@ def split_model(model: TransNormerLLM, group: dist.ProcessGroup) -> None:
             setattr(model.get_submodule(owner_name), attribute, nn.Parameter(part))
     for layer in model.layers:
         assert isinstance(layer, Layer)
-        _split_mixer(layer.mixer, config, group)
-        layer.channel.register_forward_pre_hook(lambda _, args: (_CopyToRanks.apply(args[0], group), *args[1:]))
-        layer.channel.register_forward_hook(lambda _, __, out: _ReduceFromRanks.apply(out, group))
-
-
-def _split_mixer(mixer: TokenMixer, config: ModelConfig, group: dist.ProcessGroup) -> None:
-    size, rank = dist.get_world_size(group), dist.get_rank(group)
-    mixer.heads = config.heads // size
-    mixer.norm = SplitNorm(config.mixer_width, config.norm_epsilon, group)  # type: ignore[assignment]
-
-    def enter(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, decay, *rest = args
-        return (_CopyToRanks.apply(x, group), decay.chunk(size)[rank], *rest)
-
-    def leave(_: nn.Module, __: Any, out: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        return _ReduceFromRanks.apply(out[0], group), out[1]
-
-    mixer.register_forward_pre_hook(enter)
-    mixer.register_forward_hook(leave)
+        layer.mixer = SplitTokenMixer(layer.mixer, group)
+        layer.channel = SplitChannelMixer(layer.channel, group)

@@ -19,10 +19,11 @@ from autoclave.errors import CheckpointError, RunError
 from autoclave.model.config import ModelConfig
 from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.formats import checkpoint as checkpoints
-from autoclave.model.parallel.parallelize import World, parallelise
-from autoclave.model.training.metrics import METRICS_FILE, MetricsFile, peak_flops, peak_memory
+from autoclave.model.parallel.parallelize import World, keeps_gathered, parallelise
+from autoclave.model.training.metrics import METRICS_FILE, MetricsFile, device_memory, peak_flops, peak_memory
 from autoclave.model.training.optimizer import (
     guarded_step,
+    hand_over_gradients,
     learning_rate,
     make_optimizer,
     set_learning_rate,
@@ -122,6 +123,7 @@ class Trainer:
         self.saver = CheckpointSaver(folder, self.world.rank, self.world.size, keep, tokenizer)
         self.loss = math.nan
         self.skipped_in_a_row = 0
+        self.ahead: tuple[int, list[TokenBatch]] | None = None
         on_cuda = self.device.type == "cuda"
         self.bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and on_cuda)
         # FSDP gathers matrices in bfloat16 itself; autocast would keep a second copy of the whole model.
@@ -150,6 +152,7 @@ class Trainer:
             compile_layers=self.settings.compile,
             activation_checkpointing=self.settings.activation_checkpointing,
             bfloat16=self.bfloat16,
+            keep_gathered=keeps_gathered(self.config, self.world.tensor_size, device_memory(self.device)),
         )
         self.optimizer = make_optimizer(self.model, self.settings.optimizer)
         if latest is not None:
@@ -176,16 +179,21 @@ class Trainer:
         rate = learning_rate(self.settings.optimizer, number, self.settings.steps)
         set_learning_rate(self.optimizer, rate)
         accumulation = self.settings.accumulation
-        batches = [self.loader.batch(number * accumulation + index) for index in range(accumulation)]
+        batches = self.batches(number)
         tokens = sum(int((batch.targets != -100).sum()) for batch in batches)
         total = torch.zeros((), device=self.device)
         for index, batch in enumerate(batches):
             self.world.synchronise_gradients(self.model, index == accumulation - 1)
             total += self.backward(batch, max(tokens, 1))
-        mean = self.world.sum_over_shards(total) / max(tokens, 1)
+        self.world.sum_replicated_gradients(self.model)
+        hand_over_gradients(self.model)
+        mean = self.world.sum_over_tokens(total) / max(tokens, 1)
         gradient_norm = self.world.gradient_norm(self.model)
         guarded_step(self.optimizer, gradient_norm, mean, self.settings.optimizer.clip_norm)
+        self.model.zero_grad(set_to_none=True)
         self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda" and number + 1 < self.settings.steps:
+            self.ahead = (number + 1, self.batches(number + 1))  # made while the GPU still computes
         # Read only now: on a GPU the update is under way already.
         loss, norm = float(mean), float(gradient_norm)
         finite = math.isfinite(loss) and math.isfinite(norm)
@@ -195,6 +203,13 @@ class Trainer:
             self.skip(number)
         self.state.step, self.state.tokens = number + 1, self.state.tokens + tokens
         return self.report(loss, rate, norm, sum(batch.inputs.size for batch in batches), not finite)
+
+    def batches(self, step: int) -> list[TokenBatch]:
+        """The batches of this 0-based step, one for each of its backward passes."""
+        if self.ahead is not None and self.ahead[0] == step:
+            return self.ahead[1]
+        accumulation = self.settings.accumulation
+        return [self.loader.batch(step * accumulation + index) for index in range(accumulation)]
 
     def backward(self, batch: TokenBatch, tokens: int) -> Tensor:
         """Gradients of one batch's share of the mean loss; returns its summed loss in nats (float32, shape [])."""

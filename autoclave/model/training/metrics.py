@@ -42,6 +42,11 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def device_memory(device: torch.device) -> int:
+    """Bytes of memory that the device has; 0 for a CPU, whose memory others use too."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+
+
 class MetricsFile:
     """Appends whole lines; after a kill, what lies beyond the checkpoint is cut off before going on."""
 

@@ -33,8 +33,12 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW in two groups (decayed, not decayed), parameters in the model's order; fused on CUDA."""
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    """AdamW in two groups (decayed, not decayed), parameters in the model's order; fused on CUDA.
+
+    Of a sharded model it has this process's shares as plain tensors (`share_of`): every element is updated alone, and
+    lists of DTensors would each go through PyTorch's sharding rules on the host, milliseconds a step.
+    """
+    named = [(name, share_of(parameter)) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for name, p in named if decays(name, p)], "weight_decay": settings.weight_decay},
         {"params": [p for name, p in named if not decays(name, p)], "weight_decay": 0.0},
@@ -47,6 +51,26 @@ def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim
         eps=settings.epsilon,
         fused=True if on_cuda else None,
     )
+
+
+def share_of(parameter: nn.Parameter) -> nn.Parameter:
+    """What the optimizer has of a parameter: itself, or of a DTensor the memory of this process's share. Always the same
+    object, so that moments can be found by it."""
+    if not isinstance(parameter, DTensor):
+        return parameter
+    share = getattr(parameter, "_share", None)
+    if share is None:
+        share = nn.Parameter(parameter.to_local().detach())  # of the same storage, which FSDP2 keeps
+        parameter._share = share  # type: ignore[attr-defined]
+    return share
+
+
+def hand_over_gradients(model: nn.Module) -> None:
+    """Give the shares that the optimizer has the gradients of the model's parameters; same memory, nothing is copied."""
+    for parameter in model.parameters():
+        if isinstance(parameter, DTensor):
+            gradient = parameter.grad
+            share_of(parameter).grad = gradient.to_local() if isinstance(gradient, DTensor) else None
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
@@ -68,6 +92,7 @@ def guarded_step(optimizer: torch.optim.AdamW, norm: Tensor, loss: Tensor, clip_
         optimizer.grad_scale, optimizer.found_inf = scale, (~finite).float()  # type: ignore[attr-defined]
         optimizer.step()
     elif finite:
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_div_([g.to_local() if isinstance(g, DTensor) else g for g in gradients], scale)
+        torch._foreach_div_(
+            [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None], scale
+        )
         optimizer.step()

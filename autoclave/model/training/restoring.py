@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from autoclave.errors import CheckpointError
 from autoclave.model.config import ModelConfig
 from autoclave.model.parallel.parallelize import World
+from autoclave.model.training.optimizer import share_of
 from autoclave.model.training.sharded import CheckpointReader, Piece
 from autoclave.model.transnormer import TransNormerLLM
 
@@ -17,7 +19,8 @@ def pieces_to_write(world: World, model: TransNormerLLM, optimizer: torch.optim.
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         tensors[name] = parameter.detach()
-        tensors |= {f"{name}/{key}": value for key, value in optimizer.state.get(parameter, {}).items()}
+        moments = optimizer.state.get(share_of(parameter), {})
+        tensors |= {f"{name}/{key}": _placed_as(parameter, value) for key, value in moments.items()}
     pieces = (piece for name, value in tensors.items() for piece in world.pieces_of(name, value, model.config))
     return [piece for piece in pieces if world.writes(piece, model.config)]
 
@@ -39,9 +42,18 @@ def restore(world: World, model: TransNormerLLM, optimizer: torch.optim.Optimize
             device = parameter.device if parameter.is_cuda else torch.device("cpu")
             value = reader.whole(flat).to(device)
         else:
-            value = torch.empty_like(parameter)
-            _fill(world, flat, value, model.config, reader)
-        optimizer.state[parameter][key] = value
+            value = torch.empty_like(share_of(parameter), requires_grad=False)
+            _fill(world, flat, _placed_as(parameter, value), model.config, reader)
+        optimizer.state[share_of(parameter)][key] = value
+
+
+def _placed_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    """A moment of this process's share of a parameter as the part of the whole that the parameter is: same memory."""
+    if not isinstance(parameter, DTensor) or not moment.dim():
+        return moment
+    mesh, placements = parameter.device_mesh, parameter.placements
+    shape, stride = parameter.shape, parameter.stride()
+    return DTensor.from_local(moment, mesh, placements, run_check=False, shape=shape, stride=stride)
 
 
 def _check_names(expected: set[str], reader: CheckpointReader) -> None:
