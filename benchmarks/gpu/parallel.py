@@ -1,38 +1,38 @@
-"""Training on several GPUs of one host: do FSDP2, tensor and sequence parallelism give one GPU's losses, how fast?
+"""Training jobs on one or several processes of a host, each step's metrics, and where a GPU's time goes.
 
-    python -m benchmarks.gpu.parallel [--gpus 2] [--parts parity,speed] [--preset tnl-385m]
-    python -m benchmarks.gpu.parallel --device cpu --preset tnl-nano --vocabulary 512     # gloo, to try the script
-
-Parity: a small model, 20 steps in float32 (and bfloat16), each way of splitting beside one GPU: the largest difference
-of a step's loss. Speed: tokens/s of the preset, with as many tokens a GPU on one and on all of them for FSDP2, and one
-GPU's batch for tensor parallelism; one long row for sequence parallelism. Tables last; gpu_parallel.json under $OUT if
-that is set.
+What `two.py` is made of: its parts say which jobs, this runs them. Every job's lines are on disk as soon as it ends, so
+that what ran before a time limit is kept.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import gc
+import importlib
 import json
 import os
 import socket
 import statistics
 import tempfile
-from dataclasses import dataclass
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 import torch.multiprocessing as multiprocessing
 
-from autoclave.model.config import ModelConfig, preset
-from autoclave.model.training.loop import Trainer
-from autoclave.model.training.settings import OptimizerSettings, TrainSettings
+from autoclave.model.config import ModelConfig
+from autoclave.model.training.loop import Trainer, train
+from autoclave.model.training.settings import TrainSettings
+from autoclave.model.transnormer import TransNormerLLM
 
-PARITY_STEPS = 20
-SMALL = ModelConfig(vocabulary_size=8192, hidden_size=512, layers=4, heads=4, glu_size=1408)
+Results = dict[str, Any]
+SAVING_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -66,146 +66,169 @@ class Texts:
 
 @dataclass(frozen=True)
 class Job:
-    """One training run: its name, model, settings, data and number of steps."""
+    """One training run.
+
+    profiled: steps that are profiled after the others; quick_weights: start from weights that are quick to make (speed
+    does not depend on them); save: measure the asynchronous saver; folder: a whole run with checkpoints there (`train`)
+    change: values of modules' constants for this job, "module:name"
+    """
 
     name: str
     config: ModelConfig
     settings: TrainSettings
     loader: Texts
     steps: int
+    profiled: int = 0
+    quick_weights: bool = False
+    save: bool = False
+    folder: str = ""
+    change: dict[str, Any] = field(default_factory=dict)
 
 
-def worker(rank: int, size: int, port: int, jobs: list[Job], folder: str) -> None:
-    """All jobs, one after the other, in one of `size` processes; rank 0 writes what it saw."""
+@contextlib.contextmanager
+def changed(values: dict[str, Any]) -> Iterator[None]:
+    """Names in modules, "module:name" or "module:class.name", at other values; as they were afterwards."""
+    before = []
+    for place, value in values.items():
+        module, _, path = place.partition(":")
+        owner: Any = importlib.import_module(module)
+        *outer, name = path.split(".")
+        for part in outer:
+            owner = getattr(owner, part)
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+@torch.no_grad()
+def quick_weights(model: TransNormerLLM, seed: int) -> TransNormerLLM:
+    """Random weights of the usual size, one block over and over: drawing a billion on a CPU takes ten seconds."""
+    block = torch.empty(2**20).normal_(0.0, 0.02, generator=torch.Generator().manual_seed(seed))
+    for parameter in model.parameters():
+        flat = parameter.view(-1)
+        for start in range(0, flat.numel(), len(block)):
+            part = flat[start : start + len(block)]
+            part.copy_(block[: len(part)])
+    return model
+
+
+def where_time_goes(trainer: Trainer, steps: int) -> Results:
+    """Milliseconds a step of one GPU, from the profiler: computing, exchanging, neither; and the largest kernels."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        for _ in range(steps):
+            trainer.step()
+        torch.cuda.synchronize()
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        profiler.export_chrome_trace(file.name)
+        events = json.loads(Path(file.name).read_bytes())["traceEvents"]
+    work = [e for e in events if e.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset")]
+    if not work:
+        return {}
+    travels = [e for e in work if "nccl" in e["name"].lower()]
+    others = [e for e in work if "nccl" not in e["name"].lower()]
+    compute, exchange, either = (covered(found) for found in (others, travels, work))
+    begin, end = min(e["ts"] for e in work), max(e["ts"] + e["dur"] for e in work)
+    kernels: Counter[str] = Counter()
+    for event in work:
+        kernels[event["name"][:70]] += event["dur"]
+    unit = 1000.0 * steps
+    return {
+        "wall_ms": (end - begin) / unit,
+        "compute_ms": compute / unit,
+        "nccl_ms": exchange / unit,
+        "nccl_alone_ms": (either - compute) / unit,
+        "idle_ms": (end - begin - either) / unit,
+        "kernels_a_step": len(work) / steps,
+        "kernels_ms": {name: round(time / unit, 2) for name, time in kernels.most_common(16)},
+    }
+
+
+def covered(events: list[dict[str, Any]]) -> float:
+    """Microseconds in which at least one of the events runs."""
+    total, until = 0.0, -1.0
+    for event in sorted(events, key=lambda e: float(e["ts"])):
+        begin, end = float(event["ts"]), float(event["ts"]) + float(event["dur"])
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def measured_save(trainer: Trainer) -> Results:
+    """Seconds that a save holds training up, that the steps meanwhile take, and that it takes in all."""
+    spent = []
+    for _ in range(2):  # the first makes its pinned buffers
+        started = time.perf_counter()
+        trainer.save()
+        held, steps = time.perf_counter() - started, []
+        for _ in range(SAVING_STEPS):
+            begun = time.perf_counter()
+            trainer.step()
+            steps.append(time.perf_counter() - begun)
+        trainer.saver.wait()
+        spent.append({"held": held, "whole": time.perf_counter() - started, "step": statistics.median(steps)})
+    return {"first": spent[0], "second": spent[1]}
+
+
+def run_job(job: Job, folder: Path) -> Results:
+    """What one job shows: its metrics lines, and what else it asks for."""
+    if job.folder:
+        lines: list[dict[str, Any]] = []
+        train(job.config, job.settings, job.loader, job.folder, progress=lines.append)
+        return {"lines": lines}
+    change = dict(job.change)
+    if job.quick_weights:
+        change["autoclave.model.transnormer:TransNormerLLM.initialise"] = quick_weights
+    with changed(change):
+        trainer = Trainer(job.config, job.settings, job.loader, folder, None, "")
+        trainer.start(False)
+        found: Results = {"lines": [trainer.step() for _ in range(job.steps)]}
+        if job.profiled and trainer.device.type == "cuda":
+            found["time"] = where_time_goes(trainer, job.profiled)
+        if job.save:
+            found["save"] = measured_save(trainer)
+        return found
+
+
+def worker(rank: int, size: int, port: int, jobs: list[Job], results: str) -> None:
+    """All jobs, one after the other, in one of `size` processes; rank 0 writes what it saw after each."""
     place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in place.items()}
     torch.backends.cuda.matmul.allow_tf32 = False
-    found: dict[str, Any] = {}
-    for job in jobs:
-        try:
-            trainer = Trainer(job.config, job.settings, job.loader, Path(folder) / job.name, None, "")
-            trainer.start(False)
-            found[job.name] = [trainer.step() for _ in range(job.steps)]
-            del trainer
-        except Exception as error:  # a way that fails is a result; the others still run
-            found[job.name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
-        gc.collect()
-        if job.settings.device == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        if rank == 0:
-            Path(folder, f"lines-{size}.json").write_text(json.dumps(found))
+    found: Results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for job in jobs:
+            started = time.perf_counter()
+            try:
+                found[job.name] = run_job(job, Path(folder if size == 1 else f"{results}.files", job.name))
+            except Exception as error:  # a way that fails is a result; the others still run
+                text = str(error).strip().splitlines() or [""]
+                found[job.name] = {"error": f"{type(error).__name__}: {text[0]}"[:600]}
+                if rank == 0:
+                    traceback.print_exc()
+            found[job.name]["seconds"] = round(time.perf_counter() - started, 1)
+            if rank == 0:
+                print(f"{job.name}: {found[job.name]['seconds']} s {found[job.name].get('error', '')}", flush=True)
+                Path(results).write_text(json.dumps(found))
+            gc.collect()
+            if job.settings.device == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def run(size: int, jobs: list[Job]) -> dict[str, Any]:
-    """Metrics lines (or what went wrong) of each job on `size` processes."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(worker, args=(size, port, jobs, folder), nprocs=size)
-        result: dict[str, Any] = json.loads(Path(folder, f"lines-{size}.json").read_bytes())
-    return result
+        return int(probe.getsockname()[1])
 
 
-def parity(gpus: int, device: str) -> list[dict[str, Any]]:
-    """One row a way of splitting and precision."""
-    base = TrainSettings(device=device, optimizer=OptimizerSettings(learning_rate=1e-3, warmup_steps=5))
-    ways = {"fsdp2": {}, "tensor": {"tensor_parallel": gpus}, "sequence": {"sequence_parallel": gpus}}
-    loader = Texts(rows=4, length=512, vocabulary=SMALL.vocabulary_size, documents=2)
-    precisions = ("float32", "bfloat16") if device == "cuda" else ("float32",)
-
-    def job(name: str, precision: str, way: dict[str, int]) -> Job:
-        settings = msgspec.structs.replace(base, precision=precision, **way)
-        return Job(f"{name} {precision}", SMALL, settings, loader, PARITY_STEPS)
-
-    alone = run(1, [job("one", precision, {}) for precision in precisions])
-    split = run(gpus, [job(name, precision, way) for precision in precisions for name, way in ways.items()])
-    rows = []
-    for name, lines in split.items():
-        reference = alone[f"one {name.split()[1]}"]
-        row: dict[str, Any] = {"way": name, "processes": gpus}
-        if isinstance(lines, str) or isinstance(reference, str):
-            row["error"] = lines if isinstance(lines, str) else reference
-        else:
-            pairs = list(zip(lines, reference, strict=True))
-            row["first_loss"], row["last_loss"] = reference[0]["loss"], reference[-1]["loss"]
-            row["largest_loss_difference"] = max(abs(a["loss"] - b["loss"]) for a, b in pairs)
-            row["largest_norm_difference"] = max(abs(a["grad_norm"] / b["grad_norm"] - 1) for a, b in pairs)
-        rows.append(row)
-    return rows
-
-
-def speed(gpus: int, device: str, config: ModelConfig, tokens: int, steps: int) -> list[dict[str, Any]]:
-    """One row a way of splitting: tokens/s of the median step, and the share of perfect scaling that it is."""
-    base = TrainSettings(device=device, optimizer=OptimizerSettings(warmup_steps=5))
-    rows = max(1, tokens // 2048)
-    length = min(2048, tokens)
-
-    def job(name: str, rows: int, length: int, **way: int) -> Job:
-        loader = Texts(rows, length, config.vocabulary_size, 1)
-        return Job(name, config, msgspec.structs.replace(base, **way), loader, steps)
-
-    alone = run(1, [job("one", rows, length), job("one, one row", 1, tokens)])
-    split = run(
-        gpus,
-        [
-            job("fsdp2", rows * gpus, length),
-            job("tensor", rows, length, tensor_parallel=gpus),
-            job("sequence, one row", 1, tokens * gpus, sequence_parallel=gpus),
-        ],
-    )
-    references = {"fsdp2": "one", "tensor": "one", "sequence, one row": "one, one row"}
-    table = []
-    for name, lines in (alone | split).items():
-        row: dict[str, Any] = {"way": name, "processes": gpus if name in split else 1}
-        if isinstance(lines, str):
-            table.append(row | {"error": lines})
-            continue
-        row["tokens_per_second"] = round(
-            statistics.median(line["tokens_per_second"] for line in lines[len(lines) // 2 :])
-        )
-        row["mfu"] = lines[-1].get("mfu")
-        row["memory_gb"] = round(lines[-1].get("memory_bytes", 0) / 1e9, 1)
-        reference = next((r for r in table if r["way"] == references.get(name)), None)
-        if reference is not None and "tokens_per_second" in reference:
-            row["scaling"] = round(row["tokens_per_second"] / reference["tokens_per_second"] / gpus, 3)
-        table.append(row)
-    return table
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpus", type=int, default=2)
-    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--parts", default="parity,speed", type=lambda text: text.split(","))
-    parser.add_argument("--preset", default="tnl-385m")
-    parser.add_argument("--vocabulary", type=int, help="another vocabulary")
-    parser.add_argument("--tokens", type=int, help="tokens a step and process")
-    parser.add_argument("--steps", type=int, default=12)
-    arguments = parser.parse_args()
-    on_gpu = arguments.device == "cuda"
-    config = preset(arguments.preset, **({"vocabulary_size": arguments.vocabulary} if arguments.vocabulary else {}))
-    results: dict[str, Any] = {"device": torch.cuda.get_device_name() if on_gpu else "CPU", "torch": torch.__version__}
-    if "parity" in arguments.parts:
-        results["parity"] = parity(arguments.gpus, arguments.device)
-        print(json.dumps(results["parity"]), flush=True)
-    if "speed" in arguments.parts:
-        tokens = arguments.tokens or (32_768 if on_gpu else 512)
-        results["speed"] = speed(arguments.gpus, arguments.device, config, tokens, arguments.steps)
-    if folder := os.environ.get("OUT"):
-        Path(folder, "gpu_parallel.json").write_text(json.dumps(results, indent=1))
-    print(f"{results['device']} x {arguments.gpus}, torch {results['torch']}, {arguments.preset}")
-    for part in ("parity", "speed"):
-        for row in results.get(part, []):
-            print(
-                "  ".join(
-                    f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items()
-                )
-            )
-
-
-if __name__ == "__main__":
-    main()
+def run(size: int, jobs: list[Job], results: Path) -> Results:
+    """What each job showed (or went wrong) on `size` processes; also in the file `results`, as far as it came."""
+    multiprocessing.spawn(worker, args=(size, free_port(), jobs, str(results)), nprocs=size)
+    found: Results = json.loads(results.read_bytes())
+    return found

@@ -41,7 +41,7 @@ def gated_lightning_attention(
             (float64 on a CPU).
         decay: [H] float32, log lambda, <= 0. The number of heads is taken from it.
         lrpe_theta, position_offset, initial_state, output_final_state, cu_seqlens: as in `lightning_attention`.
-        exchange: for a piece of a packed stream, gives the state that enters it; then there is no initial or final state.
+        exchange: gives the state that enters a piece of a packed stream; then there is no initial or final state.
 
     Returns:
         y [B, T, E] in qkvu's dtype, and the final state [N, H, dh (2 dh with LRPE), dh] float32 or None. Differentiable

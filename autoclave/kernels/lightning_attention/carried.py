@@ -1,4 +1,4 @@
-"""Lightning Attention over one process's piece of a packed stream, with the state that earlier processes leave behind."""
+"""Lightning Attention over one process's piece of a packed stream, with the state that earlier pieces leave behind."""
 
 from typing import Any, Protocol
 

@@ -25,7 +25,6 @@ from autoclave.model.parallel.tensor_parallel import split_model, split_of
 from autoclave.model.training.sharded import Piece
 from autoclave.model.transnormer import Layer, TransNormerLLM
 
-
 KEPT_SHARE = 16
 """Layers gathered by FSDP are kept for the backward pass where they take at most this part of the memory, 1 / 16."""
 
@@ -144,7 +143,7 @@ class World:
             model.set_requires_gradient_sync(last)
 
     def sum_replicated_gradients(self, model: TransNormerLLM) -> None:
-        """Sum, in place, the gradients of what tensor ranks have whole: each of them saw other tokens or columns only."""
+        """Sum, in place, the gradients of what tensor ranks have whole: each saw other tokens or columns only."""
         if self.mesh is None or self.tensor_size == 1:
             return
         for name, parameter in model.named_parameters():
@@ -152,7 +151,7 @@ class World:
                 dist.all_reduce(_local(parameter.grad), group=self.mesh["tensor"].get_group())
 
     def sum_over_tokens(self, value: Tensor) -> Tensor:
-        """Sum of a scalar of any dtype over all processes, each of which has seen tokens of its own; shape [], in place."""
+        """Sum of a scalar of any dtype over all processes, each of which has seen tokens of its own; in place."""
         if self.size > 1:
             dist.all_reduce(value)
         return value
@@ -284,7 +283,7 @@ def _shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathere
             fully_shard(layer.mixer.lrpe, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
         sharded.append(fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep_gathered))
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    # The next layer's matrices are asked for before this layer's work is launched, not after: also where the host is late.
+    # The next layer's matrices are asked for before this layer's work is launched, so that they travel under it.
     for layer, after in itertools.pairwise(sharded):
         layer.set_modules_to_forward_prefetch([after])
 

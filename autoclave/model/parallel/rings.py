@@ -1,8 +1,8 @@
 """Matrix products over tokens that several ranks have shares of, while the shares travel round a ring.
 
-A product is cut by the ranks' shares of the tokens: one part is computed while the next is on its way, so that the links
-and the matrix units work at once (Wang et al., ASPLOS 2023; what PyTorch calls asynchronous tensor parallelism). What
-travels is what an all-gather and a reduce-scatter would send.
+A product is cut by the ranks' shares of the tokens: one part is computed while the next is on its way, so that links
+and matrix units work at once (Wang et al., ASPLOS 2023; what PyTorch calls asynchronous tensor parallelism). What travels
+is what an all-gather and a reduce-scatter would send.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def gathered_products(x: Tensor, weights: Sequence[Tensor], group: dist.ProcessG
 def scattered_product(
     x: Tensor, weight: Tensor, group: dist.ProcessGroup, squares: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """x times the weight transposed, summed over the ranks: this rank's share of the tokens [1, tokens, out], x's dtype.
+    """x times the weight transposed, summed over the ranks: of this rank's share of the tokens [1, tokens, out].
 
     x: [1, ranks * tokens, width]; weight: [out, width]; both of this rank's columns. squares: [1, ranks * tokens]
     float32, summed over the ranks in the same way: [1, tokens], or without it zeros. Differentiable.
@@ -119,8 +119,8 @@ def gather(shares: list[Tensor], group: dist.ProcessGroup, use: Callable[[slice,
 def scatter(make: Callable[[slice], list[Tensor]], rows: int, group: dist.ProcessGroup) -> list[Tensor]:
     """This rank's share of sums over the ranks of what `make` makes of a place among `rows` rows.
 
-    `make` is called for the other ranks' places first, and gives tensors [rows / ranks, ...] of its own; while one is on
-    its way the next is made.
+    `make` is called for the other ranks' places first, and gives tensors [rows / ranks, ...] of its own; while one
+    is on its way the next is made.
     """
     size, rank = dist.get_world_size(group), dist.get_rank(group)
     works: list[Any] = []

@@ -41,7 +41,7 @@ class Carry:
         return dist.get_rank(self.group)
 
     def positions(self, cu_seqlens: Tensor) -> Tensor:
-        """Where each of our sequences starts in itself: int64 [sequences], on the device of cu_seqlens [sequences + 1]."""
+        """Where our sequences start in themselves: int64 [sequences], on the device of cu_seqlens [sequences + 1]."""
         if "positions" not in self._on_device:
             positions = np.zeros(cu_seqlens.numel() - 1, np.int64)
             positions[0] = self.offset
@@ -76,10 +76,10 @@ class Exchange:
         return self._weighted_sum(gradient, self.reach[:, dist.get_rank(self.group)])
 
     def _weighted_sum(self, own: Tensor, reach: Tensor) -> Tensor:
-        parts = own.new_empty(len(reach) * len(own), *own.shape[1:])
-        dist.all_gather_into_tensor(parts, own.contiguous(), group=self.group)
+        parts = own.new_empty(len(reach), *own.shape)
+        dist.all_gather(list(parts.unbind(0)), own.contiguous(), group=self.group)
         weights = torch.exp(self.decay * reach.clamp_min(0)[:, None]) * (reach >= 0)[:, None]
-        return torch.einsum("rh,rhkv->hkv", weights.to(own.dtype), parts.view(len(reach), *own.shape))
+        return torch.einsum("rh,rhkv->hkv", weights.to(own.dtype), parts)
 
 
 def cut_stream(

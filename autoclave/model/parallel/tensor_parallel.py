@@ -6,8 +6,8 @@ the tokens only: embedding, residual stream, norms and the head's cross-entropy 
 parallelism, arXiv 2205.05198). So a rank gathers the tokens before a split product and scatters sums after it
 (`rings.py`), and the gradients of what is not split are summed over the ranks once a step.
 
-The output norm needs the sum of squares over all heads. Its factor is one number a token and so commutes with the output
-product: squares travel with the product's partial sums, and the norm is done on what arrives.
+The output norm needs the sum of squares over all heads. Its factor is one number a token and so commutes with the
+output product: squares travel with the product's partial sums, and the norm is done on what arrives.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class SplitTokenMixer(TokenMixer):
         return normalise_rows(total, squares, self.config.mixer_width, self.config.norm_epsilon), None
 
     def low_rank_gate(self, x: Tensor) -> Tensor | None:
-        """The gate of all tokens and this rank's heads, before its activation; None where it is part of qkvu or none."""
+        """The gate of all tokens and this rank's heads, before its activation; None where there is none of its own."""
         if self.config.gate != "low_rank":
             return None
         (gate,) = gathered_products(self.gate_down(x), [self.gate_up.weight], self.group)
@@ -104,7 +104,7 @@ class SplitTokenMixer(TokenMixer):
 
 
 class SplitChannelMixer(ChannelMixer):
-    """This rank's columns of a channel mixer: a share of the tokens in and out, with parts of the mixer's parameters."""
+    """This rank's columns of a channel mixer: a share of the tokens in and out, with parts of its parameters."""
 
     def __init__(self, whole: ChannelMixer, group: dist.ProcessGroup) -> None:
         nn.Module.__init__(self)

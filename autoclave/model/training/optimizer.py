@@ -54,8 +54,8 @@ def make_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim
 
 
 def share_of(parameter: nn.Parameter) -> nn.Parameter:
-    """What the optimizer has of a parameter: itself, or of a DTensor the memory of this process's share. Always the same
-    object, so that moments can be found by it."""
+    """What the optimizer has of a parameter: itself, or of a DTensor the memory of this process's share. Always the
+    same object, so that moments can be found by it."""
     if not isinstance(parameter, DTensor):
         return parameter
     share = getattr(parameter, "_share", None)
@@ -66,7 +66,7 @@ def share_of(parameter: nn.Parameter) -> nn.Parameter:
 
 
 def hand_over_gradients(model: nn.Module) -> None:
-    """Give the shares that the optimizer has the gradients of the model's parameters; same memory, nothing is copied."""
+    """Give the shares that the optimizer has the gradients of the model's parameters: the same memory."""
     for parameter in model.parameters():
         if isinstance(parameter, DTensor):
             gradient = parameter.grad
