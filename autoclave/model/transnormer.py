@@ -11,7 +11,7 @@ its own state. Formulas: arXiv 2405.17381 and the released code; see `config.py`
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -147,7 +147,8 @@ class TokenMixer(nn.Module):
         """
         theta = None if self.lrpe is None else self.lrpe(decay.dtype)
         with torch.autocast(query.device.type, enabled=False):  # the kernel chooses its own precisions
-            options = {"lrpe_theta": theta, "position_offset": packing.starts(), "cu_seqlens": packing.cu_seqlens}
+            options: dict[str, Any] = {"lrpe_theta": theta, "cu_seqlens": packing.cu_seqlens}
+            options["position_offset"] = packing.starts()
             if (exchange := packing.exchange(decay)) is not None:
                 return carried_lightning_attention(query, key, value, decay, exchange=exchange, **options), None
             options |= {"initial_state": memory, "output_final_state": return_memory}

@@ -69,8 +69,9 @@ class Job:
     """One training run.
 
     profiled: steps that are profiled after the others; quick_weights: start from weights that are quick to make (speed
-    does not depend on them); save: measure the asynchronous saver; folder: a whole run with checkpoints there (`train`)
-    change: values of modules' constants for this job, "module:name"
+    does not depend on them); save: measure the asynchronous saver; measured: else a whole run by `train`, which goes on
+        from the newest checkpoint in its folder
+    change: other values of names in modules for this job, "module:name"
     """
 
     name: str
@@ -81,7 +82,7 @@ class Job:
     profiled: int = 0
     quick_weights: bool = False
     save: bool = False
-    folder: str = ""
+    measured: bool = True
     change: dict[str, Any] = field(default_factory=dict)
 
 
@@ -175,9 +176,9 @@ def measured_save(trainer: Trainer) -> Results:
 
 def run_job(job: Job, folder: Path) -> Results:
     """What one job shows: its metrics lines, and what else it asks for."""
-    if job.folder:
+    if not job.measured:
         lines: list[dict[str, Any]] = []
-        train(job.config, job.settings, job.loader, job.folder, progress=lines.append)
+        train(job.config, job.settings, job.loader, folder, progress=lines.append)
         return {"lines": lines}
     change = dict(job.change)
     if job.quick_weights:
@@ -193,30 +194,28 @@ def run_job(job: Job, folder: Path) -> Results:
         return found
 
 
-def worker(rank: int, size: int, port: int, jobs: list[Job], results: str) -> None:
+def worker(rank: int, size: int, port: int, jobs: list[Job], results: str, folder: str) -> None:
     """All jobs, one after the other, in one of `size` processes; rank 0 writes what it saw after each."""
     place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in place.items()}
     torch.backends.cuda.matmul.allow_tf32 = False
     found: Results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for job in jobs:
-            started = time.perf_counter()
-            try:
-                found[job.name] = run_job(job, Path(folder if size == 1 else f"{results}.files", job.name))
-            except Exception as error:  # a way that fails is a result; the others still run
-                text = str(error).strip().splitlines() or [""]
-                found[job.name] = {"error": f"{type(error).__name__}: {text[0]}"[:600]}
-                if rank == 0:
-                    traceback.print_exc()
-            found[job.name]["seconds"] = round(time.perf_counter() - started, 1)
-            if rank == 0:
-                print(f"{job.name}: {found[job.name]['seconds']} s {found[job.name].get('error', '')}", flush=True)
-                Path(results).write_text(json.dumps(found))
-            gc.collect()
-            if job.settings.device == "cuda":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
+    for job in jobs:
+        started = time.perf_counter()
+        try:
+            found[job.name] = run_job(job, Path(folder, job.name))
+        except Exception as error:  # a way that fails is a result; the others still run
+            text = str(error).strip().splitlines() or [""]
+            found[job.name] = {"error": f"{type(error).__name__}: {text[0]}"[:600]}
+            traceback.print_exc()
+        found[job.name]["seconds"] = round(time.perf_counter() - started, 1)
+        if rank == 0:
+            print(f"{job.name}: {found[job.name]['seconds']} s {found[job.name].get('error', '')}", flush=True)
+            Path(results).write_text(json.dumps(found))
+        gc.collect()
+        if job.settings.device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -227,8 +226,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(size: int, jobs: list[Job], results: Path) -> Results:
-    """What each job showed (or went wrong) on `size` processes; also in the file `results`, as far as it came."""
-    multiprocessing.spawn(worker, args=(size, free_port(), jobs, str(results)), nprocs=size)
+def run(size: int, jobs: list[Job], results: Path, folder: Path) -> Results:
+    """What each job showed (or went wrong) on `size` processes; also in the file `results`, as far as it came.
+
+    folder: where each job keeps its checkpoints, in a folder of its name.
+    """
+    multiprocessing.spawn(worker, args=(size, free_port(), jobs, str(results), str(folder)), nprocs=size)
     found: Results = json.loads(results.read_bytes())
     return found

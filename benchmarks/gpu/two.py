@@ -5,8 +5,8 @@
 
 Each part runs in a process of its own with a time limit; two.json and two.md under OUT hold what all have left. Parts,
 in order: machine (links, versions), parity (20 steps of each way of splitting beside one process), speed (tokens/s,
-shares of ideal, times by the profiler), resume (from two on one and back), ways (what single choices of the
-implementation bring), ray (Ray Train and self-cleaning with two actors beside one process).
+shares of ideal, times by the profiler), resume (from two on one and back, and the saver), ray (Ray Train and
+self-cleaning with two actors beside one process), ways (what single choices of the implementation bring).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.gpu.two_ways import plain_gather, plain_scatter
 
 PARITY_STEPS = 20
 # The most seconds of each part, most important first.
-LIMITS = {"machine": 60, "parity": 150, "speed": 230, "resume": 90, "ways": 150, "ray": 170}
+LIMITS = {"machine": 60, "parity": 150, "speed": 230, "resume": 110, "ray": 170, "ways": 150}
 WAYS: dict[str, dict[str, int]] = {
     "fsdp2": {},
     "tensor": {"tensor_parallel": 2},
@@ -46,20 +46,20 @@ BARS = {"fsdp2": 0.93, "tensor": 0.7, "sequence": 0.85}
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the parts run: on which kind of device, and where they leave files."""
+    """Where the parts run: on which kind of device, and where they leave results and what training writes."""
 
     device: str
-    out: Path
+    work: Path
 
     @property
     def on_gpu(self) -> bool:
         return self.device == "cuda"
 
     def results(self, part: str, size: int) -> Path:
-        return self.out / f"{part}-on-{size}.json"
+        return self.work / f"{part}-on-{size}.json"
 
     def run(self, part: str, size: int, jobs: list[Job]) -> Results:
-        return run(size, jobs, self.results(part, size)) if jobs else {}
+        return run(size, jobs, self.results(part, size), self.work / "training")
 
     def settings(self, **options: Any) -> TrainSettings:
         optimizer = OptimizerSettings(learning_rate=1e-3, warmup_steps=5, schedule="constant")
@@ -168,7 +168,7 @@ def speed(place: Place) -> Results:
     one, two = [], []
     for name, config in models.items():
         one.append(speed_job(place, f"{name}: one", config, tokens // row, row))
-        two.append(speed_job(place, f"{name}: fsdp2", config, 2 * tokens // row, row, save=name == names[0]))
+        two.append(speed_job(place, f"{name}: fsdp2", config, 2 * tokens // row, row))
         two.append(speed_job(place, f"{name}: tensor", config, tokens // row, row, tensor_parallel=2))
     for name, config in models.items():
         one.append(speed_job(place, f"{name}: one, one row", config, 1, 2 * tokens))
@@ -202,22 +202,25 @@ def ways(place: Place) -> Results:
 
 
 def resume(place: Place) -> Results:
-    """Steps 1 to 8 on two, to 14 on one, to 20 on two again, by the asynchronous saver, beside 20 on one."""
+    """Steps 1 to 8 on two, to 14 on one, to 20 on two again, by the asynchronous saver, beside 20 on one; its speed."""
     config, texts = small(place), small_texts(place)
 
-    def job(name: str, steps: int, folder: str, **way: int) -> Job:
+    def job(name: str, steps: int, **way: int) -> Job:
         settings = place.settings(steps=steps, precision="float32", checkpoint_every=4, **way)
-        return Job(name, config, settings, texts, steps, folder=folder)
+        return Job(name, config, settings, texts, steps, measured=False)
 
     found: Results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        found["whole on one"] = place.run("resume", 1, [job("whole", 20, f"{folder}/whole")])["whole"]
-        for steps, size in ((8, 2), (14, 1), (20, 2)):
-            split: dict[str, dict[str, int]] = WAYS if size == 2 else {name: {} for name in WAYS}
-            jobs = [job(name, steps, f"{folder}/{name}", **way) for name, way in split.items()]
-            for name, lines in place.run("resume", size, jobs).items():
-                found.setdefault(name, []).append(lines)
-        found["whole on two"] = place.run("resume", 2, [job("whole", 20, f"{folder}/two")])["whole"]
+    alone = {name: dict[str, int]() for name in WAYS}
+    for steps, size, split in ((8, 2, WAYS), (14, 1, alone), (20, 2, WAYS)):
+        jobs = [job(name, steps, **way) for name, way in split.items()]
+        if size == 1:
+            jobs.append(job("whole on one", 20))
+        if steps == 20:
+            jobs.append(job("whole on two", 20))
+            large = preset("tnl-385m" if place.on_gpu else "tnl-nano")
+            jobs.append(speed_job(place, "saving", large, 4, 512 if place.on_gpu else 32, profiled=0, save=True))
+        for name, leg in place.run("resume", size, jobs).items():
+            found.setdefault(name, []).append(leg)
     return found
 
 
@@ -233,21 +236,21 @@ PARTS = {"machine": machine, "parity": parity, "speed": speed, "resume": resume,
 
 def run_part(name: str, place: Place) -> None:
     found = PARTS[name](place)
-    (place.out / f"{name}.json").write_text(json.dumps(found, indent=1))
+    (place.work / f"{name}.json").write_text(json.dumps(found, indent=1))
 
 
-def collect(place: Place, parts: list[str], seconds: dict[str, float]) -> None:
-    """two.json and two.md of what the parts have left so far."""
+def collect(place: Place, out: Path, parts: list[str], seconds: dict[str, float]) -> None:
+    """two.json and two.md in `out` of what the parts have left so far."""
     found: Results = {"command": sys.argv, "seconds": seconds}
     for name in parts:
-        file = place.out / f"{name}.json"
+        file = place.work / f"{name}.json"
         if file.exists():
             found[name] = json.loads(file.read_bytes())
             continue
         halves = {word: place.results(name, size) for word, size in (("one", 1), ("two", 2))}
         found[name] = {word: json.loads(path.read_bytes()) for word, path in halves.items() if path.exists()}
-    (place.out / "two.json").write_text(json.dumps(found, indent=1))
-    (place.out / "two.md").write_text(tables(found, BARS))
+    (out / "two.json").write_text(json.dumps(found, indent=1))
+    (out / "two.md").write_text(tables(found, BARS))
 
 
 def main() -> None:
@@ -256,12 +259,19 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--parts", default=",".join(LIMITS), type=lambda text: text.split(","))
     parser.add_argument("--seconds", type=float, default=560.0, help="for all parts together")
+    parser.add_argument("--work", help="the folder of the running parts; a temporary one")
     parser.add_argument("--part", help="run this one here and now")
     arguments = parser.parse_args()
-    place = Place(arguments.device, Path(arguments.out))
-    place.out.mkdir(parents=True, exist_ok=True)
     if arguments.part:
-        return run_part(arguments.part, place)
+        return run_part(arguments.part, Place(arguments.device, Path(arguments.work)))
+    Path(arguments.out).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        return run_parts(Place(arguments.device, Path(arguments.work or folder)), arguments)
+
+
+def run_parts(place: Place, arguments: argparse.Namespace) -> None:
+    """All parts, one after the other, each as long as there is time."""
+    out = Path(arguments.out)
     started, spent = time.monotonic(), {}
     for name in arguments.parts:
         left = arguments.seconds - (time.monotonic() - started)
@@ -270,12 +280,12 @@ def main() -> None:
             continue
         begun = time.monotonic()
         command = [sys.executable, "-u", "-m", "benchmarks.gpu.two", "--part", name]
-        command += ["--out", str(place.out), "--device", place.device]
+        command += ["--out", str(out), "--work", str(place.work), "--device", place.device]
         how = run_limited(command, min(LIMITS[name], left))
         spent[name] = round(time.monotonic() - begun, 1)
         print(f"=== {name}: {how} after {spent[name]} s", flush=True)
-        collect(place, arguments.parts, spent)
-    print((place.out / "two.md").read_text(), flush=True)
+        collect(place, out, arguments.parts, spent)
+    print((out / "two.md").read_text(), flush=True)
 
 
 def run_limited(command: list[str], seconds: float) -> str:

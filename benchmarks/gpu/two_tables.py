@@ -86,15 +86,14 @@ def speed(part: Results, bars: dict[str, float]) -> list[str]:
     for name, job in sorted(jobs.items()):
         if job.get("time"):
             blocks.append(f"{name}: {job['time']['kernels_ms']}")
-        if job.get("save"):
-            blocks.append(f"{name}: saving, seconds: {job['save']}")
     return [*blocks, *failures(part)]
 
 
 def resume(part: Results) -> list[str]:
     rows = []
+    whole = [line for leg in part.get("whole on one", []) for line in leg.get("lines", [])]
     for name, legs in part.items():
-        if not isinstance(legs, list):
+        if name in ("one", "two", "saving"):
             continue
         lines = [line for leg in legs for line in leg.get("lines", [])]
         wrong = [leg["error"] for leg in legs if "error" in leg]
@@ -102,11 +101,9 @@ def resume(part: Results) -> list[str]:
             rows.append([name, "", wrong[0]])
             continue
         steps = [line["step"] for line in lines]
-        rows.append([name, f"{steps[0]} to {steps[-1]}", apart(lines, part["whole on one"]["lines"], "loss")])
-    if isinstance(part.get("whole on two"), dict) and "lines" in part["whole on two"]:
-        whole = part["whole on two"]["lines"]
-        rows.append(["fsdp2, never stopped", "1 to 20", apart(whole, part["whole on one"]["lines"], "loss")])
-    return [table(["way: on two, on one, on two", "steps", "largest difference from one never stopped"], rows)]
+        rows.append([name, f"{steps[0]} to {steps[-1]}", apart(lines, whole, "loss")])
+    saving = [f"saving, seconds: {leg.get('save')} {leg.get('error', '')}" for leg in part.get("saving", [])]
+    return [table(["on two, on one, on two", "steps", "largest difference from one never stopped"], rows), *saving]
 
 
 def ways(part: Results) -> list[str]:

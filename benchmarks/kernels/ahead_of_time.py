@@ -95,6 +95,7 @@ def scan_variant(
         "SPLIT": True,
         "WRITE_OUTPUT": not states_only,
         "WRITE_FINAL": role in ("forward", "dv") and not states_only,
+        "EVERY_SEGMENT": states_only,
         "PRECISION": config.precision,
         "SCALED": False,
     }

@@ -284,8 +284,8 @@ def _shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathere
         sharded.append(fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep_gathered))
     fully_shard(model, mesh=mesh, mp_policy=policy)
     # The next layer's matrices are asked for before this layer's work is launched, so that they travel under it.
-    for layer, after in itertools.pairwise(sharded):
-        layer.set_modules_to_forward_prefetch([after])
+    for before, after in itertools.pairwise(sharded):
+        before.set_modules_to_forward_prefetch([after])
 
 
 def keeps_gathered(config: ModelConfig, tensor_parallel: int, memory: float) -> bool:

@@ -1,8 +1,8 @@
 """Matrix products over tokens that several ranks have shares of, while the shares travel round a ring.
 
-A product is cut by the ranks' shares of the tokens: one part is computed while the next is on its way, so that links
-and matrix units work at once (Wang et al., ASPLOS 2023; what PyTorch calls asynchronous tensor parallelism). What travels
-is what an all-gather and a reduce-scatter would send.
+A product is cut by the ranks' shares of the tokens: one part is computed while the next is on its way, so that the
+links and the matrix units work at once (Wang et al., ASPLOS 2023; what PyTorch calls asynchronous tensor parallelism).
+What travels is what an all-gather and a reduce-scatter would send.
 """
 
 from __future__ import annotations
