@@ -9,7 +9,7 @@ import msgspec
 
 from autoclave.errors import RecipeError
 from autoclave.model.config import ModelConfig
-from autoclave.model.parallel.parallelize import recomputes
+from autoclave.model.parallel.parallelize import keeps_gathered, recomputes
 from autoclave.model.training.metrics import PEAK_BFLOAT16
 
 ActivationCheckpointing = Literal["none", "selective", "full"]
@@ -100,12 +100,14 @@ def activation_elements(config: ModelConfig, tensor_parallel: int = 1) -> float:
     """Elements that one layer keeps for its backward pass, per token (GPU kernels, eager autograd).
 
     Two residual sums and two norms (4 D); q, k, v, u as projected and q, k after silu (6 D_h); attention and gated
-    output (2 D_h); value, gate and product of the channel mixer (3 F). Split parts are divided by tensor_parallel.
+    output (2 D_h); value, gate and product of the channel mixer (3 F). Split parts are divided by tensor_parallel. Its
+    ranks keep shares of the tokens of the residual sums and of the mixer's output before its norm, but norms of all.
     """
     gate = {"full": 1, "low_rank": 1, "none": 0}[config.gate]
     silu = 2 if config.mixer_activation != "none" else 0
     split = (3 + gate + silu + 2) * config.mixer_width + 3 * config.glu_size
-    return 4 * config.hidden_size + split / tensor_parallel
+    D = config.hidden_size
+    return (4 * D if tensor_parallel == 1 else 2 * D + 3 * D / tensor_parallel) + split / tensor_parallel
 
 
 def _activation_parts(config: ModelConfig, tokens: int, mode: str, tensor_parallel: int) -> list[Part]:
@@ -115,15 +117,16 @@ def _activation_parts(config: ModelConfig, tokens: int, mode: str, tensor_parall
     and a kept layer before it has kept the sum already. The peak is at the last layer: recomputed beside all that is
     kept if it is checkpointed; else the one before it is recomputed when the last is already freed.
     """
-    D, L = config.hidden_size, config.layers
+    # Between layers each tensor rank has a share of the tokens: D / tp elements a token.
+    D, L, width = config.hidden_size / tensor_parallel, config.layers, "D" if tensor_parallel == 1 else "D / tp"
     layer, again = activation_elements(config, tensor_parallel), sum(recomputes(mode, index) for index in range(L))
-    whole = "4 D + (8 D_h + 3 F) / tp"
+    whole = "4 D + 8 D_h + 3 F" if tensor_parallel == 1 else "2 D + (3 D + 8 D_h + 3 F) / tp"
     if mode == "full":
-        inputs, formula = (2 * L - 1) * D, "2 B x tokens x (2 L + 1) D"
+        inputs, formula = (2 * L - 1) * D, f"2 B x tokens x (2 L + 1) {width}"
     elif mode == "selective":
-        inputs, formula = again * D, f"2 B x tokens x ({L - again} ({whole}) + {again + 2} D)"
+        inputs, formula = again * D, f"2 B x tokens x ({L - again} ({whole}) + {again + 2} {width})"
     else:
-        inputs, formula = 0, f"2 B x tokens x (L ({whole}) + 2 D)"
+        inputs, formula = 0, f"2 B x tokens x (L ({whole}) + 2 {width})"
     kept = 2.0 * tokens * ((L - again) * layer + inputs + 2 * D)  # 2 D: the last norm's input and output
     parts = [Part(name="activations kept", bytes=kept, formula=formula)]
     if again:
@@ -146,7 +149,13 @@ def recomputed_flops_per_token(config: ModelConfig, mode: str) -> float:
 
 
 def memory_parts(
-    config: ModelConfig, *, gpus: int, tensor_parallel: int, tokens_per_gpu: int, activation_checkpointing: str
+    config: ModelConfig,
+    *,
+    gpus: int,
+    tensor_parallel: int,
+    tokens_per_gpu: int,
+    activation_checkpointing: str,
+    gpu_bytes: float,
 ) -> list[Part]:
     """What each GPU holds, part by part: FSDP2 over gpus / tensor_parallel ranks, embedding whole."""
     counts = config.parameter_count()
@@ -159,9 +168,11 @@ def memory_parts(
         formulas = ("2 B x N", "2 B x N before they are widened")
     else:
         sharded = f"N / {data}"
-        working = 2 * 2 * layer + 2 * counts["embedding"]
+        kept = keeps_gathered(config, tensor_parallel, gpu_bytes)
+        working = 2 * (config.layers if kept else 2) * layer + 2 * counts["embedding"]
         in_flight = 2 * 2 * layer + 4 * counts["embedding"]
-        formulas = ("2 B x (two layers + embedding), gathered", "2 B x two layers + 4 B x embedding")
+        gathered = "2 B x all layers and embedding" if kept else "2 B x (two layers + embedding), gathered"
+        formulas = (gathered, "2 B x two layers + 4 B x embedding")
     head = 4 * counts["embedding"] + HEAD_ROWS * config.vocabulary_size * (4 + 2)
     return [
         Part(name="float32 masters", bytes=4 * held / data, formula=f"4 B x {sharded}"),
@@ -203,6 +214,7 @@ def plan_training(
         tensor_parallel=tensor_parallel,
         tokens_per_gpu=tokens_per_gpu,
         activation_checkpointing=activation_checkpointing,
+        gpu_bytes=memory * GIB,
     )
     parameters = sum(config.parameter_count().values())
     tokens = 20.0 * parameters if total_tokens is None else float(total_tokens)

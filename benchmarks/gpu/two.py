@@ -37,8 +37,8 @@ PARITY_STEPS = 20
 LIMITS = {"machine": 60, "parity": 150, "speed": 230, "resume": 110, "ray": 170, "ways": 150}
 WAYS: dict[str, dict[str, int]] = {
     "fsdp2": {},
-    "tensor": {"tensor_parallel": 2},
     "sequence": {"sequence_parallel": 2},
+    "tensor": {"tensor_parallel": 2},
 }
 # What the scaling bars are for: the tokens of one process's step.
 SPEED_TOKENS = 32_768
@@ -168,11 +168,11 @@ def speed(place: Place) -> Results:
     one, two = [], []
     for name, config in models.items():
         one.append(speed_job(place, f"{name}: one", config, tokens // row, row))
-        two.append(speed_job(place, f"{name}: fsdp2", config, 2 * tokens // row, row))
-        two.append(speed_job(place, f"{name}: tensor", config, tokens // row, row, tensor_parallel=2))
-    for name, config in models.items():
         one.append(speed_job(place, f"{name}: one, one row", config, 1, 2 * tokens))
+        two.append(speed_job(place, f"{name}: fsdp2", config, 2 * tokens // row, row))
         two.append(speed_job(place, f"{name}: sequence", config, 1, 2 * tokens, sequence_parallel=2))
+    for name, config in models.items():
+        two.append(speed_job(place, f"{name}: tensor", config, tokens // row, row, tensor_parallel=2))
     return {"one": place.run("speed", 1, one), "two": place.run("speed", 2, two)}
 
 

@@ -265,11 +265,12 @@ def parallelise(
         if compile_layers:
             layer.compile()
     if world.shard_mesh is not None and world.shard_size > 1:
-        _shard(model, world.shard_mesh, bfloat16, keep_gathered)
+        shard(model, world.shard_mesh, bfloat16, keep_gathered)
     return model
 
 
-def _shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathered: bool) -> None:
+def shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathered: bool) -> None:
+    """FSDP2 over the mesh, layer by layer, in place; options as of `parallelise`."""
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if bfloat16 else None,
         reduce_dtype=torch.float32,

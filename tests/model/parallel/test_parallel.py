@@ -8,17 +8,21 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
 from batches import Batch, PatternLoader
 from processes import STEPS, free_port, worker
 from small_training import CONFIG, gradient_norm_in_float64, losses, metrics
+from torch.distributed.device_mesh import init_device_mesh
 
 from autoclave.errors import RecipeError
 from autoclave.model.formats import checkpoint as checkpoints
-from autoclave.model.parallel.parallelize import World
+from autoclave.model.parallel.parallelize import World, shard
+from autoclave.model.parallel.rings import gathered_products, scattered_product
 from autoclave.model.parallel.sequence_parallel import cut_stream
 from autoclave.model.parallel.tensor_parallel import Split, take_part
 from autoclave.model.training.loop import train
+from autoclave.model.transnormer import TransNormerLLM
 
 
 class LongLoader(PatternLoader):
@@ -95,6 +99,67 @@ def test_four_processes_share_long_sequences(tmp_path: Path, options: dict[str, 
 def test_four_processes_rows_times_pieces(alone: Path, tmp_path: Path) -> None:
     launch(4, tmp_path / "four", sequence_parallel=2)
     assert_same_run(tmp_path / "four", alone)
+
+
+def ring_worker(rank: int, size: int, port: int) -> None:
+    """Products over shares of tokens and their gradients, beside the same of whole tensors on one process."""
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    try:
+        torch.manual_seed(0)  # the same whole tensors on all ranks
+        tokens, width, out = 4, 5, 3
+        x = torch.randn(1, size * tokens, width, dtype=torch.float64)
+        weights = [torch.randn(size, out, width, dtype=torch.float64) for _ in range(2)]
+        inner = torch.randn(size, 1, size * tokens, width, dtype=torch.float64)
+        squares = torch.rand(size, 1, size * tokens)
+        place, group = slice(rank * tokens, (rank + 1) * tokens), dist.group.WORLD
+        assert group is not None
+
+        share = x[:, place].clone().requires_grad_()
+        own = [weight[rank].clone().requires_grad_() for weight in weights]
+        products = gathered_products(share, own, group)
+        for product, weight in zip(products, own, strict=True):
+            torch.testing.assert_close(product, x @ weight.T)
+        found = torch.autograd.grad(products[0].sum() + 2 * products[1].sum(), [share, *own])
+        columns = weights[0].sum((0, 1)) + 2 * weights[1].sum((0, 1))
+        torch.testing.assert_close(found[0], columns.expand_as(share))
+        torch.testing.assert_close(found[2], 2 * x.sum((0, 1)).expand(out, width))
+
+        mine, weight = inner[rank].clone().requires_grad_(), weights[0][rank].clone().requires_grad_()
+        numbers = squares[rank].clone().requires_grad_()
+        total, sums = scattered_product(mine, weight, group, numbers)
+        torch.testing.assert_close(total, torch.einsum("rbtw,row->bto", inner, weights[0])[:, place])
+        torch.testing.assert_close(sums, squares.sum(0)[:, place])
+        scale = torch.arange(1.0, size * tokens + 1, dtype=torch.float64)[None]  # another upstream gradient a token
+        loss = (total * scale[:, place, None]).sum() + (sums * scale[:, place]).sum()
+        d_inner, d_weight, d_squares = torch.autograd.grad(loss, [mine, weight, numbers])
+        torch.testing.assert_close(d_inner, scale[..., None] * weight.sum(0).detach())
+        torch.testing.assert_close(d_weight, (scale[..., None] * mine.detach()).sum((0, 1)).expand(out, width))
+        torch.testing.assert_close(d_squares, scale.float())
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_products_over_shares_that_travel_are_those_of_whole_tensors(size: int) -> None:
+    mp.spawn(ring_worker, args=(size, free_port()), nprocs=size)
+
+
+def test_decay_and_positions_stay_float32_where_matrices_are_gathered_in_bfloat16(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        model = TransNormerLLM(CONFIG).initialise(0)
+        shard(model, init_device_mesh("cpu", (1,)), bfloat16=True, keep_gathered=False)
+        seen: list[tuple[torch.dtype, ...]] = []
+        for layer in model.layers:
+            mixer = layer.mixer
+            mixer.register_forward_pre_hook(lambda _, args: seen.append((args[0].dtype, args[1].dtype)))
+            if mixer.lrpe is not None:
+                mixer.lrpe.register_forward_hook(lambda _, __, theta: seen.append((torch.bfloat16, theta.dtype)))
+        model(torch.ones(1, 8, dtype=torch.int64))
+        assert set(seen) == {(torch.bfloat16, torch.float32)}
+        assert len(seen) == CONFIG.layers + 1
+    finally:
+        dist.destroy_process_group()
 
 
 def test_streams_are_cut_with_every_state_that_reaches_a_rank() -> None:
