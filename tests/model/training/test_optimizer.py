@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from autoclave.model.training.optimizer import guarded_step, make_optimizer
+from autoclave.model.training.optimizer import guarded_step, hand_over_gradients, make_optimizer
 from autoclave.model.training.settings import OptimizerSettings
 
 
@@ -89,8 +89,9 @@ def three_updates(model: nn.Module, optimizer: torch.optim.AdamW) -> None:
     """The second of them not finite."""
     for step, norm in enumerate((2.0, float("nan"), 0.5)):
         loss = fill_gradients(model, step)
+        hand_over_gradients(model)
         guarded_step(optimizer, torch.tensor(norm), loss, 1.0)
-        optimizer.zero_grad()
+        model.zero_grad()
 
 
 def sharded_updates(rank: int, port: int, folder: str) -> None:
