@@ -5,15 +5,16 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding
 
+from autoclave.corpus.html.main_content import extract_main_content
 from autoclave.corpus.inline import drop_readings, write_code, write_scripts
 from autoclave.errors import MissingDependencyError
 
-EXTRACTORS = ("resiliparse", "resiliparse-all", "trafilatura")
+EXTRACTORS = ("autoclave", "autoclave-all", "resiliparse", "resiliparse-all", "trafilatura")
 
 # Python codecs that hold everything that sites send under the name on the left.
 _WIDER = {
@@ -254,17 +255,37 @@ def tidy(text: str) -> str:
     return _MANY_LINES.sub("\n\n", text).strip("\n")
 
 
-def extract_text(html: str, extractor: str = "resiliparse") -> str:
-    """Return the text of an HTML page.
+@dataclass(frozen=True)
+class PageText:
+    """Text of one page.
 
-    resiliparse: main content only, structure kept (paragraphs, lists, tables by tabs, code fences, TeX).
-    resiliparse-all: the same with navigation and other boilerplate. trafilatura: slower and more precise; its tables
-    and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts a limit on that.
-    Raises MissingDependencyError where trafilatura is not installed.
+    how: how its main text was found (`MainContent.how`), None of engines that do not say; visible_characters: what a
+    reader of the page sees, without blanks, None where the engine does not count it; metadata: what the page says of
+    itself (`Metadata.pairs`), empty for other engines.
     """
-    if extractor == "trafilatura":
-        return tidy(_trafilatura(html))
-    text = extract_plain_text(
+
+    text: str
+    how: str | None = None
+    visible_characters: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def extract_page(html: str, extractor: str = "autoclave") -> PageText:
+    """Return the text of an HTML page, and what else the engine tells of it.
+
+    autoclave: the main text as Markdown (headings, lists, tables, code in fences, TeX), blocks scored by a small model.
+    autoclave-all: all visible text in the same form. resiliparse, resiliparse-all: main content, or all, by Resiliparse's
+    rules. trafilatura: slower; its tables and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts
+    a limit on that. Raises MissingDependencyError where trafilatura is not installed.
+    """
+    if extractor.startswith("autoclave"):
+        found = extract_main_content(html, with_boilerplate=extractor.endswith("-all"))
+        return PageText(tidy(found.text), found.how, found.visible_characters, found.metadata.pairs())
+    return PageText(tidy(_trafilatura(html) if extractor == "trafilatura" else _resiliparse(html, extractor)))
+
+
+def _resiliparse(html: str, extractor: str) -> str:
+    return extract_plain_text(
         keep_structure(html),
         main_content=extractor == "resiliparse",
         preserve_formatting=True,
@@ -273,7 +294,6 @@ def extract_text(html: str, extractor: str = "resiliparse") -> str:
         # Matching selectors costs time on every element of a page, so only where there is something to match.
         skip_elements=_RENDERED_MATH if "katex" in html or "MathJax" in html else None,
     )
-    return tidy(text)
 
 
 def _trafilatura(html: str) -> str:
@@ -281,4 +301,4 @@ def _trafilatura(html: str) -> str:
         import trafilatura
     except ImportError as error:
         raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura") from error
-    return trafilatura.extract(html, include_comments=False, include_tables=True, favor_precision=True) or ""
+    return trafilatura.extract(html, include_comments=False, include_tables=True) or ""

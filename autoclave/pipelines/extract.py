@@ -36,8 +36,9 @@ _BINARY = re.compile(
 class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of the extract stage."""
 
-    extractor: str = "resiliparse"
-    """resiliparse (main content, fast), resiliparse-all (whole page), trafilatura (slower, more precise)."""
+    extractor: str = "autoclave"
+    """autoclave (main text as Markdown), autoclave-all (all visible text), resiliparse (main content by rules),
+    resiliparse-all, trafilatura (slow)."""
     http_statuses: tuple[int, ...] = (200,)
     """Responses with another status are dropped; records without one (WET, JSONL) are not concerned."""
     min_text_characters: int = 1
@@ -47,7 +48,7 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_text_bytes: int = 16 << 20
     """Documents with more text than this are dropped."""
     page_seconds: float = 10.0
-    """Time limit for a page that is risky to parse; one that exceeds it is an error."""
+    """CPU time for a page that is risky to parse; one that exceeds it is an error."""
     fields: dict[str, str] = {}
     """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata. A declared language is the document's
     until clean identifies it, as its short code (eng_Latn, en-US: en)."""
