@@ -1,0 +1,220 @@
+"""From bytes to characters: the encoding of a page or text, decided by the evidence of header, marks, page and bytes."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoclave.corpus.encodings.evidence import SAMPLE_BYTES, bits, sample
+from autoclave.corpus.encodings.letters import CONTROL
+from autoclave.corpus.encodings.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read
+
+DECLARATION_WINDOW = 1 << 16
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"\x84\x31\x95\x33", "gb18030"),
+)
+_COMMENT = re.compile(rb"<!--(?:[^-]|-(?!->))*-->")
+_META_CHARSET = re.compile(rb"""<meta\b[^<>]{1,500}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]+)""", re.IGNORECASE)
+_XML_CHARSET = re.compile(rb"""<\?xml[^<>]{1,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]+)""", re.IGNORECASE)
+
+# What bytes that are no UTF-8 may be in, and bits against those that hardly any page is in: of two readings that are
+# as good, the more usual one is taken.
+_CANDIDATES = {
+    "utf-8": 0, "cp1252": 0, "cp1251": 0, "gb18030": 0, "cp932": 0, "cp949": 0, "big5hkscs": 0, "euc_jp": 0,
+    "cp1250": 1, "cp1253": 1, "cp1254": 1, "cp1255": 1, "cp1256": 1, "cp1257": 1, "cp874": 1, "koi8_r": 1,
+    "iso8859_2": 3, "cp1258": 3, "koi8_u": 3, "iso8859_5": 5, "iso8859_7": 5, "iso8859_15": 5, "cp866": 5,
+    "iso8859_6": 7, "iso8859_8": 7, "iso8859_13": 7, "iso8859_4": 7, "iso8859_16": 7, "iso8859_3": 8,
+    "iso8859_10": 8, "iso8859_14": 8, "mac_roman": 6, "mac_cyrillic": 6, "mac_latin2": 8, "mac_greek": 12,
+    "mac_turkish": 10, "mac_iceland": 12, "mac_croatian": 12, "mac_romanian": 12, "cp852": 9, "cp850": 9, "cp1125": 9,
+    "kz1048": 9,
+}  # fmt: skip
+# Bits for a declaration. Servers declare Windows-1252 (ISO-8859-1, ASCII) and UTF-8 for whatever they send.
+_DECLARED = 12.0
+_DEFAULT = {"cp1252": 2.0, "utf-8": 6.0}
+_MARKED = 40.0
+# What a character beyond ASCII takes at most, on the average, in words of any language; chance costs 14 and more.
+_BITS_OF_WORDS = 11.5
+# A declared encoding stays unless another takes less than this share of its bits: what is written in a language or
+# about a matter that was not counted is dear in every reading.
+_CLEARLY_BETTER = 0.85
+# Malformed places that a text may have in proportion to its characters beyond ASCII to be UTF-8 without a contest: in
+# text of two bytes a character one in three sequences is valid UTF-8 by chance, in others hardly any.
+_MOSTLY = 3
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Text of a byte string, the encoding it was read in, and how many malformed places were replaced by U+FFFD."""
+
+    text: str
+    charset: str
+    replaced: int
+
+
+def decode(data: bytes, declared: str | None = None) -> Decoded:
+    """Decode the bytes of a page or text; never raises.
+
+    declared: the label of the transport (the HTTP header), None where there is none.
+    Valid UTF-8 is UTF-8, whatever is declared, and so is what is mostly valid. For all else a sample of the text is
+    read in every encoding that pages are written in; the one that makes the likeliest text of it is taken, with
+    something added for those that the header, a byte order mark, the page's meta element or its XML declaration names.
+    A character that is cut off at the end of the data is left out; NULs go.
+    """
+    mark, body = _marked(data)
+    if b"\x00" in body or mark in WIDE or codec(declared) in WIDE:
+        wide = _wide(body, mark, declared)
+        if wide is not None:
+            return _decoded(body, wide)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        if _is_mostly_utf8(body, error):
+            return _decoded(body, "utf-8")
+        return _decoded(body, _by_evidence(body, mark, declared))
+    seven_bit = _seven_bit(body, text, declared) if b"\x1b" in body or b"~{" in body else None
+    if seven_bit is not None:
+        return _decoded(body, seven_bit)
+    return Decoded(clean_utf8(text, body), "utf-8", text.count("\ufffd") if not text.isascii() else 0)
+
+
+def _decoded(data: bytes, name: str) -> Decoded:
+    text = read(data, name)
+    return Decoded(text, name, text.count("\ufffd"))
+
+
+def _marked(data: bytes) -> tuple[str | None, bytes]:
+    """The encoding that a byte order mark names, and what follows the mark."""
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return name, data[len(mark) :]
+    return None, data
+
+
+# -- declarations -----------------------------------------------------------------------------------------------------
+
+
+def own_declarations(data: bytes) -> list[str]:
+    """The encodings that a page names itself, in the order in which it does, comments apart."""
+    head = _COMMENT.sub(b" ", data[:DECLARATION_WINDOW])
+    labels = [*_XML_CHARSET.findall(head[:1000]), *_META_CHARSET.findall(head)]
+    return [name for name in (codec(label.decode("latin-1")) for label in labels) if name is not None]
+
+
+def _bonuses(data: bytes, mark: str | None, declared: str | None) -> dict[str, float]:
+    """Bits for each encoding that is named, by a mark, the transport, or the page."""
+    named: dict[str, float] = {}
+    sources = [[codec(declared)], list(dict.fromkeys(own_declarations(data)))]
+    for name in (name for source in sources for name in source if name is not None):
+        named[name] = named.get(name, 0.0) + _DEFAULT.get(name, _DECLARED)
+    if mark is not None:
+        named[mark] = named.get(mark, 0.0) + _MARKED
+    return named
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def _is_mostly_utf8(data: bytes, error: UnicodeDecodeError) -> bool:
+    """Whether some bytes, none of them ASCII, are malformed and most are UTF-8, or only a character is cut off."""
+    text = read(data, "utf-8")
+    ascii_bytes = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 128))
+    malformed = text.count("\ufffd") - data.count(b"\xef\xbf\xbd")
+    sound = len(text) - (ascii_bytes - data.count(b"\x00")) - malformed
+    return sound >= max(_MOSTLY * malformed, 1 if malformed == 0 else 3)
+
+
+def _by_evidence(data: bytes, mark: str | None, declared: str | None) -> str:
+    named = {name: bonus for name, bonus in _bonuses(data, mark, declared).items() if name not in SEVEN_BIT | WIDE}
+    part = sample(data)
+    if len(part) < SAMPLE_BYTES:
+        part += b"\n"  # so that a character that is cut off at the end counts as malformed
+    costs = _costs(part, [*named, *_CANDIDATES])
+    scores = {name: cost + _CANDIDATES.get(name, 8) - named.get(name, 0.0) for name, cost in costs.items()}
+    best = min(scores, key=scores.__getitem__)
+    trusted = [name for name in named if name not in _DEFAULT and "\ufffd" not in read(part, name)]
+    for name in sorted(trusted, key=scores.__getitem__):
+        if costs[best] > _CLEARLY_BETTER * costs[name]:
+            return name
+    return best
+
+
+def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:
+    """Bits of a sample in each encoding."""
+    costs: dict[str, float] = {}
+    known: dict[str, float] = {}
+    for name in dict.fromkeys(names):
+        text = read(part, name)
+        if text not in known:
+            known[text] = bits(text)
+        costs[name] = known[text]
+    return costs
+
+
+# -- two and four bytes a character, and seven bits -------------------------------------------------------------------
+
+
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+def _wide(data: bytes, mark: str | None, declared: str | None) -> str | None:
+    """The UTF-16 or UTF-32 that the data is in; None where it is in neither."""
+    middle = len(data) // 8 * 4
+    part = data[:4096] + (data[middle : middle + 4096] if middle >= 4096 else b"")
+    named = {name for name in (mark, codec(declared)) if name in WIDE}
+    if not named and part.count(0) * 50 < len(part):
+        return None
+    texts = {name: part.decode(name, "replace") for name in sorted(WIDE)}
+    costs = {name: bits(text) - (_MARKED if name == mark else 0.0) for name, text in texts.items()}
+    best = min(costs, key=costs.__getitem__)
+    if named:
+        beyond = sum(sign > "\x7f" for sign in texts[best])
+        return best if costs[best] < _BITS_OF_WORDS * beyond or not (_is_utf8(part) or mark is None) else None
+    controls = len(_CONTROLS.findall(part))
+    narrow = CONTROL * controls + min(_costs(sample(part), _CANDIDATES).values())
+    return best if costs[best] < narrow else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True
+
+
+_ESCAPES = (
+    ("iso2022_jp_ext", re.compile(rb"\x1b\$(?:[@B]|\([DOPQ])")),
+    ("iso2022_kr", re.compile(rb"\x1b\$\)C")),
+    ("hz", re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){1,200}~\}")),
+)
+
+
+def _seven_bit(data: bytes, text: str, declared: str | None) -> str | None:
+    """The encoding of ASCII bytes that switch to other characters by escapes; None where the text is what it seems."""
+    if len(data) - len(text) > len(data) // 100:
+        return None
+    named = [codec(declared), *own_declarations(data)]
+    for name, escape in _ESCAPES:
+        found = escape.findall(data)
+        if not found:
+            continue
+        reading = read(data, name)
+        beyond = [sign for sign in reading if sign > "\x7f"]
+        malformed = reading.count("\ufffd")
+        if malformed * 20 > len(beyond):
+            continue
+        # Pairs of characters between "~{" and "~}" stand in other texts, too, so there they have to be likely words.
+        likely = len(beyond) >= 4 and bits("".join(beyond[:1000])) < _BITS_OF_WORDS * min(len(beyond), 1000)
+        if name in named or name != "hz" or likely:
+            return name
+    return None
