@@ -25,6 +25,7 @@ _SECOND_BY_ITSELF = 2.3  # bits: a pair that was not seen, with UNSEEN_PAIR of b
 _FOREIGN = 14.0  # bits of a letter that the language does not have
 _UNKNOWN, _UNKNOWN_APART = 10.0, 15.0  # ... that no language here has, beside a letter of its script, and otherwise
 _INSIDE_A_WORD = 6.0  # bits more for a sign between letters
+_BEHIND_A_WORD = 3.0  # ... behind a letter, that is none of those which stand behind words
 _CASE = 6.0  # bits more for a capital letter behind a small one
 _CAPITAL = 1.0
 _MIXED = 6.0  # bits more for a letter of another alphabet beside one of ASCII
@@ -70,7 +71,10 @@ def bits(text: str) -> float:
     token = tables.token[points]
     before = np.concatenate([[BOUNDARY], token[:-1]]).astype(np.uint16)
     signs = float(tables.sign[points].sum())
-    signs += _INSIDE_A_WORD * _inside_words(points, beyond, is_letter, tables.joins)
+    strange = beyond & ~is_letter
+    alphabetic = is_letter & (points < 0x2E80)
+    signs += _INSIDE_A_WORD * _inside_words(strange & ~tables.joins[points], alphabetic)
+    signs += _BEHIND_A_WORD * float(((strange & ~tables.follows[points])[1:] & alphabetic[:-1]).sum())
     signs += _case_bits(points, beyond) + _MIXED * _mixed(points, is_letter)
     counted = (beyond & is_letter) | (np.concatenate([[False], (beyond & is_letter)[:-1]]) & ~(beyond & ~is_letter))
     return signs + _letter_bits(token[counted], before[counted], known)
@@ -94,11 +98,9 @@ def _letter_bits(token: np.ndarray, before: np.ndarray, known: _Statistics) -> f
     return total + float(costs.min())
 
 
-def _inside_words(points: np.ndarray, beyond: np.ndarray, is_letter: np.ndarray, joins: np.ndarray) -> int:
-    """Number of signs beyond ASCII between two letters of alphabets."""
-    alphabetic = is_letter & (points < 0x2E80)
-    between = beyond & ~is_letter & ~joins[points]
-    return int((between[1:-1] & alphabetic[:-2] & alphabetic[2:]).sum())
+def _inside_words(signs: np.ndarray, alphabetic: np.ndarray) -> int:
+    """Number of signs between two letters of alphabets."""
+    return int((signs[1:-1] & alphabetic[:-2] & alphabetic[2:]).sum())
 
 
 def _mixed(points: np.ndarray, is_letter: np.ndarray) -> int:

@@ -18,7 +18,7 @@ CONTROL = 16
 _IMPOSSIBLE, _MALFORMED = 22, 20
 _USUAL = {
     6: "\u00a0\u3000、。，・「」『』（）：；？！《》ー",
-    7: "«»“”‘’„–—…•·€©®°™‹›",
+    7: "\u2010\u2011«»“”‘’„–—…•·€©®°™‹›",
     9: "¿¡§ºª½²³±×№→″′",
     10: "¼¾¹÷´µ†‡‰‚ƒ¶",
 }
@@ -28,7 +28,8 @@ _SIGN = 13
 @dataclass(frozen=True)
 class Letters:
     """Tables by code point (uint16): `token` the letter in lower case, or BOUNDARY (uint16); `is_letter`, `is_upper`,
-    `is_lower`, `joins` (stands inside words: apostrophes, soft hyphens) (bool); `sign` bits of what is no letter
+    `is_lower`, `joins` (stands inside words: apostrophes, soft hyphens), `follows` (stands behind words: closing quotation marks,
+    blanks, trade marks) (bool); `sign` bits of what is no letter
     (float32), 0 for letters and ASCII."""
 
     token: np.ndarray
@@ -36,6 +37,7 @@ class Letters:
     is_upper: np.ndarray
     is_lower: np.ndarray
     joins: np.ndarray
+    follows: np.ndarray
     sign: np.ndarray
 
 
@@ -58,9 +60,15 @@ def letters() -> Letters:
             token[point] = ord(lower) if len(lower) == 1 else point
         elif point >= 128 or category == "Cc":
             sign[point] = _sign(character, category)
-    joins = np.zeros(_POINTS, np.bool_)
-    joins[[ord(sign) for sign in "’‘'·\u00ad\u200c\u200d-"]] = True
-    return Letters(token, is_letter, is_upper, is_lower, joins, sign)
+    joins, follows = _set("’‘'·\u2010\u2011\u00ad\u200c\u200d-"), _set("’‘“”»›«…–—•·\u00a0\u00ad™®©°ªº¹²³†‡\u200b\u200c\u200d\u200e\u200f")
+    follows[0x2E80:] = True
+    return Letters(token, is_letter, is_upper, is_lower, joins, follows, sign)
+
+
+def _set(signs: str) -> np.ndarray:
+    table = np.zeros(_POINTS, np.bool_)
+    table[[ord(sign) for sign in signs]] = True
+    return table
 
 
 def _sign(character: str, category: str) -> float:
