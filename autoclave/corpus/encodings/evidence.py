@@ -9,43 +9,42 @@ words, and whose bytes are malformed or unassigned. The same bytes are compared,
 from __future__ import annotations
 
 import functools
-import re
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
-from autoclave.corpus.encodings.letters import BOUNDARY, code_points, letters
+from autoclave.corpus.encodings.letters import BOUNDARY, code_points, is_counted, letters, neighbour_bits
 
 SAMPLE_BYTES = 3_000
-_LITTLE = 12
+_LITTLE = 3
 _HEAD = 1 << 18
 _STEPS = 8  # costs are stored in eighths of a bit
 _SECOND_BY_ITSELF = 2.3  # bits: a pair that was not seen, with UNSEEN_PAIR of benchmarks.charset_statistics
 _FOREIGN = 14.0  # bits of a letter that the language does not have
 _UNKNOWN, _UNKNOWN_APART = 10.0, 15.0  # ... that no language here has, beside a letter of its script, and otherwise
-_INSIDE_A_WORD = 6.0  # bits more for a sign between letters
-_BEHIND_A_WORD = 3.0  # ... behind a letter, that is none of those which stand behind words
-_CASE = 6.0  # bits more for a capital letter behind a small one
-_CAPITAL = 1.0
-_MIXED = 6.0  # bits more for a letter of another alphabet beside one of ASCII
 
-_HIDDEN = re.compile(rb"<(?:!--|script\b|style\b)", re.IGNORECASE)
-_ENDS = {b"<!--": b"-->", b"<scr": b"</script", b"<sty": b"</style"}
-_TAG = re.compile(rb"<[^<>]{0,4000}>")
-# Beyond ASCII and what stands beside it: second bytes of two-byte characters, too, are inside.
-_RUN = re.compile(rb"[!-~]{0,3}(?:[\x80-\xff]+[ -~]{0,3})+")
+_LONG_TAG = 4_000
+_HIDDEN = (
+    (b"<!--", b"-->"), (b"<script", b"</script"), (b"<SCRIPT", b"</SCRIPT"), (b"<style", b"</style"),
+    (b"<STYLE", b"</STYLE"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Statistics:
     """row: a letter's row of `alone` by code point, -1 where it has none; alone: (letters, languages) bits by itself;
-    pairs: sorted keys (before << 16 | letter); after: (pairs, languages) bits, those of `alone` where unseen."""
+    pairs: sorted keys (before << 16 | letter); after: (pairs, languages) bits, those of `alone` where unseen;
+    neighbours, counted: by classes of characters, as `letters` makes them."""
 
     row: np.ndarray
     alone: np.ndarray
     pairs: np.ndarray
     after: np.ndarray
+    neighbours: np.ndarray
+    counted: np.ndarray
 
 
 @functools.cache
@@ -57,104 +56,106 @@ def _statistics() -> _Statistics:
     row[tokens] = np.arange(len(tokens))
     alone = np.where(alone == 255, _FOREIGN, alone / _STEPS)
     unseen = alone[row[pairs & 0xFFFF]] + _SECOND_BY_ITSELF
-    return _Statistics(row, alone, pairs, np.where(after == 255, unseen, after / _STEPS))
+    after = np.where(after == 255, unseen, after / _STEPS)
+    return _Statistics(row, alone, pairs, after, neighbour_bits(), is_counted())
 
 
-def bits(text: str) -> float:
-    """Bits that the characters of a text take which are beyond ASCII, or follow one that is."""
+def bits(text: str, limit: float = math.inf) -> float:
+    """Bits that the characters of a text take which are beyond ASCII, or follow one that is.
+
+    Where its signs alone take more than `limit`, what they take is returned.
+    """
+    if not text or text.isascii():
+        return float(letters().sign[code_points(text)].sum())
     known, tables = _statistics(), letters()
     points = code_points(text)
-    if not len(points):
-        return 0.0
-    beyond = points >= 128
-    is_letter = tables.is_letter[points]
+    kind = np.zeros(len(points) + 2, np.uint16)
+    kind[1:-1] = tables.kind[points]
+    pair = kind[:-2] << 4 | kind[1:-1]
+    signs = float(tables.sign[points].sum() + known.neighbours[pair << 4 | kind[2:]].sum())
+    if signs > limit:
+        return signs
+    counted = np.flatnonzero(known.counted[pair])
     token = tables.token[points]
-    before = np.concatenate([[BOUNDARY], token[:-1]]).astype(np.uint16)
-    signs = float(tables.sign[points].sum())
-    strange = beyond & ~is_letter
-    alphabetic = is_letter & (points < 0x2E80)
-    signs += _INSIDE_A_WORD * _inside_words(strange & ~tables.joins[points], alphabetic)
-    signs += _BEHIND_A_WORD * float(((strange & ~tables.follows[points])[1:] & alphabetic[:-1]).sum())
-    signs += _case_bits(points, beyond) + _MIXED * _mixed(points, is_letter)
-    counted = (beyond & is_letter) | (np.concatenate([[False], (beyond & is_letter)[:-1]]) & ~(beyond & ~is_letter))
-    return signs + _letter_bits(token[counted], before[counted], known)
+    before = token[counted - 1]
+    if len(counted) and counted[0] == 0:
+        before[0] = BOUNDARY
+    return signs + _letter_bits(token[counted], before, known)
 
 
 def _letter_bits(token: np.ndarray, before: np.ndarray, known: _Statistics) -> float:
     """Bits of letters, each after another, in the language that has them cheapest."""
     row = known.row[token]
-    unknown = row < 0
-    apart = (token[unknown] >> 8) != (before[unknown] >> 8)
-    total = float(np.where(apart, _UNKNOWN_APART, _UNKNOWN).sum())
-    token, before, row = token[~unknown], before[~unknown], row[~unknown]
+    total = 0.0
+    if len(row) and row.min() < 0:
+        unknown = row < 0
+        apart = np.count_nonzero((token[unknown] >> 8) != (before[unknown] >> 8))
+        total = _UNKNOWN * float(np.count_nonzero(unknown) - apart) + _UNKNOWN_APART * apart
+        token, before, row = token[~unknown], before[~unknown], row[~unknown]
     if not len(token):
         return total
     keys = before.astype(np.uint32) << 16 | token
     place = np.minimum(np.searchsorted(known.pairs, keys), len(known.pairs) - 1)
     seen = known.pairs[place] == keys
-    costs = known.after[place[seen]].sum(axis=0) + known.alone[row[~seen]].sum(axis=0)
+    unseen = ~seen
+    costs = known.after[place[seen]].sum(axis=0) + known.alone[row[unseen]].sum(axis=0)
     # Letters without pairs of their own, as Han, are no worse for it.
-    costs = costs + _SECOND_BY_ITSELF * float(((token < 0x3040) & ~seen).sum())
-    return total + float(costs.min())
-
-
-def _inside_words(signs: np.ndarray, alphabetic: np.ndarray) -> int:
-    """Number of signs between two letters of alphabets."""
-    return int((signs[1:-1] & alphabetic[:-2] & alphabetic[2:]).sum())
-
-
-def _mixed(points: np.ndarray, is_letter: np.ndarray) -> int:
-    """Number of letters of ASCII beside one of an alphabet other than Latin."""
-    latin, other = is_letter & (points < 128), is_letter & (points >= 0x370) & (points < 0x1E00)
-    return int((latin[1:] & other[:-1]).sum() + (latin[:-1] & other[1:]).sum())
-
-
-def _case_bits(points: np.ndarray, beyond: np.ndarray) -> float:
-    tables = letters()
-    upper, lower = tables.is_upper[points], tables.is_lower[points]
-    near = beyond[1:] | beyond[:-1]
-    return _CAPITAL * float((upper & beyond).sum()) + _CASE * float((upper[1:] & lower[:-1] & near).sum())
+    return total + float(costs.min()) + _SECOND_BY_ITSELF * np.count_nonzero(unseen & (token < 0x3040))
 
 
 # -- sample -----------------------------------------------------------------------------------------------------------
 
 
 def sample(data: bytes) -> bytes:
-    """Up to SAMPLE_BYTES of what is beyond ASCII, with its neighbours, a line each: of the text outside of tags, or of
-    all where there is hardly any."""
-    head = data[:_HEAD]
-    shown = _shown(head)
-    found = _runs(_TAG.sub(b" ", shown))
-    if len(found) < _LITTLE:
-        found = _runs(shown) or _runs(head)
-    if len(found) < _LITTLE and len(data) > len(head):
-        beyond = np.flatnonzero(np.frombuffer(data, np.uint8) >= 128)
-        start = int(beyond[0]) if len(beyond) else 0
-        found = _runs(data[max(0, start - 3) : start + _HEAD])
-    return found
+    """Up to SAMPLE_BYTES of what is beyond ASCII, with its neighbours, a line each: of the text outside of tags,
+    comments, scripts and style sheets, or of all where there is hardly any. Looks at the first bytes, and at more only
+    where there is nothing beyond ASCII."""
+    codes = np.frombuffer(data, np.uint8, min(len(data), _HEAD))
+    places = np.flatnonzero(codes >= 128)
+    if len(places) < _LITTLE and len(data) > _HEAD:
+        first = np.flatnonzero(np.frombuffer(data, np.uint8, offset=_HEAD) >= 128)[:1]
+        return sample(data[int(first[0]) + _HEAD - 3 :][:_HEAD]) if len(first) else _joined(data, places)
+    for hidden in (_in_tags(codes, places) | _in_spans(data[:_HEAD], places), _in_spans(data[:_HEAD], places)):
+        shown = places[~hidden]
+        if len(shown) >= _LITTLE:
+            return _joined(data, shown)
+    return _joined(data, places)
 
 
-def _shown(page: bytes) -> bytes:
-    """A page without its comments, scripts and style sheets; one that is never closed stays."""
-    pieces, at, open_kinds = [], 0, set(_ENDS)
-    for match in _HIDDEN.finditer(page):
-        kind = match.group()[:4].lower()
-        if match.start() < at or kind not in open_kinds:
-            continue
-        end = page.find(_ENDS[kind], match.end())
+def _in_tags(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether each place lies between "<" and ">", not far from it."""
+    opening, closing = (np.concatenate([[-(1 << 20)], np.flatnonzero(codes == sign)]) for sign in b"<>")
+    last = opening[np.searchsorted(opening, places) - 1]
+    return (last > closing[np.searchsorted(closing, places) - 1]) & (places - last < _LONG_TAG)
+
+
+def _in_spans(page: bytes, places: np.ndarray) -> np.ndarray:
+    """Whether each place lies in a comment, script or style sheet; those that are never closed are none."""
+    edges = [0]
+    for start, end in sorted(span for kind in _HIDDEN for span in _spans(page, *kind)):
+        if start >= edges[-1]:
+            edges += [start, end]
+    return np.searchsorted(np.array(edges[1:], np.int64), places, side="right") % 2 == 1
+
+
+def _spans(page: bytes, opening: bytes, closing: bytes) -> Iterator[tuple[int, int]]:
+    at = page.find(opening)
+    while at >= 0:
+        end = page.find(closing, at + len(opening))
         if end < 0:
-            open_kinds.discard(kind)
-            continue
-        pieces.append(page[at : match.start()])
-        at = end + len(_ENDS[kind])
-    return b" ".join([*pieces, page[at:]])
+            return
+        yield at, end + len(closing)
+        at = page.find(opening, end + len(closing))
 
 
-def _runs(page: bytes) -> bytes:
-    pieces, size = [], 0
-    for match in _RUN.finditer(page):
-        pieces.append(match.group()[: SAMPLE_BYTES - size])
-        size += len(pieces[-1]) + 1
-        if size >= SAMPLE_BYTES:
-            break
-    return b"\n".join(pieces)
+def _joined(data: bytes, places: np.ndarray) -> bytes:
+    """The runs of places that stand together, with up to three ASCII characters before and behind: second bytes of
+    two-byte characters are inside."""
+    if not len(places):
+        return b""
+    gaps = np.flatnonzero(np.diff(places) > 4)
+    starts = places[np.concatenate([[0], gaps + 1])]
+    ends = places[np.concatenate([gaps, [len(places) - 1]])] + 1
+    number = int(np.searchsorted(np.cumsum(ends - starts + 7), SAMPLE_BYTES)) + 1
+    spans = zip(np.maximum(starts[:number] - 3, 0).tolist(), (ends[:number] + 3).tolist(), strict=True)
+    return b"\n".join([data[start:end] for start, end in spans])[:SAMPLE_BYTES]

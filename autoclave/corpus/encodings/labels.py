@@ -140,9 +140,9 @@ def clean_utf8(text: str, data: bytes) -> str:
     """Take NULs, byte order marks at the beginning and C1 controls out of the text of UTF-8 bytes."""
     if not text.isascii():
         text = text.lstrip("\ufeff")
-        if _C1_IN_UTF8.search(data):
+        if b"\xc2" in data and _C1_IN_UTF8.search(data):
             text = _without_controls(text, "cp1252", True)
-    return text.replace("\x00", "") if "\x00" in text else text
+    return text.replace("\x00", "") if b"\x00" in data else text
 
 
 def _without_controls(text: str, windows: str, spare_next_line: bool) -> str:
