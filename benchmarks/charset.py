@@ -52,7 +52,7 @@ def browser(data: bytes, header: str | None) -> str:
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if data.startswith(mark):
             return read(data, name)
-    return read(data, codec(header) or next(iter(own_declarations(data)), "cp1252"))
+    return read(data, codec(header) or codec(next(iter(own_declarations(data)), None)) or "cp1252")
 
 
 def guessed(detect: Callable[[bytes], str | None]) -> Callable[[bytes, str | None], str]:

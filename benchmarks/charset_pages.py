@@ -191,11 +191,13 @@ def unicode_forms(texts: dict[str, str]) -> Iterator[Page]:
 def damaged(texts: dict[str, str]) -> Iterator[Page]:
     """A stray byte, a cut in a character, a NUL, C1 controls, a comment in another encoding, a mark before another."""
     for language, text in texts.items():
-        for encoding in (LEGACY[language][0], "utf-8"):
+        for encoding in (LEGACY[language][0], LEGACY[language][-1], "utf-8"):
+            if encoding == "hz":
+                continue
             known = encodable(text, encoding)
             nfc = unicodedata.normalize("NFC", known)
             data, name = html(known).encode(encoding), f"{language} {encoding}"
-            header = label_of(encoding) if language in ("en", "vi") else None
+            header = label_of(encoding) if language in ("en", "vi") or encoding in SEVEN_BIT else None
             place = data.rindex(b"\n</div>")
             yield Page("damage: stray byte", name, data[:place] + b" \xff " + data[place:], header, (nfc,))
             body = known.encode(encoding)

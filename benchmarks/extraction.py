@@ -25,7 +25,8 @@ import zstandard
 from resiliparse.extract.html2text import extract_plain_text
 from warcio.archiveiterator import ArchiveIterator
 
-from autoclave.corpus.extraction import decode, extract_text
+from autoclave.corpus.charset import decode
+from autoclave.corpus.extraction import extract_text
 
 # as in benchmarks.data, which this file cannot import where it is run by its path
 DATA = Path(os.environ.get("AUTOCLAVE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoclave.corpus.encodings.evidence import SAMPLE_BYTES, bits, sample
+from autoclave.corpus.encodings.evidence import SAMPLE_BYTES, bits, sample, spans
 from autoclave.corpus.encodings.letters import CONTROL
 from autoclave.corpus.encodings.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read
 
@@ -24,7 +24,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (b"\x84\x31\x95\x33", "gb18030"),
 )
-_COMMENT = re.compile(rb"<!--(?:[^-]|-(?!->))*-->")
 _META_CHARSET = re.compile(rb"""<meta\b[^<>]{1,500}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]+)""", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"""<\?xml[^<>]{1,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]+)""", re.IGNORECASE)
 
@@ -45,11 +44,13 @@ _DEFAULT = {"cp1252": 2.0, "utf-8": 6.0}
 _MARKED = 40.0
 # What a character beyond ASCII takes at most, on the average, in words of any language; chance costs 14 and more.
 _BITS_OF_WORDS = 11.5
-# A declared encoding stays unless another takes less than this share of its bits: what is written in a language or
-# about a matter that was not counted is dear in every reading.
-_CLEARLY_BETTER = 0.85
-# The same for Windows-1252, by far the most usual of all, where it is not declared and where it is.
-_BETTER_THAN_DEFAULT = (0.95, 0.90)
+# A declared encoding stays unless another takes less than this share of its bits, and this many bits less, where the
+# two differ: what is written in a language or about a matter that was not counted is dear in every reading, and a few
+# words prove little. The same for Windows-1252, by far the most usual of all, where it is named as a default, and where
+# it is not named.
+_BETTER_THAN_DECLARED = (0.85, 20.0)
+_BETTER_THAN_A_DEFAULT = (0.9, 4.0)
+_BETTER_THAN_THE_USUAL = (0.95, 0.0)
 # A first look at this many bytes of a sample leaves this many encodings.
 _FIRST_BYTES, _LIKELY = 600, 6
 # Bits a byte beyond ASCII of words in alphabets and ideographs: 4 to 5 where they are read rightly, from 7 where not.
@@ -61,7 +62,10 @@ _MOSTLY = 3
 
 @dataclass(frozen=True)
 class Decoded:
-    """Text of a byte string, the encoding it was read in, and how many malformed places were replaced by U+FFFD."""
+    """Text of a byte string, the encoding it was read in, and how many malformed places were replaced by U+FFFD.
+
+    `text` may hold more of them, where the page itself has U+FFFD.
+    """
 
     text: str
     charset: str
@@ -82,22 +86,21 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
         wide = _wide(body, mark, declared)
         if wide is not None:
             return _decoded(body, wide)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        if _is_mostly_utf8(body, error):
-            return _decoded(body, "utf-8")
-        return _decoded(body, _by_evidence(body, mark, declared))
-    if b"\x1b" in body or (text.isascii() and b"~" in body and b"~{" in body):
-        seven_bit = _seven_bit(body, text, declared)
+    if b"\x1b" in body or (b"~" in body and body.isascii() and b"~{" in body):
+        seven_bit = _seven_bit(body, declared)
         if seven_bit is not None:
             return _decoded(body, seven_bit)
-    return Decoded(clean_utf8(text, body), "utf-8", text.count("\ufffd") if "\ufffd" in text else 0)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return _decoded(body, "utf-8" if _is_mostly_utf8(body) else _by_evidence(body, mark, declared))
+    return Decoded(clean_utf8(text, body), "utf-8", 0)
 
 
 def _decoded(data: bytes, name: str) -> Decoded:
     text = read(data, name)
-    return Decoded(text, name, text.count("\ufffd"))
+    own = data.count(b"\xef\xbf\xbd") if name == "utf-8" and "\ufffd" in text else 0
+    return Decoded(text, name, text.count("\ufffd") - own)
 
 
 def _marked(data: bytes) -> tuple[str | None, bytes]:
@@ -112,19 +115,28 @@ def _marked(data: bytes) -> tuple[str | None, bytes]:
 
 
 def own_declarations(data: bytes) -> list[str]:
-    """The encodings that a page names itself, in the order in which it does, comments apart."""
-    head = _COMMENT.sub(b" ", data[:DECLARATION_WINDOW])
+    """The labels by which a page names its encoding, in the order in which it does, comments apart."""
+    head = data[:DECLARATION_WINDOW]
+    comments = [*spans(head, b"<!--", b"-->")]
+    begins, ends = [0, *(end for _, end in comments)], [*(start for start, _ in comments), len(head)]
+    head = b"".join([head[begin:end] for begin, end in zip(begins, ends, strict=True)])
     labels = [*_XML_CHARSET.findall(head[:1000]), *_META_CHARSET.findall(head)]
-    return [name for name in (codec(label.decode("latin-1")) for label in labels) if name is not None]
+    return [label.decode("latin-1") for label in labels]
 
 
 def _bonuses(data: bytes, mark: str | None, declared: str | None) -> dict[str, float]:
     """Bits for each encoding that is named, by a mark, the transport, or the page."""
     named: dict[str, float] = {}
-    sources = [[codec(declared)], list(dict.fromkeys(own_declarations(data)))]
-    for name in (name for source in sources for name in source if name is not None):
-        named[name] = named.get(name, 0.0) + _DEFAULT.get(name, _DECLARED)
-    if mark is not None:
+    for labels in ([declared or ""], own_declarations(data)):
+        bonuses: dict[str, float] = {}
+        for label in labels:
+            name = codec(label)
+            if name is not None and name not in SEVEN_BIT | WIDE:
+                # Nobody writes "windows-1252" for want of anything better.
+                bonus = _DECLARED if "1252" in label else _DEFAULT.get(name, _DECLARED)
+                bonuses[name] = max(bonus, bonuses.get(name, 0.0))
+        named = {name: named.get(name, 0.0) + bonuses.get(name, 0.0) for name in (*named, *bonuses)}
+    if mark is not None and mark not in WIDE:
         named[mark] = named.get(mark, 0.0) + _MARKED
     return named
 
@@ -132,7 +144,7 @@ def _bonuses(data: bytes, mark: str | None, declared: str | None) -> dict[str, f
 # -- evidence ---------------------------------------------------------------------------------------------------------
 
 
-def _is_mostly_utf8(data: bytes, error: UnicodeDecodeError) -> bool:
+def _is_mostly_utf8(data: bytes) -> bool:
     """Whether some bytes, none of them ASCII, are malformed and most are UTF-8, or only a character is cut off."""
     text = read(data, "utf-8")
     ascii_bytes = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 128))
@@ -142,24 +154,29 @@ def _is_mostly_utf8(data: bytes, error: UnicodeDecodeError) -> bool:
 
 
 def _by_evidence(data: bytes, mark: str | None, declared: str | None) -> str:
-    named = {name: bonus for name, bonus in _bonuses(data, mark, declared).items() if name not in SEVEN_BIT | WIDE}
+    """The encoding of bytes that are no UTF-8: the cheapest reading, unless a declared one is nearly as good."""
+    named = _bonuses(data, mark, declared)
     part = sample(data)
     if len(part) < SAMPLE_BYTES:
         part += b"\n"  # so that a character that is cut off at the end counts as malformed
-    for name in named:
-        if len(named) == 1 and name not in _DEFAULT and _is_sure(part, name):
-            return name
+    trusted = [name for name, bonus in named.items() if bonus >= _DECLARED and _is_sound(read(part, name))]
+    if len(named) == len(trusted) == 1 and _is_sure(part, trusted[0]):
+        return trusted[0]
     scores = _scores(part[:_FIRST_BYTES], [*named, *_CANDIDATES], named)
     if len(part) > _FIRST_BYTES:
         likely = sorted(scores, key=scores.__getitem__)[:_LIKELY]
         scores = _scores(part, [*likely, *named, "cp1252"], named)
     best = min(scores, key=scores.__getitem__)
-    trusted = [name for name in named if name != "utf-8" and "\ufffd" not in read(part, name)]
-    for name in (*sorted(trusted, key=scores.__getitem__), "cp1252"):
-        better = _CLEARLY_BETTER if name not in _DEFAULT else _BETTER_THAN_DEFAULT[name in named]
-        if not _is_better(read(part, best), read(part, name), better):
+    for name in sorted(trusted, key=scores.__getitem__):
+        if not _is_better(read(part, best), read(part, name), *_BETTER_THAN_DECLARED):
             return name
-    return best
+    bounds = _BETTER_THAN_A_DEFAULT if "cp1252" in named else _BETTER_THAN_THE_USUAL
+    return best if _is_better(read(part, best), read(part, "cp1252"), *bounds) else "cp1252"
+
+
+def _is_sound(text: str) -> bool:
+    """Whether hardly anything of a sample was malformed."""
+    return text.count("\ufffd") * 50 <= len(text)
 
 
 def _is_sure(part: bytes, name: str) -> bool:
@@ -175,13 +192,15 @@ def _scores(part: bytes, names: Iterable[str], named: dict[str, float]) -> dict[
     return {name: cost + _CANDIDATES.get(name, 8) - named.get(name, 0.0) for name, cost in costs.items()}
 
 
-def _is_better(text: str, other: str, share: float) -> bool:
-    """Whether a reading of a sample takes less than a share of the bits of another, in the lines that differ."""
+def _is_better(text: str, other: str, share: float, margin: float) -> bool:
+    """Whether a reading of a sample takes less than a share of the bits of another, and a number of bits less, in the
+    lines that differ."""
     lines, others = text.split("\n"), other.split("\n")
     if len(lines) == len(others):
         differ = [pair for pair in zip(lines, others, strict=True) if pair[0] != pair[1]]
         text, other = ("\n".join(pair[side] for pair in differ) for side in (0, 1))
-    return bits(text) < share * bits(other)
+    cost, others_cost = bits(text), bits(other)
+    return cost < share * others_cost and cost + margin < others_cost
 
 
 def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:
@@ -239,19 +258,16 @@ _ESCAPES = (
 )
 
 
-def _seven_bit(data: bytes, text: str, declared: str | None) -> str | None:
+def _seven_bit(data: bytes, declared: str | None) -> str | None:
     """The encoding of ASCII bytes that switch to other characters by escapes; None where the text is what it seems."""
-    if len(data) - len(text) > len(data) // 100:
-        return None
-    named = [codec(declared), *own_declarations(data)]
+    eight_bit = int(np.count_nonzero(np.frombuffer(data, np.uint8) >= 128))
+    named = {codec(label) for label in (declared, *own_declarations(data))}
     for name, escape in _ESCAPES:
-        found = escape.findall(data)
-        if not found:
+        if escape.search(data) is None:
             continue
         reading = read(data, name)
-        beyond = [sign for sign in reading if sign > "\x7f"]
-        malformed = reading.count("\ufffd")
-        if malformed * 20 > len(beyond):
+        beyond = [sign for sign in reading if sign > "\x7f" and sign != "\ufffd"]
+        if eight_bit * 2 > len(beyond) or (reading.count("\ufffd") - eight_bit) * 20 > len(beyond):
             continue
         # Pairs of characters between "~{" and "~}" stand in other texts, too, so there they have to be likely words.
         likely = len(beyond) >= 4 and bits("".join(beyond[:1000])) < _BITS_OF_WORDS * min(len(beyond), 1000)

@@ -16,7 +16,8 @@ import sys
 from dataclasses import dataclass
 from typing import IO
 
-from autoclave.corpus.extraction import EXTRACTORS, decode, extract_text, tidy
+from autoclave.corpus.charset import decode
+from autoclave.corpus.extraction import EXTRACTORS, extract_text, tidy
 from autoclave.errors import MissingDependencyError
 
 # More tags than this may nest deeply enough to take resiliparse seconds: its time grows with the square of the depth

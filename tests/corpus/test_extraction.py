@@ -18,7 +18,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoclave.corpus.extraction import decode, extract_text, keep_structure, tidy
+from autoclave.corpus.charset import decode
+from autoclave.corpus.extraction import extract_text, keep_structure, tidy
 from autoclave.corpus.extraction_child import RISKY_TAGS, Extractor
 
 CHINESE = "\u4e2d\u6587\u7f51\u9875\uff0c\u8fd9\u662f\u4e00\u6bb5\u6587\u5b57\u3002" * 20

@@ -132,13 +132,14 @@ def _in_tags(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _in_spans(page: bytes, places: np.ndarray) -> np.ndarray:
     """Whether each place lies in a comment, script or style sheet; those that are never closed are none."""
     edges = [0]
-    for start, end in sorted(span for kind in _HIDDEN for span in _spans(page, *kind)):
+    for start, end in sorted(span for kind in _HIDDEN for span in spans(page, *kind)):
         if start >= edges[-1]:
             edges += [start, end]
     return np.searchsorted(np.array(edges[1:], np.int64), places, side="right") % 2 == 1
 
 
-def _spans(page: bytes, opening: bytes, closing: bytes) -> Iterator[tuple[int, int]]:
+def spans(page: bytes, opening: bytes, closing: bytes) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of each stretch from an opening to the closing after it."""
     at = page.find(opening)
     while at >= 0:
         end = page.find(closing, at + len(opening))
