@@ -26,12 +26,20 @@ import charset_normalizer
 from resiliparse.parse.encoding import detect_encoding
 
 from autoclave.corpus.charset import decode, own_declarations
-from autoclave.corpus.encodings.labels import codec, read
+from autoclave.corpus.encoding.labels import codec, read
 from benchmarks.charset_pages import SENTENCES, Page, all_pages
 from benchmarks.data import DATA, read_rows
 from benchmarks.environments import run_peer
 
-UDHR = {"zh": "zh", "zh-Hant": "zh-Hant", "de": "de-1996", "pt": "pt-PT", "ro": "ro", "sr": "sr-Cyrl", "el": "el-monoton"}
+UDHR = {
+    "zh": "zh",
+    "zh-Hant": "zh-Hant",
+    "de": "de-1996",
+    "pt": "pt-PT",
+    "ro": "ro",
+    "sr": "sr-Cyrl",
+    "el": "el-monoton",
+}
 
 
 def udhr_texts() -> dict[str, str]:
@@ -49,7 +57,11 @@ def ours(data: bytes, header: str | None) -> str:
 
 def browser(data: bytes, header: str | None) -> str:
     """Mark, header, meta element, Windows-1252, as HTML has it (without the guesses that some browsers make)."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if data.startswith(mark):
             return read(data, name)
     return read(data, codec(header) or codec(next(iter(own_declarations(data)), None)) or "cp1252")

@@ -155,7 +155,7 @@ def page(kind: str, name: str, text: str, encoding: str, header: str | None = No
 
 
 def declared(texts: dict[str, str]) -> Iterator[Page]:
-    """Each text in each encoding of its language: declared by the header or the page, not declared, declared wrongly."""
+    """Each text in each encoding of its language, declared by the header or the page, not at all, and wrongly."""
     for language, text in texts.items():
         for encoding in (*LEGACY[language], "utf-8"):
             name, label = f"{language} {encoding}", label_of(encoding)
@@ -218,5 +218,7 @@ def damaged(texts: dict[str, str]) -> Iterator[Page]:
 def all_pages(texts: dict[str, str]) -> Iterator[Page]:
     """All pages of these texts, {language: text}."""
     yield from declared(texts)
-    yield from unicode_forms({language: texts[language] for language in ("en", "fr", "pl", "ru", "ar", "th", "zh", "ja", "ko")})
+    yield from unicode_forms(
+        {language: texts[language] for language in ("en", "fr", "pl", "ru", "ar", "th", "zh", "ja", "ko")}
+    )
     yield from damaged(texts)

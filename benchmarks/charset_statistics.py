@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from autoclave.corpus.encodings.letters import BOUNDARY, code_points, letters
+from autoclave.corpus.encoding.letters import BOUNDARY, code_points, letters
 from benchmarks.data import DATA, read_rows
 
 # language -> its names in Lingua, Tatoeba and HPLT
@@ -108,11 +109,11 @@ def gather() -> dict[str, list[str]]:
 def count(text: str) -> tuple[Counter[int], Counter[tuple[int, int]]]:
     """Count letters, with BOUNDARY, and pairs of them in a text."""
     tokens = letters().token[code_points(text)].tolist()
-    return Counter(tokens), Counter(zip(tokens, tokens[1:], strict=False))
+    return Counter(tokens), Counter(pairwise(tokens))
 
 
 def costs(singles: Counter[int], pairs: Counter[tuple[int, int]]) -> tuple[dict[int, float], dict[int, float]]:
-    """Bits of each letter by itself, and after each other where one of both is beyond ASCII (key: before << 16 | it)."""
+    """Bits of each letter by itself, and after each other where one is beyond ASCII (key: before << 16 | letter)."""
     total = sum(singles.values()) + 0.3 * len(singles)
     alone = {token: (number + 0.3) / total for token, number in singles.items()}
     after: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""From bytes to characters: the encoding of a page or text, decided by the evidence of header, marks, page and bytes."""
+"""From bytes to characters: the encoding of a page, decided by the evidence of header, marks, page and bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoclave.corpus.encodings.evidence import SAMPLE_BYTES, bits, sample, spans
-from autoclave.corpus.encodings.letters import CONTROL
-from autoclave.corpus.encodings.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read
+from autoclave.corpus.encoding.evidence import SAMPLE_BYTES, bits, sample, spans
+from autoclave.corpus.encoding.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read
+from autoclave.corpus.encoding.letters import CONTROL
 
 DECLARATION_WINDOW = 1 << 16
 
@@ -111,6 +111,20 @@ def _marked(data: bytes) -> tuple[str | None, bytes]:
     return None, data
 
 
+_C1 = re.compile(rb"[\x80-\x9f]")
+_PLACES = re.compile("\ufffd+")
+_FEW = 3
+
+
+def replaced_share(text: str) -> float:
+    """Places of a text where characters were lost to U+FFFD, in proportion to its characters; a run of them is one
+    place (a lost emoji is four), and fewer than three places are none."""
+    if "\ufffd" not in text:
+        return 0.0
+    places = len(_PLACES.findall(text))
+    return places / len(text) if places >= _FEW else 0.0
+
+
 # -- declarations -----------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +173,7 @@ def _by_evidence(data: bytes, mark: str | None, declared: str | None) -> str:
     part = sample(data)
     if len(part) < SAMPLE_BYTES:
         part += b"\n"  # so that a character that is cut off at the end counts as malformed
-    trusted = [name for name, bonus in named.items() if bonus >= _DECLARED and _is_sound(read(part, name))]
+    trusted = [name for name, bonus in named.items() if bonus >= _DECLARED and _is_sound(part, name)]
     if len(named) == len(trusted) == 1 and _is_sure(part, trusted[0]):
         return trusted[0]
     scores = _scores(part[:_FIRST_BYTES], [*named, *_CANDIDATES], named)
@@ -174,9 +188,10 @@ def _by_evidence(data: bytes, mark: str | None, declared: str | None) -> str:
     return best if _is_better(read(part, best), read(part, "cp1252"), *bounds) else "cp1252"
 
 
-def _is_sound(text: str) -> bool:
-    """Whether hardly anything of a sample was malformed."""
-    return text.count("\ufffd") * 50 <= len(text)
+def _is_sound(part: bytes, name: str) -> bool:
+    """Whether hardly anything of a sample is malformed, and nothing a control character."""
+    text = read(part, name)
+    return text.count("\ufffd") * 50 <= len(text) and not (name.startswith("iso8859") and _C1.search(part))
 
 
 def _is_sure(part: bytes, name: str) -> bool:
@@ -221,6 +236,7 @@ def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
+_WORDS = 8  # characters without which nothing is proved
 _PART = 1496  # bytes, a multiple of four; two of them are no more than a sample holds
 
 
@@ -236,11 +252,11 @@ def _wide(data: bytes, mark: str | None, declared: str | None) -> str | None:
     malformed = {name: 8.0 * int(name[4:6]) / 8 * text.count("\ufffd") for name, text in texts.items()}
     costs = {name: bits(texts[name]) + malformed[name] - (_MARKED if name == mark else 0.0) for name in texts}
     best = min(costs, key=costs.__getitem__)
+    likely = costs[best] <= _BITS_OF_WORDS * len(texts[best])
     if named:
-        likely = costs[best] <= _BITS_OF_WORDS * len(texts[best])
         return best if likely or (mark is not None and not _is_utf8(part)) else None
     narrow = CONTROL * controls + min(_costs(sample(part), _CANDIDATES).values())
-    return best if costs[best] < narrow else None
+    return best if likely and len(texts[best]) >= _WORDS and costs[best] < narrow else None
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -16,8 +16,8 @@ _LABELS = {
     "iso8859_3": "csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3",
     "iso8859_4": "csisolatin4 iso-8859-4 iso-ir-110 iso8859-4 iso88594 iso_8859-4 iso_8859-4:1988 l4 latin4",
     "iso8859_5": "csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595 iso_8859-5 iso_8859-5:1988",
-    "iso8859_6": "arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6 iso-8859-6-e iso-8859-6-i "
-    "iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987",
+    "iso8859_6": "arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6 iso-8859-6-e "
+    "iso-8859-6-i iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987",
     "iso8859_7": "csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597 iso_8859-7 "
     "iso_8859-7:1987 sun_eu_greek",
     "iso8859_8": "csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8 "
@@ -33,8 +33,8 @@ _LABELS = {
     "cp874": "dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 windows-874",
     "cp1250": "cp1250 windows-1250 x-cp1250",
     "cp1251": "cp1251 windows-1251 x-cp1251",
-    "cp1252": "ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 iso_8859-1 "
-    "iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252",
+    "cp1252": "ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 "
+    "iso_8859-1 iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252",
     "cp1253": "cp1253 windows-1253 x-cp1253",
     "cp1254": "cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5 "
     "windows-1254 x-cp1254",
@@ -48,7 +48,8 @@ _LABELS = {
     "euc_jp": "cseucpkdfmtjapanese euc-jp x-euc-jp",
     "iso2022_jp_ext": "csiso2022jp iso-2022-jp",
     "cp932": "csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis",
-    "cp949": "cseuckr csksc56011987 euc-kr iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 windows-949",
+    "cp949": "cseuckr csksc56011987 euc-kr iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601 "
+    "windows-949",
     "utf-16-be": "unicodefffe utf-16be",
     "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
     # The standard replaces the text of these, for the safety of browsers; the text is what we are after.
@@ -82,7 +83,7 @@ WIDE = frozenset({"utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
 """Encodings whose ASCII characters take two bytes or four."""
 
 # Another codec for the same encoding, for what the first lacks (NEC's row 13 and others).
-_OTHERS = {"euc_jp": "euc_jis_2004", "big5hkscs": "cp950", "iso2022_jp_ext": "iso2022_jp_2004"}
+_OTHERS = {"euc_jp": "euc_jis_2004", "big5hkscs": "cp950"}
 # What Windows has in the place of C1 controls, for the encodings whose decoders give controls.
 _WINDOWS_OF = {
     "iso8859_2": "cp1250", "iso8859_3": "cp1254", "iso8859_4": "cp1257", "iso8859_5": "cp1251", "iso8859_6": "cp1256",
@@ -90,6 +91,8 @@ _WINDOWS_OF = {
     "iso8859_14": "cp1252", "iso8859_15": "cp1252", "iso8859_16": "cp1250",
 }  # fmt: skip
 _C1 = re.compile("[\x80-\x9f]")
+# Windows' dots, quotation marks and dashes in UTF-8 text: single bytes, where nothing of UTF-8 can stand.
+_LONE_PUNCTUATION = re.compile(rb"(?<![\x80-\xff])[\x85\x91-\x97](?![\x80-\xff])")
 _C1_IN_UTF8 = re.compile(b"\xc2[\x80-\x9f]")
 
 
@@ -98,13 +101,16 @@ def codec(label: str | None) -> str | None:
     label = (label or "").strip(" \t\r\n\f\"';,").lower()
     if not label or len(label) > 60:
         return None
-    known = _CODECS.get(label) or _CODECS.get(_usual(label))
+    usual = _usual(label)
+    known = _CODECS.get(label) or _CODECS.get(usual)
     if known is not None:
         return known
     try:
-        info = codecs.lookup(label)
+        info = codecs.lookup(usual)
     except (LookupError, ValueError):
         return None
+    if info.name.startswith("iso2022_jp"):
+        return "iso2022_jp_ext"
     return _CODECS.get(info.name, info.name) if info._is_text_encoding and not _NOT_FOR_PAGES.match(info.name) else None
 
 
@@ -113,19 +119,25 @@ def _usual(label: str) -> str:
         return {"932": "shift_jis", "949": "euc-kr"}.get(match[1], f"windows-{match[1]}")
     if match := _ISO.fullmatch(label):
         return f"iso-8859-{match[1]}"
+    if label.startswith("x-mac-"):
+        return label[2:]
     return "utf-8" if _UTF_8.match(label) else label
 
 
 def read(data: bytes, name: str) -> str:
     """Decode bytes by one of our codecs: malformed places become U+FFFD, a character that is cut off at the end goes,
     as do NULs and marks at the beginning; C1 controls become what Windows has in their place."""
+    if name == "utf-8":
+        return _read_utf8(data)
     text = _decoded(data, name)
     if name in _OTHERS and "\ufffd" in text:
         text = min(text, _decoded(data, _OTHERS[name]), key=lambda reading: reading.count("\ufffd"))
+    if name == "iso2022_jp_ext" and "\ufffd" in text:
+        text = min(text, _windows_japanese(data), key=lambda reading: reading.count("\ufffd"))
     if name == "cp1258":
         text = unicodedata.normalize("NFC", text)  # its tones are marks of their own, for want of room
-    if name == "utf-8":
-        return clean_utf8(text, data)
+    if name == "koi8_u":
+        text = text.replace("╝", "ў").replace("╬", "Ў")  # as in the standard
     if name in _WINDOWS_OF or name in WIDE:
         text = _without_controls(text, _WINDOWS_OF.get(name, "cp1252"), name in WIDE)
     return text.replace("\x00", "").removeprefix("\ufeff")
@@ -134,6 +146,31 @@ def read(data: bytes, name: str) -> str:
 def _decoded(data: bytes, name: str) -> str:
     text: str = codecs.getincrementaldecoder(name)("replace").decode(data)
     return text
+
+
+_DOUBLE = re.compile(rb"\x1b\$[@B]((?:[\x21-\x7e]{2})*)(?:\x1b\([BJ])?")
+
+
+def _windows_japanese(data: bytes) -> str:
+    """ISO-2022-JP with the rows of NEC and IBM (the numbers in circles, the signs of companies), through Shift_JIS."""
+    return _DOUBLE.sub(lambda match: _shifted(match[1]), data).decode("cp932", "replace")
+
+
+def _shifted(pairs: bytes) -> bytes:
+    """Two-byte codes of JIS X 0208 as Shift_JIS has them."""
+    out = bytearray()
+    for row, cell in zip(pairs[::2], pairs[1::2], strict=True):
+        first = (row + 1) // 2 + (0x70 if row < 0x5F else 0xB0)
+        out += bytes((first, cell + (0x7E if row % 2 == 0 else 0x1F if cell < 0x60 else 0x20)))
+    return bytes(out)
+
+
+def _read_utf8(data: bytes) -> str:
+    text = _decoded(data, "utf-8")
+    if "\ufffd" in text and _LONE_PUNCTUATION.search(data):
+        data = _LONE_PUNCTUATION.sub(lambda match: match.group().decode("cp1252").encode(), data)
+        text = _decoded(data, "utf-8")
+    return clean_utf8(text, data)
 
 
 def clean_utf8(text: str, data: bytes) -> str:

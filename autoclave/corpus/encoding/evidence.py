@@ -16,7 +16,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from autoclave.corpus.encodings.letters import BOUNDARY, code_points, is_counted, letters, neighbour_bits
+from autoclave.corpus.encoding.letters import BOUNDARY, code_points, is_counted, letters, neighbour_bits
 
 SAMPLE_BYTES = 3_000
 _LITTLE = 3
@@ -114,12 +114,12 @@ def sample(data: bytes) -> bytes:
     places = np.flatnonzero(codes >= 128)
     if len(places) < _LITTLE and len(data) > _HEAD:
         first = np.flatnonzero(np.frombuffer(data, np.uint8, offset=_HEAD) >= 128)[:1]
-        return sample(data[int(first[0]) + _HEAD - 3 :][:_HEAD]) if len(first) else _joined(data, places)
+        return sample(data[int(first[0]) + _HEAD - 3 :][:_HEAD]) if len(first) else _joined(data, places, places)
     for hidden in (_in_tags(codes, places) | _in_spans(data[:_HEAD], places), _in_spans(data[:_HEAD], places)):
         shown = places[~hidden]
         if len(shown) >= _LITTLE:
-            return _joined(data, shown)
-    return _joined(data, places)
+            return _joined(data, shown, places)
+    return _joined(data, places, places)
 
 
 def _in_tags(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -149,14 +149,20 @@ def spans(page: bytes, opening: bytes, closing: bytes) -> Iterator[tuple[int, in
         at = page.find(opening, end + len(closing))
 
 
-def _joined(data: bytes, places: np.ndarray) -> bytes:
-    """The runs of places that stand together, with up to three ASCII characters before and behind: second bytes of
-    two-byte characters are inside."""
-    if not len(places):
+def _joined(data: bytes, shown: np.ndarray, places: np.ndarray) -> bytes:
+    """The runs of shown places that stand together, with up to three ASCII characters before and behind, up to the next
+    of all places: second bytes of two-byte characters are inside."""
+    if not len(shown):
         return b""
-    gaps = np.flatnonzero(np.diff(places) > 4)
-    starts = places[np.concatenate([[0], gaps + 1])]
-    ends = places[np.concatenate([gaps, [len(places) - 1]])] + 1
+    gaps = np.flatnonzero(np.diff(shown) > 4)
+    starts = shown[np.concatenate([[0], gaps + 1])]
+    ends = shown[np.concatenate([gaps, [len(shown) - 1]])] + 1
     number = int(np.searchsorted(np.cumsum(ends - starts + 7), SAMPLE_BYTES)) + 1
-    spans = zip(np.maximum(starts[:number] - 3, 0).tolist(), (ends[:number] + 3).tolist(), strict=True)
+    starts, ends = starts[:number], ends[:number]
+    around = np.concatenate([[-2], places, [len(data)]])
+    before = around[np.searchsorted(places, starts)] + 2
+    behind = around[np.searchsorted(places, ends) + 1]
+    spans = zip(
+        np.maximum(starts - 3, np.minimum(before, starts)).tolist(), np.minimum(ends + 3, behind).tolist(), strict=True
+    )
     return b"\n".join([data[start:end] for start, end in spans])[:SAMPLE_BYTES]
