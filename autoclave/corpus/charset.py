@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoclave.corpus.encoding.evidence import SAMPLE_BYTES, bits, sample, spans
-from autoclave.corpus.encoding.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read
+from autoclave.corpus.encoding.labels import SEVEN_BIT, WIDE, clean_utf8, codec, read, with_punctuation
 from autoclave.corpus.encoding.letters import CONTROL
 
 DECLARATION_WINDOW = 1 << 16
@@ -98,6 +98,8 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def _decoded(data: bytes, name: str) -> Decoded:
+    if name == "utf-8":
+        data = with_punctuation(data)
     text = read(data, name)
     own = data.count(b"\xef\xbf\xbd") if name == "utf-8" and "\ufffd" in text else 0
     return Decoded(text, name, text.count("\ufffd") - own)

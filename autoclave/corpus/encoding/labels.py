@@ -128,7 +128,7 @@ def read(data: bytes, name: str) -> str:
     """Decode bytes by one of our codecs: malformed places become U+FFFD, a character that is cut off at the end goes,
     as do NULs and marks at the beginning; C1 controls become what Windows has in their place."""
     if name == "utf-8":
-        return _read_utf8(data)
+        return clean_utf8(_decoded(data, "utf-8"), data)
     text = _decoded(data, name)
     if name in _OTHERS and "\ufffd" in text:
         text = min(text, _decoded(data, _OTHERS[name]), key=lambda reading: reading.count("\ufffd"))
@@ -165,12 +165,9 @@ def _shifted(pairs: bytes) -> bytes:
     return bytes(out)
 
 
-def _read_utf8(data: bytes) -> str:
-    text = _decoded(data, "utf-8")
-    if "\ufffd" in text and _LONE_PUNCTUATION.search(data):
-        data = _LONE_PUNCTUATION.sub(lambda match: match.group().decode("cp1252").encode(), data)
-        text = _decoded(data, "utf-8")
-    return clean_utf8(text, data)
+def with_punctuation(data: bytes) -> bytes:
+    """UTF-8 bytes with the single bytes among them that are Windows' dots, quotation marks and dashes as UTF-8."""
+    return _LONE_PUNCTUATION.sub(lambda match: match.group().decode("cp1252").encode(), data)
 
 
 def clean_utf8(text: str, data: bytes) -> str:
