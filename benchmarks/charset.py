@@ -1,6 +1,6 @@
 """Encodings side by side: pages whose text is known, read by ours, as browsers do, and with the libraries' guesses.
 
-    python -m benchmarks.charset [--uchardet PYTHON] [--wrong]
+    python -m benchmarks.charset [--uchardet PYTHON] [--characters N] [--wrong]
 
 Pages: sentences of our own and the Universal Declaration of Human Rights (lid_udhr; not among the texts whose letters
 were counted), in some thirty languages and their encodings, with right, missing and wrong declarations, and damaged
@@ -27,7 +27,7 @@ from resiliparse.parse.encoding import detect_encoding
 
 from autoclave.corpus.charset import decode, own_declarations
 from autoclave.corpus.encoding.labels import codec, read
-from benchmarks.charset_pages import SENTENCES, Page, all_pages
+from benchmarks.charset_pages import SENTENCES, Page, all_pages, declared
 from benchmarks.data import DATA, read_rows
 from benchmarks.environments import run_peer
 
@@ -49,6 +49,14 @@ def udhr_texts() -> dict[str, str]:
         texts.setdefault(row["bcp47"], []).append(unicodedata.normalize("NFC", " ".join(row["text"].split())))
     names = {language: UDHR.get(language, language) for language in SENTENCES}
     return {language: " ".join(texts[name][2:5])[:700].strip() for language, name in names.items() if name in texts}
+
+
+def make_pages(characters: int | None) -> list[Page]:
+    texts = [SENTENCES, udhr_texts()]
+    if characters is None:
+        return [page for own in texts for page in all_pages(own)]
+    short = [{language: text[:characters] for language, text in own.items()} for own in texts]
+    return [page for own in short for page in declared(own) if not page.wanted[0].isascii()]
 
 
 def ours(data: bytes, header: str | None) -> str:
@@ -96,8 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uchardet", help="an interpreter that has faust-cchardet")
     parser.add_argument("--wrong", action="store_true", help="name the pages that ours reads wrongly, and stop")
+    parser.add_argument("--characters", type=int, help="cut the texts, and leave damage and Unicode's forms out")
     arguments = parser.parse_args()
-    pages = [*all_pages(SENTENCES), *all_pages(udhr_texts())]
+    pages = make_pages(arguments.characters)
     if arguments.wrong:
         for page in pages:
             decoded = decode(page.data, page.header)
