@@ -1,7 +1,7 @@
 """How much speaks for an encoding: the bits that the characters take which it makes of the bytes.
 
 The cost of a letter is that of it after the letter before, in the language that the whole sample is cheapest in; words
-of 60 languages that are written in legacy encodings were counted (`benchmarks.charset_statistics`). A right reading of
+of 62 languages that are written in legacy encodings were counted (`benchmarks.charset_statistics`). A right reading of
 a sample takes fewer bits than wrong ones, whose letters stand in no language side by side, whose signs stand inside
 words, and whose bytes are malformed or unassigned. The same bytes are compared, so no length has to be allowed for.
 """
