@@ -27,6 +27,8 @@ _MARKS = (
 _META_CHARSET = re.compile(rb"""<meta\b[^<>]{1,500}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([\w:.-]+)""", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"""<\?xml[^<>]{1,200}?encoding\s{0,9}=\s{0,9}["']([\w:.-]+)""", re.IGNORECASE)
 
+_C1 = re.compile(rb"[\x80-\x9f]")
+
 # What bytes that are no UTF-8 may be in, and bits against those that hardly any page is in: of two readings that are
 # as good, the more usual one is taken.
 _CANDIDATES = {
@@ -113,7 +115,6 @@ def _marked(data: bytes) -> tuple[str | None, bytes]:
     return None, data
 
 
-_C1 = re.compile(rb"[\x80-\x9f]")
 _PLACES = re.compile("\ufffd+")
 _FEW = 3
 
@@ -197,10 +198,13 @@ def _is_sound(part: bytes, name: str) -> bool:
 
 
 def _is_sure(part: bytes, name: str) -> bool:
-    """Whether a sample, read in a declared encoding, is words so likely that it needs no contest."""
+    """Whether a sample, read in a declared encoding, is words so likely that it needs no contest.
+
+    KOI8-R does: four Ukrainian letters of KOI8-U are lines of boxes in it, and few of a text's.
+    """
     beyond = int(np.count_nonzero(np.frombuffer(part, np.uint8) >= 128))
     text = read(part, name)
-    return beyond >= 30 and "\ufffd" not in text and bits(text) < _SURE_BITS * beyond
+    return name != "koi8_r" and beyond >= 30 and "\ufffd" not in text and bits(text) < _SURE_BITS * beyond
 
 
 def _scores(part: bytes, names: Iterable[str], named: dict[str, float]) -> dict[str, float]:
@@ -210,14 +214,24 @@ def _scores(part: bytes, names: Iterable[str], named: dict[str, float]) -> dict[
 
 
 def _is_better(text: str, other: str, share: float, margin: float) -> bool:
-    """Whether a reading of a sample takes less than a share of the bits of another, and a number of bits less, in the
-    lines that differ."""
-    lines, others = text.split("\n"), other.split("\n")
-    if len(lines) == len(others):
-        differ = [pair for pair in zip(lines, others, strict=True) if pair[0] != pair[1]]
-        text, other = ("\n".join(pair[side] for pair in differ) for side in (0, 1))
-    cost, others_cost = bits(text), bits(other)
+    """Whether a reading of a sample takes less than a share of the bits of another, and a number of bits less, where the
+    two differ."""
+    cost, others_cost = map(bits, _differing(text, other))
     return cost < share * others_cost and cost + margin < others_cost
+
+
+def _differing(text: str, other: str) -> tuple[str, str]:
+    """Of two readings the characters that differ, with their neighbours; the lines, where characters are no pairs."""
+    if text and len(text) == len(other):
+        texts = [np.frombuffer(reading.encode("utf-32-le", "replace"), np.uint32) for reading in (text, other)]
+        near = np.convolve(texts[0] != texts[1], [1, 1, 1], "same") > 0
+        kept = [np.where(near, points, ord("\n")).astype("<u4").tobytes().decode("utf-32-le") for points in texts]
+        return kept[0], kept[1]
+    lines, others = text.split("\n"), other.split("\n")
+    if len(lines) != len(others):
+        return text, other
+    differ = [pair for pair in zip(lines, others, strict=True) if pair[0] != pair[1]]
+    return "\n".join([line for line, _ in differ]), "\n".join([line for _, line in differ])
 
 
 def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:
@@ -234,10 +248,7 @@ def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:
 
 # -- two and four bytes a character, and seven bits -------------------------------------------------------------------
 
-
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
-
-
 _WORDS = 8  # characters without which nothing is proved
 _PART = 1496  # bytes, a multiple of four; two of them are no more than a sample holds
 
@@ -251,8 +262,9 @@ def _wide(data: bytes, mark: str | None, declared: str | None) -> str | None:
     if not named and not controls:
         return None
     texts = {name: part.decode(name, "replace") for name in sorted(WIDE)}
-    malformed = {name: 8.0 * int(name[4:6]) / 8 * text.count("\ufffd") for name, text in texts.items()}
-    costs = {name: bits(texts[name]) + malformed[name] - (_MARKED if name == mark else 0.0) for name in texts}
+    # What is malformed costs all its bits.
+    costs = {name: bits(text) + int(name[4:6]) * text.count("\ufffd") for name, text in texts.items()}
+    costs = {name: cost - (_MARKED if name == mark else 0.0) for name, cost in costs.items()}
     best = min(costs, key=costs.__getitem__)
     likely = costs[best] <= _BITS_OF_WORDS * len(texts[best])
     if named:

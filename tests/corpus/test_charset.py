@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from autoclave.corpus.charset import decode, own_declarations, replaced_share
 from autoclave.corpus.encoding.evidence import SAMPLE_BYTES, bits, sample
 from autoclave.corpus.encoding.labels import SEVEN_BIT, codec, read
-from benchmarks.charset_pages import SENTENCES, Page, all_pages, html
+from benchmarks.charset_pages import SENTENCES, Page, all_pages, encodable, html
 
 CHINESE, JAPANESE, RUSSIAN, FRENCH = (SENTENCES[language] for language in ("zh", "ja", "ru", "fr"))
 PAGES = list(all_pages(SENTENCES))
@@ -113,6 +113,12 @@ def test_utf8_wins_over_a_wrong_declaration() -> None:
     data = f'<meta charset="gbk"><p>{FRENCH}'.encode()
     assert decode(data, "iso-8859-1").charset == "utf-8"
     assert FRENCH in decode(data, "iso-8859-1").text
+
+
+def test_ukrainian_that_is_declared_as_koi8_r() -> None:
+    """Four letters of KOI8-U are lines of boxes in KOI8-R."""
+    text = encodable(SENTENCES["uk"], "koi8_u")
+    assert text in decode(html(text).encode("koi8_u"), "koi8-r").text
 
 
 def test_a_declared_encoding_stays_where_the_language_is_unknown() -> None:

@@ -40,8 +40,8 @@ _MIXED = 6.0  # ... for a letter of another alphabet beside one of ASCII
 
 @dataclass(frozen=True)
 class Letters:
-    """Tables by code point (uint16): `token` the letter in lower case, or BOUNDARY (uint16); `kind` its class (uint16);
-    `sign` bits of what is no letter (float32), 0 for letters and ASCII."""
+    """Tables by code point: `token` the letter in lower case, or BOUNDARY; `kind` its class; `sign` bits of what is no
+    letter, 0 for letters and ASCII. Shapes: [65536], uint16, uint16 and float32."""
 
     token: np.ndarray
     kind: np.ndarray
@@ -99,7 +99,10 @@ def _bits_of_sign(character: str, category: str) -> float:
 
 @functools.cache
 def neighbour_bits() -> np.ndarray:
-    """Bits of a character for what it stands between, by (class before) << 8 | class << 4 | class behind: float32."""
+    """Bits of a character for what it stands between, by (class before) << 8 | class << 4 | class behind.
+
+    Shape: [4096], float32.
+    """
     table = np.zeros(_CLASSES**3, np.float32)
     words = range(_ASCII_SMALL, _FOREIGN_CAPITAL + 1)
     small, capital = (_LATIN_SMALL, _FOREIGN_SMALL), (_LATIN_CAPITAL, _FOREIGN_CAPITAL)
@@ -120,7 +123,10 @@ def neighbour_bits() -> np.ndarray:
 
 def is_counted() -> np.ndarray:
     """Whether a letter's bits count, by (class before) << 4 | class: it is beyond ASCII, or what is before it is; a
-    sign counts by its own bits (bool)."""
+    sign counts by its own bits (bool).
+
+    Shape: [256].
+    """
     table = np.zeros(_CLASSES**2, np.bool_)
     beyond = range(_LATIN_SMALL, _IDEOGRAPH + 1)
     for before, at in itertools.product(range(_CLASSES), repeat=2):
@@ -129,6 +135,6 @@ def is_counted() -> np.ndarray:
 
 
 def code_points(text: str) -> np.ndarray:
-    """The code points of a text as uint16; those beyond the Basic Multilingual Plane as that of a rare sign."""
+    """The code points of a text, [characters] uint16; those beyond the Basic Multilingual Plane as that of a rare sign."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     return np.where(points < _POINTS, points, 0x2600).astype(np.uint16)
