@@ -214,24 +214,26 @@ def _scores(part: bytes, names: Iterable[str], named: dict[str, float]) -> dict[
 
 
 def _is_better(text: str, other: str, share: float, margin: float) -> bool:
-    """Whether a reading of a sample takes less than a share of the bits of another, and a number of bits less, where the
-    two differ."""
+    """Whether a reading of a sample takes less than a share of the bits of another, and so many bits less, where the two
+    differ."""
     cost, others_cost = map(bits, _differing(text, other))
     return cost < share * others_cost and cost + margin < others_cost
 
 
 def _differing(text: str, other: str) -> tuple[str, str]:
     """Of two readings the characters that differ, with their neighbours; the lines, where characters are no pairs."""
-    if text and len(text) == len(other):
+    if len(text) == len(other):
         texts = [np.frombuffer(reading.encode("utf-32-le", "replace"), np.uint32) for reading in (text, other)]
-        near = np.convolve(texts[0] != texts[1], [1, 1, 1], "same") > 0
+        differ = np.zeros(len(text) + 2, np.bool_)
+        differ[1:-1] = texts[0] != texts[1]
+        near = differ[:-2] | differ[1:-1] | differ[2:]
         kept = [np.where(near, points, ord("\n")).astype("<u4").tobytes().decode("utf-32-le") for points in texts]
         return kept[0], kept[1]
     lines, others = text.split("\n"), other.split("\n")
     if len(lines) != len(others):
         return text, other
-    differ = [pair for pair in zip(lines, others, strict=True) if pair[0] != pair[1]]
-    return "\n".join([line for line, _ in differ]), "\n".join([line for _, line in differ])
+    pairs = [pair for pair in zip(lines, others, strict=True) if pair[0] != pair[1]]
+    return "\n".join([line for line, _ in pairs]), "\n".join([line for _, line in pairs])
 
 
 def _costs(part: bytes, names: Iterable[str]) -> dict[str, float]:

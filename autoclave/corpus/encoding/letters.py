@@ -135,6 +135,6 @@ def is_counted() -> np.ndarray:
 
 
 def code_points(text: str) -> np.ndarray:
-    """The code points of a text, [characters] uint16; those beyond the Basic Multilingual Plane as that of a rare sign."""
+    """The code points of a text, [characters] uint16; beyond the Basic Multilingual Plane that of a rare sign."""
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     return np.where(points < _POINTS, points, 0x2600).astype(np.uint16)
