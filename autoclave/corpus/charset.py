@@ -214,8 +214,7 @@ def _scores(part: bytes, names: Iterable[str], named: dict[str, float]) -> dict[
 
 
 def _is_better(text: str, other: str, share: float, margin: float) -> bool:
-    """Whether a reading of a sample takes less than a share of the bits of another, and so many bits less, where the two
-    differ."""
+    """Whether one reading of a sample takes a share of the bits of another, and so many less, where the two differ."""
     cost, others_cost = map(bits, _differing(text, other))
     return cost < share * others_cost and cost + margin < others_cost
 
