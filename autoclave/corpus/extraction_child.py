@@ -19,7 +19,8 @@ from typing import IO
 
 import msgspec
 
-from autoclave.corpus.extraction import EXTRACTORS, PageText, decode, extract_page, tidy
+from autoclave.corpus.charset import decode
+from autoclave.corpus.extraction import EXTRACTORS, PageText, extract_page, tidy
 from autoclave.errors import MissingDependencyError
 
 # More tags than this may nest deeply enough to take resiliparse seconds: its time grows with the square of the depth

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoclave.corpus.extraction import decode
+from autoclave.corpus.charset import decode
 from autoclave.corpus.html.tree import Tree, parse
 from autoclave.kernels.html.blocks import Blocks, Inherited
 from autoclave.kernels.html.features import block_features

@@ -47,6 +47,7 @@ EXTRACT = {
     "min_text_characters": Case(60),
     "max_payload_bytes": Case(300),
     "max_text_bytes": Case(60),
+    "max_replaced_share": Case(0),
     "page_seconds": Elsewhere(0.5, "pipelines/test_extract_stage.py::test_a_page_that_hangs_is_an_error_and_the_rest"),
     "fields": Case({"text": "body"}),
     "group_bytes": Case(100),
