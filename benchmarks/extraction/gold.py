@@ -62,6 +62,9 @@ def segment_pages() -> Iterator[Page]:
                            unwanted=tuple(segments["without"]))
 
 
+_ENOUGH = 200  # characters of a right text that is one
+
+
 @cache
 def _archive(path: str) -> dict[str, bytes]:
     data = zstandard.ZstdDecompressor().stream_reader((DATA / path).read_bytes()).read()
@@ -128,8 +131,11 @@ def structured_pages() -> Iterator[Page]:
         if "/groundtruth/" in name and page in files:
             gold = json.loads(files[name].decode().splitlines()[0])
             parts = [part for one in gold.get("content_list") or [] for part in one]
-            yield Page("structured", PurePosixPath(name).stem, files[page], plain(gold.get("content") or "") or
-                       "\n".join(_part_text(part) for part in parts), parts=tuple(parts))
+            text = plain(gold.get("content") or "")
+            said = "\n".join(_part_text(part) for part in parts)
+            text = text if len(text) > len(said) / 2 else said
+            if len(text) > _ENOUGH:
+                yield Page("structured", PurePosixPath(name).stem, files[page], text, parts=tuple(parts))
     lines = zstandard.ZstdDecompressor().stream_reader(
         (DATA / "extract_webmainbench_sample/sample_dataset.jsonl.zst").read_bytes()
     ).read()

@@ -97,4 +97,4 @@ def _by_segments(texts: list[str], page: Page, labels: np.ndarray, weights: np.n
             if value and len(holders) > 1:  # once is enough: the one that others hold to be main text, else the longest
                 holders = [max(holders, key=lambda number: (labels[number], len(texts[number])))]
             for number in holders:
-                labels[number], weights[number] = value, 4.0
+                labels[number], weights[number] = value, 8.0
