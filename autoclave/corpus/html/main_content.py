@@ -23,6 +23,8 @@ MODEL = "main_content.npz"
 _LITTLE_SHARE = 0.15
 _LITTLE_CHARACTERS = 250
 _LOWER = (0.25, 0.08)
+# Over this a block is main text: more of it costs recall on trafilatura's pages, less of it precision on articles.
+THRESHOLD = 0.55
 _NESTED_PAGES = 2
 
 
@@ -92,7 +94,7 @@ def _choose(tree: Tree, inherited: Inherited, blocks: Blocks, visible: int) -> t
     if not len(blocks.first):
         return np.zeros(0, bool), "none"
     scores = score_blocks(tree, inherited, blocks)
-    chosen = select(tree, inherited, blocks, scores, 0.5)
+    chosen = select(tree, inherited, blocks, scores, THRESHOLD)
     sizes = blocks.counts[:, CHARACTERS]
     how = "blocks"
     for threshold in _LOWER:
