@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from autoclave.corpus.html.mathml import mathml_to_tex
+from autoclave.kernels.html.vocabulary import FORMULA, TAG
 
 if TYPE_CHECKING:
     from autoclave.corpus.html.tree import Tree
 
-# Without one of these a page has no formula that is not plain text.
-_SIGNS = re.compile(rb"<math|math/(?:la)?tex|katex|mathjax|<mjx-|latex|mwe-math|data-tex|data-math|class=\"[^\"]{0,80}tex\b",
-                    re.IGNORECASE)
+# Without one of these, a <math> or a class name that says so, a page has no formula that is not plain text.
+_SIGNS = (b"math/", b"latex", b"<mjx-", b"data-tex")
 _WRAPPER = re.compile(r"(?:^|\s)(?:mwe-math-element|katex|katex-display|MathJax|MathJax_Display|MathJax_SVG|"
                       r"MathJax_CHTML|MathJax_Preview|mjx-chtml|mjpage|ltx_Math)(?:\s|$)")
 _RENDERED = re.compile(r"(?:^|\s)(?:katex-html|MathJax(?:_\w+)?|mjx-chtml)(?:\s|$)")
@@ -43,7 +43,7 @@ def write_formulas(tree: Tree) -> bytes | None:
     A formula in its own display stands between $$, others between $. A formula of which neither TeX nor MathML is there
     stays as it is.
     """
-    if _SIGNS.search(tree.markup) is None:
+    if not _may_have_formulas(tree):
         return None
     pieces: list[bytes] = []
     at = 0
@@ -56,6 +56,11 @@ def write_formulas(tree: Tree) -> bytes | None:
         pieces += [tree.markup[at:start], f"<span>{text}</span>".encode("utf-8", "replace")]
         at = int(tree.nodes.close[node])
     return b"".join([*pieces, tree.markup[at:]]) if pieces else None
+
+
+def _may_have_formulas(tree: Tree) -> bool:
+    said = (tree.nodes.tag == TAG["math"]) | ((tree.nodes.words & FORMULA) != 0)
+    return bool(said.any()) or any(sign in tree.markup for sign in _SIGNS)
 
 
 def _formulas(tree: Tree) -> list[tuple[int, str, bool]]:

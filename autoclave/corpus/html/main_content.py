@@ -53,10 +53,10 @@ def load_model() -> Forest:
         return Forest(*(arrays[part] for part in Forest._fields))
 
 
-def score_blocks(tree: Tree, inherited: Inherited, blocks: Blocks) -> np.ndarray:
-    """How sure it is that each block is main text, float64[blocks]."""
+def score_blocks(tree: Tree, inherited: Inherited, blocks: Blocks, hurried: bool = False) -> np.ndarray:
+    """How sure it is that each block is main text, float64[blocks]; hurried: `predict`."""
     rows, _ = block_features(tree.data, tree.nodes, inherited, blocks, tree.title_words())
-    return predict(rows, load_model())
+    return predict(rows, load_model(), hurried)
 
 
 def extract_main_content(page: str, with_boilerplate: bool = False) -> MainContent:
@@ -93,7 +93,7 @@ def _choose(tree: Tree, inherited: Inherited, blocks: Blocks, visible: int) -> t
     """The blocks of the main text; where that is little, those of a page read with less doubt."""
     if not len(blocks.first):
         return np.zeros(0, bool), "none"
-    scores = score_blocks(tree, inherited, blocks)
+    scores = score_blocks(tree, inherited, blocks, hurried=True)
     chosen = select(tree, inherited, blocks, scores, THRESHOLD)
     sizes = blocks.counts[:, CHARACTERS]
     how = "blocks"
@@ -101,6 +101,8 @@ def _choose(tree: Tree, inherited: Inherited, blocks: Blocks, visible: int) -> t
         found = int(sizes[chosen].sum())
         if found >= _LITTLE_CHARACTERS or found >= _LITTLE_SHARE * visible:
             break
+        if how == "blocks":
+            scores = score_blocks(tree, inherited, blocks)
         relaxed = select(tree, inherited, blocks, scores, threshold)
         if int(sizes[relaxed].sum()) > found:
             chosen, how = relaxed, "relaxed"

@@ -6,7 +6,7 @@ import numpy as np
 
 from autoclave.corpus.html.tables import find_table
 from autoclave.corpus.html.tree import Tree
-from autoclave.kernels.html.blocks import CHARACTERS, Blocks, Inherited
+from autoclave.kernels.html.blocks import CHARACTERS, PATH_BITS, Blocks, Inherited
 from autoclave.kernels.html.vocabulary import TAG
 
 _H1, _H6, _TABLE, _PRE = (TAG[name] for name in ("h1", "h6", "table", "pre"))
@@ -14,6 +14,8 @@ _H1, _H6, _TABLE, _PRE = (TAG[name] for name in ("h1", "h6", "table", "pre"))
 _HEADING_SHARE = 0.5
 _AFTER_HEADING = 3
 _WHOLE = 0.5
+_HEADING_DEPTH = 3
+_INSIDE = PATH_BITS[_TABLE] | PATH_BITS[_PRE]
 
 
 def select(tree: Tree, inherited: Inherited, blocks: Blocks, scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -25,22 +27,19 @@ def select(tree: Tree, inherited: Inherited, blocks: Blocks, scores: np.ndarray,
     chosen = scores > threshold
     levels = _heading_levels(tree, blocks)
     _choose_headings(levels, scores, chosen, threshold * _HEADING_SHARE)
-    _choose_whole(tree, blocks, chosen)
+    _choose_whole(tree, inherited, blocks, chosen)
     return chosen
 
 
 def _heading_levels(tree: Tree, blocks: Blocks) -> np.ndarray:
     """1 to 6 for blocks in a heading, 0 for others."""
     levels = np.zeros(len(blocks.first), np.int8)
-    for block, container in enumerate(blocks.container.tolist()):
-        for _ in range(3):
-            if container < 0:
-                break
-            tag = tree.tag[container]
-            if _H1 <= tag <= _H6:
-                levels[block] = tag - _H1 + 1
-                break
-            container = tree.parent[container]
+    around = blocks.container.copy()
+    for _ in range(_HEADING_DEPTH):
+        tags = np.where(around >= 0, tree.nodes.tag[around], 0)
+        found = (levels == 0) & (tags >= _H1) & (tags <= _H6)
+        levels[found] = tags[found] - _H1 + 1
+        around = np.where(around >= 0, tree.nodes.parent[around], -1)
     return levels
 
 
@@ -59,11 +58,11 @@ def _choose_headings(levels: np.ndarray, scores: np.ndarray, chosen: np.ndarray,
             chosen[block] = bool((chosen[block + 1 : stop] & (levels[block + 1 : stop] == 0)).any())
 
 
-def _choose_whole(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> None:
+def _choose_whole(tree: Tree, inherited: Inherited, blocks: Blocks, chosen: np.ndarray) -> None:
     groups: dict[int, list[int]] = {}
     tables: dict[int, bool] = {}
-    for block, container in enumerate(blocks.container.tolist()):
-        node, whole = container, -1
+    for block in np.flatnonzero(inherited.path[blocks.first] & _INSIDE).tolist():
+        node, whole = int(blocks.container[block]), -1
         while node >= 0:
             if tree.tag[node] == _PRE:
                 whole = node

@@ -13,7 +13,7 @@ from autoclave.corpus.html.formulas import write_formulas
 from autoclave.kernels.html.blocks import Blocks, Inherited, find_blocks
 from autoclave.kernels.html.features import hash_words
 from autoclave.kernels.html.flatten import Nodes, flatten
-from autoclave.kernels.html.measure import measure_markup
+from autoclave.kernels.html.measure import shorten
 from autoclave.kernels.html.vocabulary import BLOCK, TAG, TAG_PROPERTIES, TAGS, TEXT
 
 _ATTRIBUTE = re.compile(r'([^\s="]+)="([^"]*)"')
@@ -143,8 +143,9 @@ def parse(page: str) -> Tree:
     a tag, and with the product of open formatting elements and paragraphs) is read as it stands, without the rules of
     error correction, in time in proportion to its length.
     """
-    data = page.encode("utf-8", "replace")
-    if not (measure_markup(np.frombuffer(data, np.uint8)) > HOSTILE).any():
+    short, costs = shorten(np.frombuffer(page.encode("utf-8", "replace"), np.uint8))
+    data = short.tobytes()
+    if not (costs > HOSTILE).any():
         document = HTMLTree.parse_from_bytes(data, "utf-8").document
         data = document.html.encode("utf-8", "replace") if document is not None else b""
     tree = Tree(data)

@@ -239,7 +239,10 @@ def fold(text: str, preserved: bool) -> str:
         return text.replace(_BREAK, "\n").strip("\n").rstrip()
     if "\n" in text and not text.isascii():
         text = _BREAK_BETWEEN.sub("", text)
-    text = _BLANKS.sub(" ", text.replace("\u00a0", " ")).strip(_EDGES)
+    text = text.replace("\u00a0", " ")
+    if "\n" in text or "  " in text or "\t" in text:
+        text = _BLANKS.sub(" ", text)
+    text = text.strip(_EDGES)
     if _BREAK in text:
         text = re.sub(r"\n{3,}", "\n\n", _AROUND_BREAK.sub("\n", text))
     return _NOTE_MARK.sub("", text).rstrip() if text and text[-1] in "\u21a9\ufe0e" else text

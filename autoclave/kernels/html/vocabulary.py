@@ -113,6 +113,9 @@ WORD = {name: 1 << number for number, name in enumerate(WORD_KINDS)}
 HIDDEN_BY_STYLE = 1 << 40
 ARIA_HIDDEN = 1 << 41
 ROLE_PANEL = 1 << 42
+# Words that renderers of formulas, and pictures of formulas, have in their class names.
+FORMULA = 1 << 43
+_FORMULA_WORDS = "katex mathjax mjx mjpage mwe latex tex math equation formula ltx".split()
 
 
 def hash_name(name: str) -> int:
@@ -141,6 +144,8 @@ def _word_bits() -> dict[str, int]:
     for kind, words in _WORDS.items():
         for word in words.split():
             bits[word] = bits.get(word, 0) | WORD[kind]
+    for word in _FORMULA_WORDS:
+        bits[word] = bits.get(word, 0) | FORMULA
     return bits
 
 
