@@ -14,15 +14,16 @@ from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
-from autoclave.corpus.extraction import EXTRACTORS, tidy
-from autoclave.corpus.extraction_child import Extracted, Extractor
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.corpus.tidy import tidy
 from autoclave.errors import InputError, MissingDependencyError
+from autoclave.extraction.child import Extracted, Extractor
+from autoclave.extraction.engines import EXTRACTORS, PageText
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
@@ -140,12 +141,12 @@ def _extract_row(
     row: dict[str, Any], settings: ExtractSettings, extractor: Extractor
 ) -> tuple[Extracted, str | None, str | None]:
     """Return (text, content type as found, reason to drop or None) of one raw record."""
-    nothing = Extracted("", None, 0)
+    nothing = Extracted(PageText(""), None, 0)
     kind, payload = row["content_type"], row["payload"]
     if row["http_status"] is not None and row["http_status"] not in settings.http_statuses:
         return nothing, kind, "http_status"
     if row["text"] is not None:
-        result, kind = Extracted(tidy(row["text"]), None, row["text"].count("\ufffd")), kind or "text/plain"
+        result, kind = Extracted(PageText(tidy(row["text"])), None, row["text"].count("\ufffd")), kind or "text/plain"
     else:
         if payload is None:
             return nothing, kind, "too_large" if _is_readable(kind) else "content_type"
@@ -160,7 +161,7 @@ def _extract_row(
     if len(result.text) < max(settings.min_text_characters, 1) or not result.text.strip():
         return result, kind, "empty"
     if len(result.text) * 4 > settings.max_text_bytes and len(result.text.encode()) > settings.max_text_bytes:
-        return Extracted("", result.charset, result.replaced), kind, "too_large"
+        return Extracted(PageText(""), result.charset, result.replaced), kind, "too_large"
     return result, kind, "replaced_characters" if replaced_share(result.text) > settings.max_replaced_share else None
 
 

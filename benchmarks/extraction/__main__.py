@@ -4,8 +4,9 @@
 
 Sets (AUTOCLAVE_DATA or ../shared/data, `benchmarks.extraction.gold`): F1 of shingles of four words against the right
 text; of trafilatura's own pages the F score of wanted and unwanted segments. Speed is pages per second of CPU time, one
-process, the same pages in the same run, best of three rounds that take turns. The figures of `autoclave` are of the model
-that is shipped, which has seen these pages; `python -m benchmarks.extraction.fit --check` prints the cross-validated ones.
+process, the same pages in the same run, best of three rounds that take turns. The figures of `autoclave` are of the
+model that is shipped, which has seen these pages; `python -m benchmarks.extraction.fit --check` prints the
+cross-validated ones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.extraction import extract_page
+from autoclave.extraction.engines import extract_page
 from benchmarks.extraction.gold import SETS, Page
 from benchmarks.extraction.scores import article_score, segment_score
 from benchmarks.extraction.structure import holes, structure_scores

@@ -2,9 +2,9 @@
 
     python -m benchmarks.extraction.fit [--out autoclave/assets/main_content.npz] [--check]
 
-Boosted trees (scikit-learn's histogram gradient boosting) on the features of 150,000 blocks of the open sets, labelled by
-their right texts (`benchmarks.extraction.labels`). Five folds by site are fitted first, so that each page is judged by
-trees that have not seen its site: the table that is printed is of these (`--check` stops there). The model that is
+Boosted trees (scikit-learn's histogram gradient boosting) on the features of 150,000 blocks of the open sets, labelled
+by their right texts (`benchmarks.extraction.labels`). Five folds by site are fitted first, so that each page is judged
+by trees that have not seen its site: the table that is printed is of these (`--check` stops there). The model that is
 written is fitted on all pages. One core, a few minutes.
 """
 
@@ -19,10 +19,10 @@ import trafilatura
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.extraction import tidy
-from autoclave.corpus.html import main_content
-from autoclave.kernels.html.features import FEATURES
-from autoclave.kernels.html.forest import Forest
+from autoclave.corpus.tidy import tidy
+from autoclave.extraction import main_content
+from autoclave.kernels.markup.features import FEATURES
+from autoclave.kernels.markup.forest import Forest
 from benchmarks.extraction.gold import SETS, pages
 from benchmarks.extraction.labels import Labelled, label
 from benchmarks.extraction.scores import article_score, segment_score

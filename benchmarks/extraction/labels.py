@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.html.tree import Tree, parse
-from autoclave.kernels.html.blocks import Blocks, Inherited
-from autoclave.kernels.html.features import block_features
+from autoclave.extraction.parsing import parse
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.blocks import Blocks, Inherited
+from autoclave.kernels.markup.features import block_features
 from benchmarks.extraction.gold import Page
 
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W_]+")
@@ -36,7 +37,9 @@ def block_texts(tree: Tree, inherited: Inherited, blocks: Blocks) -> list[str]:
     """The text of each block, blanks folded."""
     shown = inherited.shown.tolist()
     return [
-        " ".join("".join([tree.text(node) for node in range(first, last) if shown[node] and not tree.tag[node]]).split())
+        " ".join(
+            "".join([tree.text(node) for node in range(first, last) if shown[node] and not tree.tag[node]]).split()
+        )
         for first, last in zip(blocks.first.tolist(), blocks.last.tolist(), strict=True)
     ]
 

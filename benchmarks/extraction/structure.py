@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.html.tree import parse
+from autoclave.extraction.parsing import parse
 from benchmarks.extraction.gold import Page
 from benchmarks.extraction.labels import block_texts
 

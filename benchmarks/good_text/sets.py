@@ -16,7 +16,7 @@ import zstandard
 
 from autoclave.cleaning.language.identification import short_code
 from autoclave.corpus.charset import decode
-from autoclave.corpus.extraction import extract_text
+from autoclave.extraction.engines import extract_page
 from benchmarks.data import existing, read_set
 
 SENTENCES = 20
@@ -154,7 +154,7 @@ def _members(file: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _page(name: str, where: str, language: str, page: bytes) -> Iterator[Document]:
-    text = extract_text(decode(page).text)
+    text = extract_page(decode(page).text).text
     if text:
         yield Document(name, where, language, text, extracted=True)
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.thresholds import FittedThreshold, fit_thresholds, require_documents, save_thresholds
-from autoclave.corpus.extraction import tidy
 from autoclave.corpus.schema import make_documents
+from autoclave.corpus.tidy import tidy
 from autoclave.errors import RecipeError
 from autoclave.pipelines.fitting.texts import read_batches
 from autoclave.pipelines.running.stage import Progress, Silent

@@ -16,8 +16,8 @@ import zstandard
 
 from autoclave.cleaning.chain import Chain, CleanSettings
 from autoclave.cleaning.transforms.markup import CONTENT_BYTES, strip_html_tags
-from autoclave.corpus.extraction import extract_text
 from autoclave.corpus.schema import CONVERTED_TYPE, make_documents
+from autoclave.extraction.engines import extract_page
 
 STRIPPED = [
     ("a <b>bold</b> and <i>italic</i> word", "a bold and italic word", 4),
@@ -104,7 +104,7 @@ def test_what_was_extracted_is_never_parsed_again() -> None:
 
 def test_a_page_about_html_keeps_what_it_shows(shared_data: Path) -> None:
     page = (shared_data.parent / "cases" / "text" / "02_html_tutorial.html").read_text(encoding="utf-8")
-    text = extract_text(page)
+    text = extract_page(page).text
     edited, _ = Chain(CleanSettings()).apply(documents([text], ["text/html"]))
     left = edited.column("text")[0].as_py()
     for shown in ("<p>", "<div>", "</div>", "<span>", "&lt;", "&amp;", "vector<i>", "i<a && b>c"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from autoclave.corpus.html.tree import Tree
+from autoclave.extraction.tree import Tree
 
 FIELDS = ("title", "author", "published", "canonical_url", "declared_language", "site_name")
 # Names of <meta> elements for each, best first.
@@ -58,8 +58,8 @@ class Metadata:
 
 
 def read_metadata(tree: Tree) -> Metadata:
-    """Read the metadata of a page: <meta> elements first, then JSON-LD, then what stands in the page (<title>, the first
-    <h1>, <time>, <html lang>, <link rel=canonical>)."""
+    """Read the metadata of a page: <meta> elements first, then JSON-LD, then what stands in the page (<title>, the
+    first <h1>, <time>, <html lang>, <link rel=canonical>)."""
     named = _named(tree)
     found: dict[str, str | None] = {
         field: next((named[name] for name in names if named.get(name)), None) for field, names in _META.items()

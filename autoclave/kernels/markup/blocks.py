@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.html.flatten import Nodes
-from autoclave.kernels.html.vocabulary import (
+from autoclave.kernels.markup.flatten import Nodes
+from autoclave.kernels.markup.vocabulary import (
     BLOCK,
     HIDDEN_BY_STYLE,
     INVISIBLE,
@@ -69,10 +69,36 @@ class Blocks(NamedTuple):
     digest: np.ndarray
 
 
-PATH_TAGS = (
-    "nav header footer aside article main section form figure table ul ol dl blockquote pre details address h1 h2 h3 "
-    "li td th p button label noscript figcaption"
-).split()
+PATH_TAGS = [
+    "nav",
+    "header",
+    "footer",
+    "aside",
+    "article",
+    "main",
+    "section",
+    "form",
+    "figure",
+    "table",
+    "ul",
+    "ol",
+    "dl",
+    "blockquote",
+    "pre",
+    "details",
+    "address",
+    "h1",
+    "h2",
+    "h3",
+    "li",
+    "td",
+    "th",
+    "p",
+    "button",
+    "label",
+    "noscript",
+    "figcaption",
+]
 
 
 def _path_bits() -> np.ndarray:
@@ -266,25 +292,15 @@ def find_blocks(data: np.ndarray, nodes: Nodes) -> tuple[Inherited, Blocks]:
     is in none.
     """
     size = len(nodes.tag)
-    inherited = Inherited(
-        np.empty(size, np.uint8),
-        np.empty(size, np.uint8),
-        np.empty(size, np.int32),
-        *(np.empty(size, np.int64) for _ in range(3)),
-        *(np.empty(size, np.int32) for _ in range(3)),
-    )
+    kinds = (np.uint8, np.uint8, np.int32, *[np.int64] * 3, *[np.int32] * 3)
+    inherited = Inherited._make(np.empty(size, kind) for kind in kinds)
     counts = np.zeros((size, COUNTS), np.int32)
     _inherit(data, nodes, TAG_PROPERTIES, PATH_BITS, inherited, counts)
     total = int(inherited.characters[nodes.parent == -1].sum())
     _inherit_words(nodes, total, inherited)
     room = max(1, int(np.count_nonzero(nodes.tag == TEXT)))
-    blocks = Blocks(
-        *(np.empty(room, np.int32) for _ in range(3)),
-        np.empty((room, COUNTS), np.int32),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
-        np.empty(room, np.uint8),
-        np.empty(room, np.uint64),
-    )
+    first, last, container, linked, links = (np.empty(room, np.int32) for _ in range(5))
+    found = np.empty((room, COUNTS), np.int32)
+    blocks = Blocks(first, last, container, found, linked, links, np.empty(room, np.uint8), np.empty(room, np.uint64))
     count = _find_blocks(data, nodes, inherited, counts, TAG_PROPERTIES, blocks)
-    return inherited, Blocks(*(array[:count] for array in blocks))
+    return inherited, Blocks._make(array[:count] for array in blocks)

@@ -1,4 +1,4 @@
-"""A page as a flat tree: the parser's, in arrays, with its formulas written as TeX."""
+"""A page as a flat tree: the parser's, in arrays."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import re
 from xml.etree.ElementTree import Element
 
 import numpy as np
-from resiliparse.parse.html import HTMLTree
 
-from autoclave.corpus.html.formulas import write_formulas
-from autoclave.kernels.html.blocks import Blocks, Inherited, find_blocks
-from autoclave.kernels.html.features import hash_words
-from autoclave.kernels.html.flatten import Nodes, flatten
-from autoclave.kernels.html.measure import shorten
-from autoclave.kernels.html.vocabulary import BLOCK, TAG, TAG_PROPERTIES, TAGS, TEXT
+from autoclave.kernels.markup.blocks import Blocks, Inherited, find_blocks
+from autoclave.kernels.markup.flatten import Nodes, flatten
+from autoclave.kernels.markup.titles import hash_words
+from autoclave.kernels.markup.vocabulary import BLOCK, TAG, TAG_PROPERTIES, TAGS, TEXT
 
 _ATTRIBUTE = re.compile(r'([^\s="]+)="([^"]*)"')
 _TITLE_WORDS = 64
-# More tags, deeper nesting, more in one tag, more open formatting elements than any page has that people read.
-HOSTILE = np.array([400_000, 1_000, 4_000, 300], np.int64)
 
 
 class Tree:
@@ -134,20 +129,3 @@ class Tree:
                 span = int(self.nodes.start[node + 1]), int(self.nodes.end[node + 1])
                 return out[: hash_words(self.data, *span, out)]
         return out[:0]
-
-
-def parse(page: str) -> Tree:
-    """Parse a page by the rules of HTML 5. Formulas become their TeX between dollar signs.
-
-    A page that would take a parser long (its time grows with the square of the depth of nesting and of the attributes of
-    a tag, and with the product of open formatting elements and paragraphs) is read as it stands, without the rules of
-    error correction, in time in proportion to its length.
-    """
-    short, costs = shorten(np.frombuffer(page.encode("utf-8", "replace"), np.uint8))
-    data = short.tobytes()
-    if not (costs > HOSTILE).any():
-        document = HTMLTree.parse_from_bytes(data, "utf-8").document
-        data = document.html.encode("utf-8", "replace") if document is not None else b""
-    tree = Tree(data)
-    written = write_formulas(tree)
-    return tree if written is None else Tree(written)

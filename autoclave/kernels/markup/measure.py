@@ -5,14 +5,36 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.html.flatten import look_up
-from autoclave.kernels.html.vocabulary import RAW, TAG, TAG_KEYS, TAG_PROPERTIES, TAG_VALUES, VOID
+from autoclave.kernels.markup.flatten import look_up
+from autoclave.kernels.markup.vocabulary import RAW, TAG, TAG_KEYS, TAG_PROPERTIES, TAG_VALUES, VOID
 
 # Columns of what `shorten` counts.
 TAGS_OPENED, DEPTH, ATTRIBUTES, FORMATTING = range(4)
-_FORMATTING = "a b big code em font i nobr s small strike strong tt u".split()
+_FORMATTING = ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
 # Elements whose end the parser adds by itself, so that one that is not closed does not make the page deeper.
-_IMPLIED = "p li dt dd tr td th thead tbody tfoot option optgroup rp rt rb rtc caption colgroup html head body".split()
+_IMPLIED = [
+    "p",
+    "li",
+    "dt",
+    "dd",
+    "tr",
+    "td",
+    "th",
+    "thead",
+    "tbody",
+    "tfoot",
+    "option",
+    "optgroup",
+    "rp",
+    "rt",
+    "rb",
+    "rtc",
+    "caption",
+    "colgroup",
+    "html",
+    "head",
+    "body",
+]
 
 
 def _kinds() -> np.ndarray:
@@ -115,7 +137,13 @@ def _is_read(data: np.ndarray, start: int, end: int) -> bool:
     for at in range(start, end - 4):
         if data[at] == 108 and data[at + 1] == 100 and data[at + 2] == 43:
             return True
-        if data[at] == 109 and data[at + 1] == 97 and data[at + 2] == 116 and data[at + 3] == 104 and data[at + 4] == 47:
+        if (
+            data[at] == 109
+            and data[at + 1] == 97
+            and data[at + 2] == 116
+            and data[at + 3] == 104
+            and data[at + 4] == 47
+        ):
             return True
     return False
 
@@ -163,13 +191,13 @@ def _shorten(
         formatting += kinds[tag] == 1
         counts[DEPTH], counts[FORMATTING] = max(counts[DEPTH], depth), max(counts[FORMATTING], formatting)
         at += 1
-        if tag == _SCRIPT or tag == _STYLE:
+        if tag in (_SCRIPT, _STYLE):
             stop, simple = _end_of_raw(data, at, name)
             if simple and not (tag == _SCRIPT and _is_read(data, start, at)):
                 out[size : size + at - kept] = data[kept:at]
                 size, kept = size + at - kept, stop
             at = stop
-        elif properties[tag] & RAW or tag == _TITLE or tag == _TEXTAREA:
+        elif properties[tag] & RAW or tag in (_TITLE, _TEXTAREA):
             at, _ = _end_of_raw(data, at, name)
     out[size : size + end - kept] = data[kept:end]
     return size + max(0, end - kept)

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.extraction import extract_text, keep_structure, tidy
-from autoclave.corpus.extraction_child import RISKY_TAGS, Extractor
+from autoclave.corpus.tidy import tidy
+from autoclave.extraction.child import RISKY_TAGS, Extractor
+from autoclave.extraction.engines import extract_page
+from autoclave.extraction.resiliparse_engine import keep_structure
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)
@@ -28,7 +30,7 @@ from autoclave.corpus.extraction_child import RISKY_TAGS, Extractor
 )
 def test_decode_and_extract_never_raise_and_give_utf8(data: bytes, declared: str | None) -> None:
     decoded = decode(data, declared)
-    for text in (tidy(decoded.text), extract_text(decoded.text)):
+    for text in (tidy(decoded.text), extract_page(decoded.text).text):
         assert "\x00" not in text
         assert text.encode().decode() == text
 
@@ -54,15 +56,17 @@ content for any extractor that looks at the length of paragraphs, and one senten
 
 
 def test_structure_is_kept() -> None:
-    text = extract_text(PAGE)
-    assert '```\ndef f(x):\n    if x < 1:\n        return "a"\n\n    return x\n```' in text
+    text = extract_page(PAGE).text
+    assert text.startswith("# Heading\n\n")
+    assert '```python\ndef f(x):\n    if x < 1:\n        return "a"\n\n    return x\n```' in text
     assert "$E = mc^2$" in text
     assert "$x_1 < y^{2}$" in text
-    assert re.search(r"Name\t+Value\nalpha\t+1", text)
+    assert "| Name | Value |\n| --- | --- |\n| alpha | 1 |" in text
+    assert "- item one\n- item two" in text
     assert "a poem\n   stands here" in text
     assert "Home" not in text
     assert "Copyright" not in text
-    assert "Home" in extract_text(PAGE, "resiliparse-all")
+    assert "Home" in extract_page(PAGE, "resiliparse-all").text
 
 
 def test_tidy() -> None:
@@ -110,7 +114,7 @@ def test_a_hanging_page_is_ended_and_the_next_one_extracted() -> None:
         assert time.monotonic() - started < 10
         again = extractor.page(PAGE.encode(), None)
         assert "First paragraph" in again.text
-        many = b"<html><body>" + b"<p>word <b>x</b></p>" * RISKY_TAGS
+        many = b"<html><body>" + b"<p>word <b>x</b></p>" * RISKY_TAGS["resiliparse"]
         assert extractor.page(many, None).text.startswith("word x")
 
 
@@ -128,10 +132,38 @@ HOSTILE = {
 }
 
 
+HOSTILE_TREES = {
+    "deep": "<div>" * 100_000 + "the end of the page",
+    "attributes": "<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">the end of the page",
+    "formatting": "".join(f"<b id={number}>" for number in range(7_000)) + "<p>the end of the page" * 7_000,
+    "no end tags": "<table><tr><td><ul><li><b>the end of the page" * 20_000,
+    "many tags": "<i>x</i>" * 500_000 + "the end of the page",
+    "less than": "<" * 4_000_000 + " the end of the page",
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE_TREES))
+def test_no_tree_takes_long_and_its_text_is_read(name: str) -> None:
+    """Pages that would take a parser minutes or gigabytes are read in time in proportion to their length."""
+    with Extractor("autoclave-all") as extractor:
+        started = time.process_time()
+        result = extractor.page(HOSTILE_TREES[name].encode(), None)
+        assert time.process_time() - started < 8
+        assert result.problem is None
+        assert "the end of the page" in result.text
+
+
+def test_a_page_with_more_elements_than_are_read_is_an_error() -> None:
+    with Extractor("autoclave") as extractor:
+        result = extractor.page(b"<i>x</i>" * 1_000_000, None)
+    assert (result.text, result.problem) == ("", "more elements than are read")
+
+
+@pytest.mark.parametrize("engine", ["autoclave", "resiliparse"])
 @pytest.mark.parametrize("name", list(HOSTILE))
-def test_no_page_takes_long(name: str) -> None:
+def test_no_page_takes_long(name: str, engine: str) -> None:
     """What goes through this process, and not through the child with its limit, takes a moment."""
-    with Extractor("resiliparse") as extractor:
+    with Extractor(engine) as extractor:
         started = time.process_time()
         extractor.page(HOSTILE[name].encode(), None)
         extractor.plain(HOSTILE[name].encode(), None)
@@ -164,7 +196,7 @@ def test_quality_on_the_article_benchmark(shared_data: Path) -> None:
     )
     precisions, recalls = [], []
     for path in sorted((shared_data / "extract_aeb/html").glob("*.html.gz"))[::3]:
-        found = shingles(extract_text(decode(gzip.decompress(path.read_bytes())).text))
+        found = shingles(extract_page(decode(gzip.decompress(path.read_bytes())).text).text)
         wanted = shingles(truth[path.name.removesuffix(".html.gz")]["articleBody"])
         true = sum((found & wanted).values())
         precisions.append(true / max(1, sum(found.values())))
@@ -176,7 +208,7 @@ def test_quality_on_the_article_benchmark(shared_data: Path) -> None:
 def test_output_is_the_same_in_any_process_and_order() -> None:
     rng = random.Random(3)
     pages = [PAGE.replace("First", f"First {n}").encode() for n in range(20)]
-    expected = [extract_text(decode(page).text) for page in pages]
+    expected = [extract_page(decode(page).text).text for page in pages]
     order = rng.sample(range(20), 20)
     with Extractor() as extractor:
         assert [extractor.page(pages[n], None).text for n in order] == [expected[n] for n in order]
@@ -202,7 +234,7 @@ def page_of(body: str) -> str:
     ],
 )
 def test_inline_code_and_scripts_survive(body: str, shown: str) -> None:
-    assert shown in extract_text(page_of(body))
+    assert shown in extract_page(page_of(body)).text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.html.vocabulary import (
+from autoclave.kernels.markup.vocabulary import (
     ARIA_HIDDEN,
     ATTRIBUTE_KEYS,
     ATTRIBUTE_VALUES,
@@ -242,9 +242,7 @@ def _flatten(
                 nodes.last[stack[depth]], nodes.close[stack[depth]] = count, at
             continue
         name_end = at
-        at, bits, shadow = _attributes(
-            data, at, end, (attribute_keys, attribute_values), (word_keys, word_values)
-        )
+        at, bits, shadow = _attributes(data, at, end, (attribute_keys, attribute_values), (word_keys, word_values))
         tag = look_up(key, tag_keys, tag_values)
         tag = UNKNOWN if tag == 0 else tag
         if tag == _TEMPLATE and shadow:
@@ -316,9 +314,8 @@ def flatten(data: np.ndarray) -> tuple[Nodes, bool]:
     time in proportion to the bytes; markup of another form gives other nodes, never an error.
     """
     room = min(2 * count_tags(data) + 2, NODES)
-    nodes = Nodes(
-        np.empty(room, np.uint8), *(np.empty(room, np.int32) for _ in range(5)), np.empty(room, np.int64)
-    )
+    kinds = (np.uint8, *[np.int32] * 5, np.int64)
+    nodes = Nodes._make(np.empty(room, kind) for kind in kinds)
     stack, hashes = np.empty(DEPTH, np.int32), np.empty(DEPTH, np.uint64)
     count, whole = _flatten(data, nodes, stack, hashes, _TABLES)
-    return Nodes(*(array[:count] for array in nodes)), whole
+    return Nodes._make(array[:count] for array in nodes), whole

@@ -6,12 +6,12 @@ import re
 
 import numpy as np
 
-from autoclave.corpus.html.code import code_block, find_code, inline_code
-from autoclave.corpus.html.tables import Table, find_table
-from autoclave.corpus.html.tree import Tree
 from autoclave.corpus.inline import subscript, superscript
-from autoclave.kernels.html.blocks import Blocks, Inherited
-from autoclave.kernels.html.vocabulary import TAG, TEXT
+from autoclave.extraction.code_blocks import code_block, find_code, inline_code
+from autoclave.extraction.tables import Table, find_table
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.blocks import Blocks, Inherited
+from autoclave.kernels.markup.vocabulary import TAG, TEXT
 
 # Characters between which a line break of the source is no blank (CSS Text 3, 4.1.3): Chinese and Japanese, not Korean.
 _UNSPACED = "\u2e80-\u303f\u3040-\u312f\u3190-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff60\uffe0-\uffe6"

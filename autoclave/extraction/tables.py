@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autoclave.corpus.html.tree import Tree
-from autoclave.kernels.html.vocabulary import TAG
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.vocabulary import TAG
 
 _TABLE, _TR, _TD, _TH, _PRE, _CAPTION = (TAG[name] for name in ("table", "tr", "td", "th", "pre", "caption"))
 _SECTIONS = frozenset(TAG[name] for name in ("thead", "tbody", "tfoot"))
@@ -93,4 +93,3 @@ def _row(tree: Tree, row: int, spans: dict[int, int]) -> tuple[list[int], bool]:
 
 def _span(text: str | None) -> int:
     return min(int(text), _COLUMNS) if text and text.isdigit() and len(text) < 5 and int(text) > 0 else 1
-

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.corpus.html.tables import find_table
-from autoclave.corpus.html.tree import Tree
-from autoclave.kernels.html.blocks import CHARACTERS, PATH_BITS, Blocks, Inherited
-from autoclave.kernels.html.vocabulary import TAG
+from autoclave.extraction.tables import find_table
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.blocks import CHARACTERS, PATH_BITS, Blocks, Inherited
+from autoclave.kernels.markup.vocabulary import TAG
 
 _H1, _H6, _TABLE, _PRE = (TAG[name] for name in ("h1", "h6", "table", "pre"))
 # A heading needs less than other blocks where text that was chosen follows it, and falls where none does.

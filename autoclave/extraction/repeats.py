@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoclave.corpus.html.tree import Tree
-from autoclave.kernels.html.blocks import CHARACTERS, Blocks
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.blocks import CHARACTERS, Blocks
 
 # Below this a repeated passage may be a refrain.
 _CHARACTERS = 150
@@ -38,7 +38,11 @@ def drop_repeats(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> np.ndarray:
 def _run(order: list[int], digests: list[int], before: int, place: int) -> int:
     """How many chosen blocks from `place` on are those from `before` on."""
     run = 0
-    while before + run < place and place + run < len(order) and digests[order[before + run]] == digests[order[place + run]]:
+    while (
+        before + run < place
+        and place + run < len(order)
+        and digests[order[before + run]] == digests[order[place + run]]
+    ):
         run += 1
     return run
 

@@ -8,15 +8,16 @@ from importlib.resources import files
 
 import numpy as np
 
-from autoclave.corpus.html.metadata import Metadata, read_metadata, structured_text
-from autoclave.corpus.html.repeats import drop_repeats
-from autoclave.corpus.html.selection import select
-from autoclave.corpus.html.tree import Tree, parse
-from autoclave.corpus.html.writing import Writer
-from autoclave.kernels.html.blocks import CHARACTERS, Blocks, Inherited
-from autoclave.kernels.html.features import FEATURES, block_features
-from autoclave.kernels.html.forest import Forest, predict
-from autoclave.kernels.html.vocabulary import HIDDEN_BY_STYLE
+from autoclave.extraction.metadata import Metadata, read_metadata, structured_text
+from autoclave.extraction.parsing import parse
+from autoclave.extraction.repeats import drop_repeats
+from autoclave.extraction.selection import select
+from autoclave.extraction.tree import Tree
+from autoclave.extraction.writing import Writer
+from autoclave.kernels.markup.blocks import CHARACTERS, Blocks, Inherited
+from autoclave.kernels.markup.features import FEATURES, block_features
+from autoclave.kernels.markup.forest import Forest, predict
+from autoclave.kernels.markup.vocabulary import HIDDEN_BY_STYLE
 
 MODEL = "main_content.npz"
 # A page that gives less than this share of its text, and less than so many characters, is read again with less doubt.
@@ -33,8 +34,8 @@ class MainContent:
     """Main text of one page.
 
     text: Markdown; how: blocks, relaxed (little was found with the usual doubt), structured_data (JSON-LD), whole_page
-    (nothing looked like running text), frames, or none; visible_characters: what a reader of the page sees, without
-    blanks; characters: those of them in the text.
+    (nothing looked like running text), frames, none, or cut (more elements than are read: the text is not whole);
+    visible_characters: what a reader of the page sees, without blanks; characters: those of them in the text.
     """
 
     text: str
@@ -86,7 +87,8 @@ def _extract(page: str, with_boilerplate: bool, depth: int) -> MainContent:
         if inner is not None:
             return MainContent(inner.text, "frames", inner.visible_characters, inner.characters, metadata)
     text = Writer(tree, inherited, blocks, chosen).write()
-    return MainContent(text, how if text else "none", visible, characters, metadata)
+    how = how if text else "none"
+    return MainContent(text, how if tree.is_whole else "cut", visible, characters, metadata)
 
 
 def _choose(tree: Tree, inherited: Inherited, blocks: Blocks, visible: int) -> tuple[np.ndarray, str]:
@@ -121,4 +123,3 @@ def _frames(tree: Tree, with_boilerplate: bool, depth: int) -> MainContent | Non
         if markup.strip():
             return _extract(markup, with_boilerplate, depth + 1)
     return None
-

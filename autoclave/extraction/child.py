@@ -1,8 +1,8 @@
 """Extraction with a limit that holds: pages that could hang or crash a parser go to a child process.
 
-The child arms a timer of its own CPU time, whose signal has its default action, so that the kernel ends it when the time
-is up, whatever native code is running, and also when the parent has been killed meanwhile. A machine under load changes
-nothing about the verdict. The parent then starts a new one.
+The child arms a timer of its own CPU time, whose signal has its default action, so that the kernel ends it when the
+time is up, whatever native code is running, and also when the parent has been killed meanwhile. A machine under load
+changes nothing about the verdict. The parent then starts a new one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import IO
 import msgspec
 
 from autoclave.corpus.charset import decode
-from autoclave.corpus.extraction import EXTRACTORS, PageText, extract_page, tidy
+from autoclave.corpus.tidy import tidy
 from autoclave.errors import MissingDependencyError
+from autoclave.extraction.engines import EXTRACTORS, PageText, extract_page
 
 # More tags than this may nest deeply enough to take resiliparse seconds: its time grows with the square of the depth
-# (measured: 8,000 open <div> 1.5 s, 20,000 9.8 s). Our own engine measures a page before it is parsed (`parse`), so that
-# only what nobody has thought of is left to the child.
+# (measured: 8,000 open <div> 1.5 s, 20,000 9.8 s). Our own engine measures a page before it is parsed (`parse`), so
+# that only what nobody has thought of is left to the child.
 RISKY_TAGS = {"resiliparse": 8_000, "resiliparse-all": 8_000, "autoclave": 40_000, "autoclave-all": 40_000}
 RISKY_CHARACTERS = 4_000_000
 # Memory that a page may make the child ask for, beside what its libraries hold: one that asks for more is a crash of
@@ -37,8 +38,8 @@ _REPLY = struct.Struct("<BI")
 
 @dataclass(frozen=True)
 class Extracted:
-    """Text of one page, and what else the engine tells of it. `problem` is None or why there is no text: "timeout" or
-    "crash"."""
+    """Text of one page, and what else the engine tells of it. `problem` is None or why there is no text: "timeout",
+    "crash", or that the page has more elements than are read."""
 
     page: PageText
     charset: str | None
@@ -82,6 +83,8 @@ class Extractor:
         html = decoded.text
         risky = len(html) > RISKY_CHARACTERS or html.count("<") > RISKY_TAGS.get(self.name, 0)
         text, problem = self._in_child(html) if risky else self._here(html)
+        if text.how == "cut":
+            text, problem = PageText(""), "more elements than are read"
         return Extracted(text, decoded.charset, decoded.replaced, problem)
 
     def _here(self, html: str) -> tuple[PageText, str | None]:
@@ -116,7 +119,7 @@ class Extractor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._child is None:
-            command = [sys.executable, "-m", "autoclave.corpus.extraction_child"]
+            command = [sys.executable, "-m", "autoclave.extraction.child"]
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             self._child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
 
-from autoclave.corpus.html.mathml import mathml_to_tex
-from autoclave.kernels.html.vocabulary import FORMULA, TAG
-
-if TYPE_CHECKING:
-    from autoclave.corpus.html.tree import Tree
+from autoclave.extraction.mathml import mathml_to_tex
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.vocabulary import FORMULA, TAG
 
 # Without one of these, a <math> or a class name that says so, a page has no formula that is not plain text.
 _SIGNS = (b"math/", b"latex", b"<mjx-", b"data-tex")
-_WRAPPER = re.compile(r"(?:^|\s)(?:mwe-math-element|katex|katex-display|MathJax|MathJax_Display|MathJax_SVG|"
-                      r"MathJax_CHTML|MathJax_Preview|mjx-chtml|mjpage|ltx_Math)(?:\s|$)")
+_WRAPPER = re.compile(
+    r"(?:^|\s)(?:mwe-math-element|katex|katex-display|MathJax|MathJax_Display|MathJax_SVG|"
+    r"MathJax_CHTML|MathJax_Preview|mjx-chtml|mjpage|ltx_Math)(?:\s|$)"
+)
 _RENDERED = re.compile(r"(?:^|\s)(?:katex-html|MathJax(?:_\w+)?|mjx-chtml)(?:\s|$)")
 _DISPLAY = re.compile(r"(?:^|\s)(?:katex-display|MathJax_Display|mwe-math-mathml-display|ltx_displaymath)(?:\s|$)")
 _PICTURE = re.compile(r"(?:^|[\s_-])(?:latex|tex|mwe-math-fallback-image-\w+|math|equation|formula)(?:[\s_-]|$)")
@@ -23,6 +22,10 @@ _PICTURE_SOURCE = re.compile(r"latex\.(?:php|codecogs|cgi)|/latex|math/render|mi
 _STYLED = re.compile(r"\A\{\\(?:displaystyle|textstyle|scriptstyle)\s?(.*)\}\Z", re.DOTALL)
 _TEX_ATTRIBUTES = ("data-tex", "data-latex", "data-math", "data-expr", "data-formula", "data-katex", "data-equation")
 _LOOKS_LIKE_TEX = re.compile(r"[\\^_{}=+<>|]|^\s*\S{1,3}\s*$")
+
+
+# What is larger is no formula, but a page that forgot to close one.
+_FORMULA_BYTES = 100_000
 
 
 def tidy_tex(tex: str) -> str:
@@ -90,7 +93,7 @@ def _formula(tree: Tree, node: int, in_scripts: bool) -> tuple[str, bool] | None
     if name == "script":
         kind = tree.attributes(node).get("type", "")
         if kind.startswith(("math/tex", "math/latex")):
-            return tidy_tex(tree.raw_text(node)), "mode=display" in kind
+            return tidy_tex(html.unescape(tree.raw_text(node))), "mode=display" in kind
         return None
     if name == "img":
         return _of_picture(tree, node)
@@ -122,10 +125,14 @@ def _of_wrapper(tree: Tree, node: int, name: str, in_scripts: bool) -> tuple[str
 
 
 def _of_math(tree: Tree, node: int) -> tuple[str, bool] | None:
+    if int(tree.nodes.close[node]) - int(tree.nodes.start[node]) > _FORMULA_BYTES:
+        return None
     attributes = tree.attributes(node)
     display = attributes.get("display") == "block" or attributes.get("mode") == "display"
     markup = tree.markup[tree.opening(node) : int(tree.nodes.close[node])].decode("utf-8", "replace")
-    annotation = re.search(r'<annotation[^<>]{0,200}?encoding="[^"]{0,40}tex[^"]{0,20}"[^<>]{0,200}>([^<]*)', markup, re.I)
+    annotation = re.search(
+        r'<annotation[^<>]{0,200}?encoding="[^"]{0,40}tex[^"]{0,20}"[^<>]{0,200}>([^<]*)', markup, re.I
+    )
     tex = html.unescape(annotation.group(1)) if annotation else attributes.get("alttext", "")
     tex = tidy_tex(tex)
     if not tex and "data-latex" in attributes:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from autoclave.kernels.html.blocks import (
+from autoclave.kernels.markup.blocks import (
     CHARACTERS,
     COMMAS,
     COUNTS,
@@ -22,21 +22,57 @@ from autoclave.kernels.html.blocks import (
     Blocks,
     Inherited,
 )
-from autoclave.kernels.html.flatten import Nodes
-from autoclave.kernels.html.vocabulary import TAG, WORD_KINDS
+from autoclave.kernels.markup.flatten import Nodes
+from autoclave.kernels.markup.titles import count_title_words
+from autoclave.kernels.markup.vocabulary import TAG, WORD_KINDS
 
-OWN = (
-    "characters words link_share links enders commas upper_share digit_share mark_share wide_share ends_sentence "
-    "mean_word depth hidden aria_hidden panel tag"
-).split()
-PLACE = "index from_start from_end characters_before after_title title_words repeats first_repeat".split()
-AROUND = (
-    "container_characters container_links parent_characters parent_links list_characters list_links siblings "
-    "sibling_text root_share root_score in_root before_root after_root".split()
-)
+OWN = [
+    "characters",
+    "words",
+    "link_share",
+    "links",
+    "enders",
+    "commas",
+    "upper_share",
+    "digit_share",
+    "mark_share",
+    "wide_share",
+    "ends_sentence",
+    "mean_word",
+    "depth",
+    "hidden",
+    "aria_hidden",
+    "panel",
+    "tag",
+]
+PLACE = [
+    "index",
+    "from_start",
+    "from_end",
+    "characters_before",
+    "after_title",
+    "title_words",
+    "repeats",
+    "first_repeat",
+]
+AROUND = [
+    "container_characters",
+    "container_links",
+    "parent_characters",
+    "parent_links",
+    "list_characters",
+    "list_links",
+    "siblings",
+    "sibling_text",
+    "root_share",
+    "root_score",
+    "in_root",
+    "before_root",
+    "after_root",
+]
 _OFFSETS = (-3, -2, -1, 1, 2, 3)
-NEIGHBOUR = "characters link_share enders heading same_parent".split()
-PAGE = "page_characters page_blocks page_links page_wide root_characters page_paragraphs".split()
+NEIGHBOUR = ["characters", "link_share", "enders", "heading", "same_parent"]
+PAGE = ["page_characters", "page_blocks", "page_links", "page_wide", "root_characters", "page_paragraphs"]
 FEATURES = (
     *OWN,
     *PLACE,
@@ -57,10 +93,40 @@ _OFFSET_ARRAY = np.array(_OFFSETS, np.int64)
 _LONG = 60  # characters of a paragraph that is one for certain
 
 # A number for each kind of container, so that a tree can part them.
-_TAG_ORDER = (
-    "h1 h2 h3 h4 h5 h6 p blockquote pre li dd dt td th div section article main figcaption caption summary details "
-    "span header footer aside nav form fieldset label button address"
-).split()
+_TAG_ORDER = [
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "p",
+    "blockquote",
+    "pre",
+    "li",
+    "dd",
+    "dt",
+    "td",
+    "th",
+    "div",
+    "section",
+    "article",
+    "main",
+    "figcaption",
+    "caption",
+    "summary",
+    "details",
+    "span",
+    "header",
+    "footer",
+    "aside",
+    "nav",
+    "form",
+    "fieldset",
+    "label",
+    "button",
+    "address",
+]
 
 
 def _tag_numbers() -> np.ndarray:
@@ -147,7 +213,7 @@ def _list_around(nodes: Nodes, node: int) -> int:
         if at < 0:
             return node
         tag = nodes.tag[at]
-        if tag == _UL or tag == _OL or tag == _TABLE or tag == _DL:
+        if tag in (_UL, _OL, _TABLE, _DL):
             return at
         at = nodes.parent[at]
     return node
@@ -195,48 +261,16 @@ def _neighbours(nodes: Nodes, blocks: Blocks, block: int, rows: np.ndarray, offs
 
 
 @njit(cache=True, nogil=True)
-def _titled(data: np.ndarray, start: int, end: int, title: np.ndarray) -> tuple[int, int]:
-    """How many words of a text are words of the title, and how many words there are."""
-    found = total = 0
-    value = np.uint64(0xCBF29CE484222325)
-    size = 0
-    for at in range(start, end + 1):
-        byte = data[at] if at < end else 32
-        if byte > 64 or 48 <= byte <= 57:
-            value = (value ^ np.uint64(byte | 32 if byte < 128 else byte)) * np.uint64(0x100000001B3)
-            size += 1
-        elif size:
-            total += 1
-            for word in title:
-                if word == value:
-                    found += 1
-                    break
-            value, size = np.uint64(0xCBF29CE484222325), 0
-    return found, total
-
-
-@njit(cache=True, nogil=True)
-def hash_words(data: np.ndarray, start: int, end: int, out: np.ndarray) -> int:
-    """Hashes of the words of a title, as many as `out` has room for; returns their number."""
-    count = size = 0
-    value = np.uint64(0xCBF29CE484222325)
-    for at in range(start, end + 1):
-        byte = data[at] if at < end else 32
-        if byte > 64 or 48 <= byte <= 57:
-            value = (value ^ np.uint64(byte | 32 if byte < 128 else byte)) * np.uint64(0x100000001B3)
-            size += 1
-        elif size:
-            if count < len(out):
-                out[count] = value
-                count += 1
-            value, size = np.uint64(0xCBF29CE484222325), 0
-    return count
-
-
-@njit(cache=True, nogil=True)
 def _place(
-    data: np.ndarray, nodes: Nodes, blocks: Blocks, block: int, before: int, total: int, title: np.ndarray,
-    order: np.ndarray, row: np.ndarray,
+    data: np.ndarray,
+    nodes: Nodes,
+    blocks: Blocks,
+    block: int,
+    before: int,
+    total: int,
+    title: np.ndarray,
+    order: np.ndarray,
+    row: np.ndarray,
 ) -> None:
     count = len(blocks.first)
     row[0] = block
@@ -247,7 +281,7 @@ def _place(
     if blocks.counts[block, CHARACTERS] < 300 and len(title):
         for node in range(blocks.first[block], blocks.last[block]):
             if nodes.tag[node] == 0:
-                one, other = _titled(data, nodes.start[node], nodes.end[node], title)
+                one, other = count_title_words(data, nodes.start[node], nodes.end[node], title)
                 found, words = found + one, words + other
     row[5] = _share(found, words) if words > 1 else 0.0
     low, high = order[block, 0], order[block, 1]
@@ -271,8 +305,14 @@ def _repeats(blocks: Blocks, by_digest: np.ndarray, out: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True)
 def _fill(
-    data: np.ndarray, nodes: Nodes, inherited: Inherited, blocks: Blocks, title: np.ndarray, by_digest: np.ndarray,
-    rows: np.ndarray, scores: np.ndarray,
+    data: np.ndarray,
+    nodes: Nodes,
+    inherited: Inherited,
+    blocks: Blocks,
+    title: np.ndarray,
+    by_digest: np.ndarray,
+    rows: np.ndarray,
+    scores: np.ndarray,
 ) -> int:
     root = find_root(nodes, inherited, blocks, scores)
     order = np.zeros((len(blocks.first), 2), np.int64)

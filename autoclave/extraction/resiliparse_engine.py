@@ -1,20 +1,13 @@
-"""From the characters of a page to its text: main content, structure worth keeping (code, lists, tables, TeX)."""
+"""Text of a page by Resiliparse, and the structure that it would lose: code, formulas, scripts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from resiliparse.extract.html2text import extract_plain_text
 
-from autoclave.corpus.html.main_content import extract_main_content
 from autoclave.corpus.inline import drop_readings, write_code, write_scripts
-from autoclave.errors import MissingDependencyError
-
-EXTRACTORS = ("autoclave", "autoclave-all", "resiliparse", "resiliparse-all", "trafilatura")
-
-# -- structure that the extractor would lose --------------------------------------------------------------------------
 
 _STRUCTURE = re.compile(r"<(pre|math|su[pb]|code|rt)\b", re.IGNORECASE)
 _TEX_SCRIPT = re.compile(
@@ -125,63 +118,9 @@ def _preformatted(begin: re.Match[str], content: str, end: str) -> str:
     return f"{begin.group()}```\n{tail.removesuffix(closing).rstrip()}{closing}\n```{end}"
 
 
-# -- text -------------------------------------------------------------------------------------------------------------
-
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ufffe\uffff\ud800-\udfff]")
-_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\ufffe\uffff\ud800-\udfff]")
-# Characters that end a line, a page or a record (vertical tab, form feed, FS, GS, RS, LINE SEPARATOR) between others.
-_BREAKS = re.compile("(?<=[^\n])[\x0b\x0c\x1c-\x1e\u2028]+(?=[^\n])")
-# NEXT LINE is one only where no other C1 control says that the text is Windows-1252 read as Latin-1 (there it is '…').
-_C1 = re.compile("[\x80-\x84\x86-\x9f]")
-_TRAILING = " \t\u00a0\u3000"
-_MANY_LINES = re.compile(r"\n{3,}")
-
-
-def tidy(text: str) -> str:
-    """Line ends become \\n, U+2029 an empty line, form feeds and other separators between words a line end or a blank;
-    NUL and other control characters, lone surrogates, noncharacters and trailing blanks go; at most one empty line in
-    a row; the result is valid UTF-8 when encoded."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if _CONTROLS.search(text):
-        if not _C1.search(text):
-            text = text.replace("\x85", "\n")
-        text = _BREAKS.sub("\n", text.replace("\u2029", "\n\n").replace("\x1f", " "))
-        text = _UNWANTED.sub("", text)
-    text = "\n".join([line.rstrip(_TRAILING) for line in text.split("\n")])
-    return _MANY_LINES.sub("\n\n", text).strip("\n")
-
-
-@dataclass(frozen=True)
-class PageText:
-    """Text of one page.
-
-    how: how its main text was found (`MainContent.how`), None of engines that do not say; visible_characters: what a
-    reader of the page sees, without blanks, None where the engine does not count it; metadata: what the page says of
-    itself (`Metadata.pairs`), empty for other engines.
-    """
-
-    text: str
-    how: str | None = None
-    visible_characters: int | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
-def extract_page(html: str, extractor: str = "autoclave") -> PageText:
-    """Return the text of an HTML page, and what else the engine tells of it.
-
-    autoclave: the main text as Markdown (headings, lists, tables, code in fences, TeX), blocks scored by a small model.
-    autoclave-all: all visible text in the same form. resiliparse, resiliparse-all: main content, or all, by Resiliparse's
-    rules. trafilatura: slower; its tables and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts
-    a limit on that. Raises MissingDependencyError where trafilatura is not installed.
-    """
-    if extractor.startswith("autoclave"):
-        found = extract_main_content(html, with_boilerplate=extractor.endswith("-all"))
-        return PageText(tidy(found.text), found.how, found.visible_characters, found.metadata.pairs())
-    return PageText(tidy(_trafilatura(html) if extractor == "trafilatura" else _resiliparse(html, extractor)))
-
-
-def _resiliparse(html: str, extractor: str) -> str:
+def extract_by_resiliparse(html: str, extractor: str = "resiliparse") -> str:
+    """The main content by Resiliparse's rules, or all text (`resiliparse-all`): lists by signs, tables by tabs, code
+    between fences, TeX between dollars."""
     return extract_plain_text(
         keep_structure(html),
         main_content=extractor == "resiliparse",
@@ -191,11 +130,3 @@ def _resiliparse(html: str, extractor: str) -> str:
         # Matching selectors costs time on every element of a page, so only where there is something to match.
         skip_elements=_RENDERED_MATH if "katex" in html or "MathJax" in html else None,
     )
-
-
-def _trafilatura(html: str) -> str:
-    try:
-        import trafilatura
-    except ImportError as error:
-        raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura") from error
-    return trafilatura.extract(html, include_comments=False, include_tables=True) or ""

@@ -13,7 +13,8 @@ class Forest(NamedTuple):
     """Trees one after another.
 
     roots: int32[trees], places of their first nodes; feature: int16[nodes], -1 for a leaf; threshold: float32[nodes],
-    values up to it go left; a leaf's is what it adds; left, right: int32[nodes]; start: float64[1], what all begin with.
+    values up to it go left; a leaf's is what it adds; left, right: int32[nodes]; start: float64[1], what all begin
+    with.
     """
 
     roots: np.ndarray
@@ -24,7 +25,8 @@ class Forest(NamedTuple):
     start: np.ndarray
 
 
-# After so many trees a block whose sum is this far from 0 is decided: of 130,000 blocks none has another verdict in the end.
+# After so many trees a block whose sum is this far from 0 is decided: of 130,000 blocks none has another verdict in the
+# end.
 _FIRST_TREES = 40
 _SURE = 2.0
 

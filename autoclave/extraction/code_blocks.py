@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from autoclave.corpus.html.tree import Tree
 from autoclave.corpus.inline import CODE_CHARACTERS
-from autoclave.kernels.html.vocabulary import TAG, TEXT
+from autoclave.extraction.tree import Tree
+from autoclave.kernels.markup.vocabulary import TAG, TEXT
 
 _PRE, _CODE, _BR, _TABLE, _TD, _SPAN, _TEXTAREA = (
     TAG[name] for name in ("pre", "code", "br", "table", "td", "span", "textarea")
@@ -30,8 +30,12 @@ _LINE = re.compile(r"(?:^|\s)(?:line|code-line|view-line|token-line|cl|CodeMirro
 _NUMBER = re.compile(r"\s*\d{0,5}\s*\Z")
 # Names of languages in class names: of <code> and <pre> themselves, or of what GitHub and Jekyll put around them. The
 # wrapper of Sphinx (highlight-python) names its default, whatever the code is, and says nothing.
-_LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?-|highlight-source-|brush:\s*|sourceCode\s+|prettyprint lang-)([\w+#.-]+)")
-_NOT_A_LANGUAGE = frozenset({"none", "text", "plaintext", "plain", "txt", "nohighlight", "default", "code", "undefined"})
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:lang(?:uage)?-|highlight-source-|brush:\s*|sourceCode\s+|prettyprint lang-)([\w+#.-]+)"
+)
+_NOT_A_LANGUAGE = frozenset(
+    {"none", "text", "plaintext", "plain", "txt", "nohighlight", "default", "code", "undefined"}
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def find_code(tree: Tree, text_node: int, around: list[int]) -> Code | None:
     codes = [node for node in inner if tree.tag[node] == _CODE]
     language = _language(tree, pre, codes, around[place + 1 : place + 4])
     is_code = bool(codes) or bool(language) or bool(_IS_CODE.search(names)) or "data-language" in attributes
-    is_code = is_code or any(_IS_CODE.search(tree.attributes(node).get("class", "")) for node in around[place + 1 : place + 5])
+    is_code = is_code or any(
+        _IS_CODE.search(tree.attributes(node).get("class", "")) for node in around[place + 1 : place + 5]
+    )
     is_code = is_code or sum(bool(_TOKENS.match(tree.attributes(node).get("class", ""))) for node in inner[:8]) >= 2
     return Code(pre, is_code, language)
 
@@ -138,11 +144,17 @@ def _end_line(pieces: list[str]) -> None:
 
 def _has_breaks(tree: Tree, node: int) -> bool:
     """Whether line ends stand between the lines of code, as text or <br>."""
-    return any(
-        tree.tag[at] == _BR or (tree.tag[at] == TEXT and "\n" in tree.text(at).strip(" \t"))
-        for at in range(node + 1, tree.last[node])
-    ) and "\n" in "".join(tree.text(at) if tree.tag[at] == TEXT else "\n" * (tree.tag[at] == _BR)
-                          for at in range(node + 1, tree.last[node])).strip()
+    return (
+        any(
+            tree.tag[at] == _BR or (tree.tag[at] == TEXT and "\n" in tree.text(at).strip(" \t"))
+            for at in range(node + 1, tree.last[node])
+        )
+        and "\n"
+        in "".join(
+            tree.text(at) if tree.tag[at] == TEXT else "\n" * (tree.tag[at] == _BR)
+            for at in range(node + 1, tree.last[node])
+        ).strip()
+    )
 
 
 def inline_code(content: str) -> str:

@@ -8,30 +8,199 @@ import numpy as np
 
 TEXT = 0
 UNKNOWN = 1
-_INLINE = (
-    "a abbr acronym audio b bdi bdo big button cite code data del dfn em font i img input ins kbd label mark meter nobr "
-    "object output picture progress q rb rp rt rtc ruby s samp select small span strike strong sub sup svg time tt u "
-    "var video wbr math option canvas map area embed textarea"
-).split()
-_BLOCK = (
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main menu nav noscript ol optgroup p pre "
-    "search section summary table tbody td tfoot th thead tr ul xmp br frameset iframe noframes template slot col "
-    "colgroup"
-).split()
-_HEAD = "head title meta link script style base noembed param source track frame plaintext".split()
+_INLINE = [
+    "a",
+    "abbr",
+    "acronym",
+    "audio",
+    "b",
+    "bdi",
+    "bdo",
+    "big",
+    "button",
+    "cite",
+    "code",
+    "data",
+    "del",
+    "dfn",
+    "em",
+    "font",
+    "i",
+    "img",
+    "input",
+    "ins",
+    "kbd",
+    "label",
+    "mark",
+    "meter",
+    "nobr",
+    "object",
+    "output",
+    "picture",
+    "progress",
+    "q",
+    "rb",
+    "rp",
+    "rt",
+    "rtc",
+    "ruby",
+    "s",
+    "samp",
+    "select",
+    "small",
+    "span",
+    "strike",
+    "strong",
+    "sub",
+    "sup",
+    "svg",
+    "time",
+    "tt",
+    "u",
+    "var",
+    "video",
+    "wbr",
+    "math",
+    "option",
+    "canvas",
+    "map",
+    "area",
+    "embed",
+    "textarea",
+]
+_BLOCK = [
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "dialog",
+    "dir",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hgroup",
+    "hr",
+    "html",
+    "legend",
+    "li",
+    "listing",
+    "main",
+    "menu",
+    "nav",
+    "noscript",
+    "ol",
+    "optgroup",
+    "p",
+    "pre",
+    "search",
+    "section",
+    "summary",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+    "xmp",
+    "br",
+    "frameset",
+    "iframe",
+    "noframes",
+    "template",
+    "slot",
+    "col",
+    "colgroup",
+]
+_HEAD = [
+    "head",
+    "title",
+    "meta",
+    "link",
+    "script",
+    "style",
+    "base",
+    "noembed",
+    "param",
+    "source",
+    "track",
+    "frame",
+    "plaintext",
+]
 TAGS = ("#text", "#unknown", *_INLINE, *_BLOCK, *_HEAD)
 TAG = {name: number for number, name in enumerate(TAGS)}
 
 VOID, RAW, BLOCK, INVISIBLE = 1, 2, 4, 8
-_VOID = "area base br col embed hr img input link meta param source track wbr frame".split()
+_VOID = [
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "param",
+    "source",
+    "track",
+    "wbr",
+    "frame",
+]
 # Elements whose content the parser keeps as it stands, up to their closing tag.
-_RAW = "script style xmp iframe noembed noframes plaintext".split()
+_RAW = ["script", "style", "xmp", "iframe", "noembed", "noframes", "plaintext"]
 # Elements no reader sees the text of. Forms' choices are no text either; <template> is seen where it is a shadow root.
-_INVISIBLE = (
-    "script style iframe noembed svg canvas object audio video map select option optgroup textarea input head title "
-    "meta link base template col colgroup rp rt rtc picture progress meter dialog"
-).split()
+_INVISIBLE = [
+    "script",
+    "style",
+    "iframe",
+    "noembed",
+    "svg",
+    "canvas",
+    "object",
+    "audio",
+    "video",
+    "map",
+    "select",
+    "option",
+    "optgroup",
+    "textarea",
+    "input",
+    "head",
+    "title",
+    "meta",
+    "link",
+    "base",
+    "template",
+    "col",
+    "colgroup",
+    "rp",
+    "rt",
+    "rtc",
+    "picture",
+    "progress",
+    "meter",
+    "dialog",
+]
 _VISIBLE_AFTER_ALL = frozenset({"object", "audio", "video", "picture", "dialog"})
 
 
@@ -61,14 +230,17 @@ _WORDS = {
     "header": "header masthead banner topper head sitehead branding logo kopf siteheader pageheader",
     "sidebar": "sidebar side aside rail sidebars seitenleiste widgets widget column rightcol leftcol rightcolumn right "
     "marginal secondary complementary lateral sb",
-    "share": "share sharing social socials facebook twitter tweet whatsapp addthis sharedaddy pinterest teilen partager "
+    "share": "share sharing social socials facebook twitter tweet whatsapp addthis sharedaddy pinterest teilen "
+    "partager "
     "compartir sharebar sharethis addtoany shariff linkedin like likes follow followus socialmedia condividi",
-    "related": "related recommend recommended recommendation recommendations similar more mehr readmore popular trending "
+    "related": "related recommend recommended recommendation recommendations similar more mehr readmore popular "
+    "trending "
     "outbrain taboola verwandt verwandte relacionadas relacionados suggested youmaylike also latest recent mostread "
     "teaser teasers teaserlist linklist relatedposts jp yarpp promo crosslink further weitere",
     "byline": "author authors byline autor autoren auteur bio biography avatar profile vcard writer contributor "
     "authorbox reporter gravatar username userinfo poster postauthor postprofile signature contributors redakteur",
-    "date": "date dateline published publish timestamp time meta datum updated pubdate postdate entrydate postmeta info "
+    "date": "date dateline published publish timestamp time meta datum updated pubdate postdate entrydate postmeta "
+    "info "
     "metadata fecha publication posted created modified entrymeta articleinfo postinfo details",
     "newsletter": "newsletter subscribe subscription signup optin mailchimp abonnement abonnieren subscribers email "
     "mailinglist subscriber paywall piano register registration login signin donate donation membership abo offer",
@@ -86,7 +258,8 @@ _WORDS = {
     "content": "content article entry post story body text main articlebody postbody entrycontent postcontent "
     "articletext maincontent prose inhalt beitrag artikel contenido contenu testo texto noticia articolo copy "
     "richtext hentry storybody mw markdown blog wiki page bodytext articlecontent readable paragraph abstract document",
-    "title": "title headline heading titel titulo titre subtitle subheading kicker deck dek standfirst lead lede teaser "
+    "title": "title headline heading titel titulo titre subtitle subheading kicker deck dek standfirst lead lede "
+    "teaser "
     "intro summary excerpt description tagline",
     "post": "post posts message messages reply replies answer answers question postbody postcontent postmessage thread "
     "topic forum msg postrow bbp phpbb vbulletin",
@@ -95,7 +268,8 @@ _WORDS = {
     "swiper slick lightbox galerie bilder picture",
     "form": "form input search button btn field submit suche buscar recherche searchform controls action actions "
     "toolbar buttons edit rating ratings vote votes poll quiz print mailto report quote links postlinks permalink",
-    "code": "highlight code syntax syntaxhighlighter prettyprint crayon codehilite source brush hljs listing sourcecode "
+    "code": "highlight code syntax syntaxhighlighter prettyprint crayon codehilite source brush hljs listing "
+    "sourcecode "
     "language",
     "contents": "toc contents tableofcontents inhaltsverzeichnis index sectionlinks",
     "footnote": "footnote footnotes reference references refs citation citations reflist endnotes fussnoten "
@@ -115,7 +289,7 @@ ARIA_HIDDEN = 1 << 41
 ROLE_PANEL = 1 << 42
 # Words that renderers of formulas, and pictures of formulas, have in their class names.
 FORMULA = 1 << 43
-_FORMULA_WORDS = "katex mathjax mjx mjpage mwe latex tex math equation formula ltx".split()
+_FORMULA_WORDS = ["katex", "mathjax", "mjx", "mjpage", "mwe", "latex", "tex", "math", "equation", "formula", "ltx"]
 
 
 def hash_name(name: str) -> int:

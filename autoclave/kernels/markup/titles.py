@@ -1,0 +1,45 @@
+"""Words of a page's title, and which of a block's words are among them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def count_title_words(data: np.ndarray, start: int, end: int, title: np.ndarray) -> tuple[int, int]:
+    """How many words of a text are words of the title, and how many words there are."""
+    found = total = 0
+    value = np.uint64(0xCBF29CE484222325)
+    size = 0
+    for at in range(start, end + 1):
+        byte = data[at] if at < end else 32
+        if byte > 64 or 48 <= byte <= 57:
+            value = (value ^ np.uint64(byte | 32 if byte < 128 else byte)) * np.uint64(0x100000001B3)
+            size += 1
+        elif size:
+            total += 1
+            for word in title:
+                if word == value:
+                    found += 1
+                    break
+            value, size = np.uint64(0xCBF29CE484222325), 0
+    return found, total
+
+
+@njit(cache=True, nogil=True)
+def hash_words(data: np.ndarray, start: int, end: int, out: np.ndarray) -> int:
+    """Hashes of the words of a title, as many as `out` has room for; returns their number."""
+    count = size = 0
+    value = np.uint64(0xCBF29CE484222325)
+    for at in range(start, end + 1):
+        byte = data[at] if at < end else 32
+        if byte > 64 or 48 <= byte <= 57:
+            value = (value ^ np.uint64(byte | 32 if byte < 128 else byte)) * np.uint64(0x100000001B3)
+            size += 1
+        elif size:
+            if count < len(out):
+                out[count] = value
+                count += 1
+            value, size = np.uint64(0xCBF29CE484222325), 0
+    return count
