@@ -26,6 +26,8 @@ from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
 from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.gated_attention import triton_gated
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, Profile, block_width, scan_config
+from autoclave.kernels.lightning_attention.triton_decayed_sum import BLOCK as SUM_BLOCK
+from autoclave.kernels.lightning_attention.triton_decayed_sum import ROWS, decayed_sum_kernel
 from autoclave.kernels.lightning_attention.triton_launch import PREFIX_BLOCK
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
@@ -132,6 +134,7 @@ def small_variants() -> list[Variant]:
     """The kernels that are bound by memory alone, at the 385M model's sizes."""
     states = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
     prefix = states | dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
+    sums = dict.fromkeys(("states_ptr", "decay_ptr", "sum_ptr"), "*fp32") | {"distances_ptr": "*i64"}
     flags: dict[str, Any] = {"BLOCK": PREFIX_BLOCK, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
     rows = dict.fromkeys(("x_ptr", "residual_ptr", "gate_ptr", "y_ptr", "total_ptr"), "*bf16") | {"eps": "fp32"}
     rows |= dict.fromkeys(("dy_ptr", "d_total_ptr", "dx_ptr", "d_gate_ptr"), "*bf16")
@@ -145,6 +148,7 @@ def small_variants() -> list[Variant]:
     sizes: dict[str, Any] = {"KEY": 128, "VALUE": 128, "BLOCK_KEY": 128, "BLOCK_VALUE": BLOCK_VALUE, "LRPE": True}
     return [
         Variant("prefix", prefix_kernel, prefix, flags, 4, 3),
+        Variant("decayed-sum", decayed_sum_kernel, sums, {"ROWS": ROWS, "BLOCK": SUM_BLOCK}, 4, 3),
         Variant("norm-forward", norm_forward_kernel, rows, {"BLOCK": 1024}, 2, 3),
         Variant("norm-backward", norm_backward_kernel, rows, {"BLOCK": 1024}, 2, 3),
         Variant("row-statistics", row_statistics_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),
