@@ -180,7 +180,12 @@ def ways(place: Place) -> Results:
     config = preset("tnl-385m" if place.on_gpu else "tnl-nano")
     options: dict[str, Any] = {"profiled": 0}
     gathered_twice = {"autoclave.model.parallel.parallelize:KEPT_SHARE": 1e12}
+    single = {"autoclave.model.parallel.parallelize:GROUP_PARAMETERS": 1}
     two = [
+        speed_job(place, "fsdp2, layer by layer", config, 2 * tokens // row, row, change=single, **options),
+        speed_job(
+            place, "sequence, layer by layer", config, 1, 2 * tokens, sequence_parallel=2, change=single, **options
+        ),
         speed_job(place, "fsdp2, gathered twice", config, 2 * tokens // row, row, change=gathered_twice, **options),
         speed_job(place, "tensor, twice the tokens", config, 2 * tokens // row, row, tensor_parallel=2, **options),
         speed_job(place, "sequence, twice the tokens", config, 1, 4 * tokens, sequence_parallel=2, **options),
