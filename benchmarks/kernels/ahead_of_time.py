@@ -73,9 +73,20 @@ class Resources:
 
 
 def scan_variant(
-    role: str, dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, arch: int, *, states_only: bool = False
+    role: str,
+    dtype: torch.dtype,
+    inner: int,
+    value: int,
+    lrpe: Lrpe,
+    arch: int,
+    *,
+    states_only: bool = False,
+    handed_on: bool = False,
 ) -> Variant:
-    """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture."""
+    """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture.
+
+    states_only: the first pass, over segments; handed_on: and the last segment's state goes to the next process.
+    """
     config = scan_config(dtype, inner, value, lrpe, PROFILES[arch])
     element = TYPE_NAMES[dtype]
     types = dict.fromkeys(("a_ptr", "b_ptr", "c_ptr", "o_ptr", "x_ptr"), f"*{element}")
@@ -97,7 +108,7 @@ def scan_variant(
         "SPLIT": True,
         "WRITE_OUTPUT": not states_only,
         "WRITE_FINAL": role in ("forward", "dv") and not states_only,
-        "EVERY_SEGMENT": states_only,
+        "EVERY_SEGMENT": handed_on,
         "PRECISION": config.precision,
         "SCALED": False,
     }
@@ -108,6 +119,7 @@ def scan_variant(
     else:
         constants |= {"KEEP_MASK": config.keep_mask, "STATE_FIRST": config.state_first}
     suffix = {0: "", 1: "-lrpe", 2: "-lrpe"}[lrpe] + ("-states" if states_only else "")
+    suffix += "-handed-on" if handed_on else ""
     name = f"scan-{role}-{element}-{inner}x{value}{suffix}"
     kernel = wide_scan_kernel if config.wide else scan_kernel
     return Variant(name, kernel, types, constants, config.warps, config.stages)
@@ -124,7 +136,9 @@ def scan_variants(arch: int) -> list[Variant]:
         variants += [scan_variant(role, dtype, 128, 128, 1, arch) for role in ("forward", "dv")]
         variants += [scan_variant(role, dtype, 128, 128, 2, arch) for role in ("dq", "dk")]
     for lrpe in (0, 1):
-        variants.append(scan_variant("forward", bf16, 128, 128, lrpe, arch, states_only=True))
+        for handed_on in (False, True):
+            options = {"states_only": True, "handed_on": handed_on}
+            variants.append(scan_variant("forward", bf16, 128, 128, lrpe, arch, **options))
     for dtype in (fp16, fp32):
         variants += [scan_variant(role, dtype, 128, 128, 0, arch) for role in ("forward", "dk")]
     return variants
