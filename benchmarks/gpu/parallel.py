@@ -191,6 +191,7 @@ def run_job(job: Job, folder: Path) -> Results:
             found["time"] = where_time_goes(trainer, job.profiled)
         if job.save:
             found["save"] = measured_save(trainer)
+        trainer.close()
         return found
 
 
@@ -212,6 +213,7 @@ def worker(rank: int, size: int, port: int, jobs: list[Job], results: str, folde
         if rank == 0:
             print(f"{job.name}: {found[job.name]['seconds']} s {found[job.name].get('error', '')}", flush=True)
             Path(results).write_text(json.dumps(found))
+        gc.unfreeze()
         gc.collect()
         if job.settings.device == "cuda":
             torch.cuda.empty_cache()

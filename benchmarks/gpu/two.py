@@ -29,8 +29,7 @@ import torch
 from autoclave.model.config import ModelConfig, preset
 from autoclave.model.training.settings import OptimizerSettings, TrainSettings
 from benchmarks.gpu.parallel import Job, Results, Texts, run
-from benchmarks.gpu.two_tables import tables
-from benchmarks.gpu.two_ways import plain_gather, plain_scatter
+from benchmarks.gpu.two_tables import BARS, tables, wrong
 
 PARITY_STEPS = 20
 # The most seconds of each part, most important first.
@@ -42,7 +41,6 @@ WAYS: dict[str, dict[str, int]] = {
 }
 # What the scaling bars are for: the tokens of one process's step.
 SPEED_TOKENS = 32_768
-BARS = {"fsdp2": 0.93, "tensor": 0.7, "sequence": 0.85}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -182,16 +180,15 @@ def ways(place: Place) -> Results:
     config = preset("tnl-385m" if place.on_gpu else "tnl-nano")
     options: dict[str, Any] = {"profiled": 0}
     gathered_twice = {"autoclave.model.parallel.parallelize:KEPT_SHARE": 1e12}
-    plain = {
-        "autoclave.model.parallel.rings:gather": plain_gather,
-        "autoclave.model.parallel.rings:scatter": plain_scatter,
-    }
+    single = {"autoclave.model.parallel.parallelize:GROUP_PARAMETERS": 1}
     two = [
+        speed_job(place, "fsdp2, layer by layer", config, 2 * tokens // row, row, change=single, **options),
         speed_job(
-            place, "tensor, plain collectives", config, tokens // row, row, tensor_parallel=2, change=plain, **options
+            place, "sequence, layer by layer", config, 1, 2 * tokens, sequence_parallel=2, change=single, **options
         ),
         speed_job(place, "fsdp2, gathered twice", config, 2 * tokens // row, row, change=gathered_twice, **options),
         speed_job(place, "tensor, twice the tokens", config, 2 * tokens // row, row, tensor_parallel=2, **options),
+        speed_job(place, "sequence, twice the tokens", config, 1, 4 * tokens, sequence_parallel=2, **options),
         speed_job(place, "fsdp2, twice the tokens", config, 4 * tokens // row, row, **options),
     ]
     one = [speed_job(place, "one, twice the tokens", config, 2 * tokens // row, row, **options)]
@@ -266,11 +263,13 @@ def main() -> None:
         return run_part(arguments.part, Place(arguments.device, Path(arguments.work)))
     Path(arguments.out).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        return run_parts(Place(arguments.device, Path(arguments.work or folder)), arguments)
+        problems = run_parts(Place(arguments.device, Path(arguments.work or folder)), arguments)
+    if problems:
+        sys.exit("\n".join(problems))
 
 
-def run_parts(place: Place, arguments: argparse.Namespace) -> None:
-    """All parts, one after the other, each as long as there is time."""
+def run_parts(place: Place, arguments: argparse.Namespace) -> list[str]:
+    """All parts, one after the other, each as long as there is time; what they found wrong."""
     out = Path(arguments.out)
     started, spent = time.monotonic(), {}
     for name in arguments.parts:
@@ -286,6 +285,7 @@ def run_parts(place: Place, arguments: argparse.Namespace) -> None:
         print(f"=== {name}: {how} after {spent[name]} s", flush=True)
         collect(place, out, arguments.parts, spent)
     print((out / "two.md").read_text(), flush=True)
+    return wrong(json.loads((out / "two.json").read_bytes()), WAYS)
 
 
 def run_limited(command: list[str], seconds: float) -> str:

@@ -26,6 +26,8 @@ from autoclave.kernels.decode.triton_step import BLOCK_VALUE, step_kernel
 from autoclave.kernels.decode.triton_step import WARPS as STEP_WARPS
 from autoclave.kernels.gated_attention import triton_gated
 from autoclave.kernels.lightning_attention.triton_config import Lrpe, Profile, block_width, scan_config
+from autoclave.kernels.lightning_attention.triton_decayed_sum import BLOCK as SUM_BLOCK
+from autoclave.kernels.lightning_attention.triton_decayed_sum import ROWS, decayed_sum_kernel
 from autoclave.kernels.lightning_attention.triton_launch import PREFIX_BLOCK
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
@@ -71,9 +73,20 @@ class Resources:
 
 
 def scan_variant(
-    role: str, dtype: torch.dtype, inner: int, value: int, lrpe: Lrpe, arch: int, *, states_only: bool = False
+    role: str,
+    dtype: torch.dtype,
+    inner: int,
+    value: int,
+    lrpe: Lrpe,
+    arch: int,
+    *,
+    states_only: bool = False,
+    handed_on: bool = False,
 ) -> Variant:
-    """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture."""
+    """The scan kernel in one role, with the configuration that `scan_config` ships for this architecture.
+
+    states_only: the first pass, over segments; handed_on: and the last segment's state goes to the next process.
+    """
     config = scan_config(dtype, inner, value, lrpe, PROFILES[arch])
     element = TYPE_NAMES[dtype]
     types = dict.fromkeys(("a_ptr", "b_ptr", "c_ptr", "o_ptr", "x_ptr"), f"*{element}")
@@ -95,7 +108,7 @@ def scan_variant(
         "SPLIT": True,
         "WRITE_OUTPUT": not states_only,
         "WRITE_FINAL": role in ("forward", "dv") and not states_only,
-        "EVERY_SEGMENT": states_only,
+        "EVERY_SEGMENT": handed_on,
         "PRECISION": config.precision,
         "SCALED": False,
     }
@@ -106,6 +119,7 @@ def scan_variant(
     else:
         constants |= {"KEEP_MASK": config.keep_mask, "STATE_FIRST": config.state_first}
     suffix = {0: "", 1: "-lrpe", 2: "-lrpe"}[lrpe] + ("-states" if states_only else "")
+    suffix += "-handed-on" if handed_on else ""
     name = f"scan-{role}-{element}-{inner}x{value}{suffix}"
     kernel = wide_scan_kernel if config.wide else scan_kernel
     return Variant(name, kernel, types, constants, config.warps, config.stages)
@@ -122,7 +136,9 @@ def scan_variants(arch: int) -> list[Variant]:
         variants += [scan_variant(role, dtype, 128, 128, 1, arch) for role in ("forward", "dv")]
         variants += [scan_variant(role, dtype, 128, 128, 2, arch) for role in ("dq", "dk")]
     for lrpe in (0, 1):
-        variants.append(scan_variant("forward", bf16, 128, 128, lrpe, arch, states_only=True))
+        for handed_on in (False, True):
+            options = {"states_only": True, "handed_on": handed_on}
+            variants.append(scan_variant("forward", bf16, 128, 128, lrpe, arch, **options))
     for dtype in (fp16, fp32):
         variants += [scan_variant(role, dtype, 128, 128, 0, arch) for role in ("forward", "dk")]
     return variants
@@ -132,6 +148,7 @@ def small_variants() -> list[Variant]:
     """The kernels that are bound by memory alone, at the 385M model's sizes."""
     states = dict.fromkeys(("segment_state_ptr", "state_ptr", "decay_ptr"), "*fp32")
     prefix = states | dict.fromkeys(("table_ptr", "first_ptr"), "*i32")
+    sums = dict.fromkeys(("states_ptr", "decay_ptr", "sum_ptr"), "*fp32") | {"distances_ptr": "*i64"}
     flags: dict[str, Any] = {"BLOCK": PREFIX_BLOCK, "REVERSE": True, "PACKED": True, "HAS_STATE": True}
     rows = dict.fromkeys(("x_ptr", "residual_ptr", "gate_ptr", "y_ptr", "total_ptr"), "*bf16") | {"eps": "fp32"}
     rows |= dict.fromkeys(("dy_ptr", "d_total_ptr", "dx_ptr", "d_gate_ptr"), "*bf16")
@@ -145,6 +162,7 @@ def small_variants() -> list[Variant]:
     sizes: dict[str, Any] = {"KEY": 128, "VALUE": 128, "BLOCK_KEY": 128, "BLOCK_VALUE": BLOCK_VALUE, "LRPE": True}
     return [
         Variant("prefix", prefix_kernel, prefix, flags, 4, 3),
+        Variant("decayed-sum", decayed_sum_kernel, sums, {"ROWS": ROWS, "BLOCK": SUM_BLOCK}, 4, 3),
         Variant("norm-forward", norm_forward_kernel, rows, {"BLOCK": 1024}, 2, 3),
         Variant("norm-backward", norm_backward_kernel, rows, {"BLOCK": 1024}, 2, 3),
         Variant("row-statistics", row_statistics_kernel, losses, {"BLOCK": BLOCK}, WARPS, 3),

@@ -29,6 +29,20 @@ class StateExchange(Protocol):
         ...
 
 
+def decayed_sum(states: Tensor, distances: Tensor, decay: Tensor) -> Tensor:
+    """sum_n exp(decay distances_n) states_n over the n with a distance >= 0: [H, K', V].
+
+    states: [N, H, K', V], float32 (float64 on a CPU); distances: int64 [N], in tokens; decay: [H] float32 or float64
+    """
+    if states.is_cuda:
+        from autoclave.kernels.lightning_attention.triton_decayed_sum import launch_decayed_sum
+
+        return launch_decayed_sum(states, distances, decay)
+    weights = torch.exp(decay * distances.clamp_min(0)[:, None]).to(states.dtype)
+    reaching = distances >= 0
+    return torch.einsum("nh,nhkv->hkv", weights[reaching], states[reaching])
+
+
 class _Enter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, exchange: StateExchange) -> Tensor:

@@ -16,8 +16,14 @@ from autoclave.kernels.lightning_attention.triton_config import (
     limits_of,
     scan_config,
 )
+from autoclave.kernels.lightning_attention.triton_decayed_sum import launch_decayed_sum
 from autoclave.kernels.lightning_attention.triton_scan import prefix_kernel, scan_kernel
-from autoclave.kernels.lightning_attention.triton_segments import Segments, dense_segments, packed_segments
+from autoclave.kernels.lightning_attention.triton_segments import (
+    Segments,
+    dense_segments,
+    packed_segments,
+    tokens_to_border,
+)
 from autoclave.kernels.lightning_attention.triton_wide import wide_scan_kernel
 
 PREFIX_BLOCK = 512
@@ -169,8 +175,7 @@ def run_scan(
     segments = replace(segments, split=segments.split or entering is not None or exchange is not None)
     if segments.split and entering is None:
         size = (segments.count, heads, problem.state_width, problem.value_width)
-        room = torch.empty if exchange is None else torch.zeros  # of segments that are not used, too
-        entering = room(size, dtype=torch.float32, device=c.device)
+        entering = torch.empty(size, dtype=torch.float32, device=c.device)
         _launch(problem, role, config, segments, tokens, (state, entering, final, d_theta), False, exchange is not None)
         if exchange is not None:
             state = _exchanged(problem, role.reverse, segments, entering, exchange)
@@ -184,12 +189,10 @@ def _exchanged(problem: Problem, reverse: bool, segments: Segments, local: Tenso
 
     local: what each segment leaves alone, [segments, H, K', V]; of our last sequence they add up to what we hand on.
     """
-    table = segments.table
-    assert table is not None  # only packed streams are cut between processes
-    first, last = (segments.sequences - 1, 0) if reverse else (0, segments.sequences - 1)
-    beyond = table[:, 2] if reverse else table[:, 4] - table[:, 2] - table[:, 3]  # tokens between segment and border
-    weights = torch.exp(problem.decay * beyond[:, None]) * (table[:, :1] == last)
-    own = torch.einsum("sh,shkv->hkv", weights, local)
+    first = segments.sequences - 1 if reverse else 0
+    own = launch_decayed_sum(local, tokens_to_border(segments, reverse), problem.decay)
+    if segments.sequences == 1:
+        return exchange(own)[None]
     state = local.new_zeros(segments.sequences, *own.shape)
     state[first] = exchange(own)
     return state

@@ -36,6 +36,7 @@ def dense_segments(batch: int, time: int, size: int) -> Segments:
 
 
 _cached: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+_borders: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
 def packed_segments(cu_seqlens: Tensor, time: int, size: int) -> Segments:
@@ -55,6 +56,23 @@ def packed_segments(cu_seqlens: Tensor, time: int, size: int) -> Segments:
     if remember:
         _cached[cu_seqlens] = (key, segments)
     return segments
+
+
+def tokens_to_border(segments: Segments, reverse: bool) -> Tensor:
+    """How many tokens lie between each segment and where its piece of a stream ends, in the scan's direction.
+
+    Of the last sequence in that direction; -1 for segments of others, and for those that are not used (whose places in
+    the table mean nothing). int64 [count], of packed sequences only.
+    """
+    table = segments.table
+    assert table is not None  # only packed streams are cut between processes
+    found = _borders.get(table)
+    if found is None:
+        sequence, relative, tokens, length = (table[:, column].long() for column in (0, 2, 3, 4))
+        forwards = torch.where(sequence == segments.sequences - 1, length - relative - tokens, -1)
+        found = torch.stack([forwards, torch.where(sequence == 0, relative, -1)])
+        _borders[table] = found
+    return found[int(reverse)]
 
 
 def _build(cu_seqlens: Tensor, time: int, size: int) -> Segments:

@@ -28,6 +28,10 @@ from autoclave.model.transnormer import Layer, TransNormerLLM
 KEPT_SHARE = 16
 """Layers gathered by FSDP are kept for the backward pass where they take at most this part of the memory, 1 / 16."""
 
+GROUP_PARAMETERS = 25_000_000
+"""FSDP gathers at least so many parameters at once: a collective costs the host as much for few as for many, and small
+layers are computed in less time than the host takes to launch them."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -270,23 +274,40 @@ def parallelise(
 
 
 def shard(model: TransNormerLLM, mesh: DeviceMesh, bfloat16: bool, keep_gathered: bool) -> None:
-    """FSDP2 over the mesh, layer by layer, in place; options as of `parallelise`."""
+    """FSDP2 over the mesh, some layers at a time (`layer_groups`), in place; options as of `parallelise`."""
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if bfloat16 else None,
         reduce_dtype=torch.float32,
         # Else the decay, and with it theta, would come to the layers rounded to bfloat16.
         cast_forward_inputs=False,
     )
-    sharded: list[FSDPModule] = []
+    groups = layer_groups(model)
+    for group in groups:
+        for layer in group:
+            if layer.mixer.lrpe is not None:
+                fully_shard(layer.mixer.lrpe, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+        fully_shard(list(group), mesh=mesh, mp_policy=policy, reshard_after_forward=not keep_gathered)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    # The next layers' matrices are asked for before these layers' work is launched, so that they travel under it.
+    for before, after in itertools.pairwise(groups):
+        first, following = before[0], after[0]
+        assert isinstance(first, FSDPModule)
+        assert isinstance(following, FSDPModule)
+        first.set_modules_to_forward_prefetch([following])
+
+
+def layer_groups(model: TransNormerLLM) -> list[list[Layer]]:
+    """Consecutive layers whose matrices travel together: as few as have GROUP_PARAMETERS."""
+    groups: list[list[Layer]] = []
+    held = GROUP_PARAMETERS
     for layer in model.layers:
         assert isinstance(layer, Layer)
-        if layer.mixer.lrpe is not None:
-            fully_shard(layer.mixer.lrpe, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
-        sharded.append(fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep_gathered))
-    fully_shard(model, mesh=mesh, mp_policy=policy)
-    # The next layer's matrices are asked for before this layer's work is launched, so that they travel under it.
-    for before, after in itertools.pairwise(sharded):
-        before.set_modules_to_forward_prefetch([after])
+        if held >= GROUP_PARAMETERS:
+            groups.append([])
+            held = 0
+        groups[-1].append(layer)
+        held += sum(parameter.numel() for parameter in layer.parameters())
+    return groups
 
 
 def keeps_gathered(config: ModelConfig, tensor_parallel: int, memory: float) -> bool:

@@ -17,6 +17,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from autoclave.errors import RecipeError
+from autoclave.kernels.lightning_attention.carried import decayed_sum
+from autoclave.model.parallel.shares import all_shares
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,9 @@ class Exchange:
         return self._weighted_sum(gradient, self.reach[:, dist.get_rank(self.group)])
 
     def _weighted_sum(self, own: Tensor, reach: Tensor) -> Tensor:
-        parts = own.new_empty(len(reach), *own.shape)
-        dist.all_gather(list(parts.unbind(0)), own.contiguous(), group=self.group)
-        weights = torch.exp(self.decay * reach.clamp_min(0)[:, None]) * (reach >= 0)[:, None]
-        return torch.einsum("rh,rhkv->hkv", weights.to(own.dtype), parts)
+        gathered, coming = all_shares(own[None], self.group)
+        coming.wait()
+        return decayed_sum(gathered, reach, self.decay)
 
 
 def cut_stream(

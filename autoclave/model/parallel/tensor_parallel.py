@@ -4,7 +4,7 @@ SGLU: value and gate split by columns, output by rows. GLA: q, k, v, u split by 
 split by rows (arXiv 2307.14995, section on model parallelism). Outside of the split matrices every rank has a share of
 the tokens only: embedding, residual stream, norms and the head's cross-entropy are not done twice (Megatron's sequence
 parallelism, arXiv 2205.05198). So a rank gathers the tokens before a split product and scatters sums after it
-(`rings.py`), and the gradients of what is not split are summed over the ranks once a step.
+(`shares.py`), and the gradients of what is not split are summed over the ranks once a step.
 
 The output norm needs the sum of squares over all heads. Its factor is one number a token and so commutes with the
 output product: squares travel with the product's partial sums, and the norm is done on what arrives.
@@ -23,7 +23,7 @@ from autoclave.kernels.gated_attention import ungathered_gated_attention
 from autoclave.kernels.norm import normalise_rows, squares_and_gate
 from autoclave.kernels.sglu import gated_product
 from autoclave.model.config import ModelConfig
-from autoclave.model.parallel.rings import gathered_products, scattered_product
+from autoclave.model.parallel.shares import gathered_products, scattered_product
 from autoclave.model.state import Packing
 from autoclave.model.transnormer import ChannelMixer, Layer, TokenMixer, TransNormerLLM, activate
 

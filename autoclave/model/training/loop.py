@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import shutil
 import time
@@ -96,7 +97,7 @@ def train(
                     trainer.save()
             return trainer.finish()
         finally:
-            trainer.saver.close()
+            trainer.close()
 
 
 class Trainer:
@@ -162,7 +163,17 @@ class Trainer:
             self.metrics.keep_until(self.state.step)
             if self.settings.tensorboard:
                 begin_events(self.folder, self.metrics.read())
+        if self.device.type == "cuda":
+            # A full collection goes over every object of all libraries, a tenth of a second in which nothing is
+            # launched; of several processes all wait for the one that it falls on. What is there now stays anyway.
+            gc.collect()
+            gc.freeze()
         self.clock = time.perf_counter()
+
+    def close(self) -> None:
+        """End the saver's work, and let the garbage collector go over everything again."""
+        self.saver.close()
+        gc.unfreeze()
 
     def read_state(self, folder: Path) -> checkpoints.TrainingState:
         """The counters of a checkpoint; CheckpointError where it is another run's."""

@@ -17,9 +17,9 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from autoclave.errors import RecipeError
 from autoclave.model.formats import checkpoint as checkpoints
-from autoclave.model.parallel.parallelize import World, shard
-from autoclave.model.parallel.rings import gathered_products, scattered_product
+from autoclave.model.parallel.parallelize import World, layer_groups, shard
 from autoclave.model.parallel.sequence_parallel import cut_stream
+from autoclave.model.parallel.shares import gathered_products, scattered_product
 from autoclave.model.parallel.tensor_parallel import Split, take_part
 from autoclave.model.training.loop import train
 from autoclave.model.transnormer import TransNormerLLM
@@ -101,7 +101,7 @@ def test_four_processes_rows_times_pieces(alone: Path, tmp_path: Path) -> None:
     assert_same_run(tmp_path / "four", alone)
 
 
-def ring_worker(rank: int, size: int, port: int) -> None:
+def shares_worker(rank: int, size: int, port: int) -> None:
     """Products over shares of tokens and their gradients, beside the same of whole tensors on one process."""
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     try:
@@ -141,13 +141,19 @@ def ring_worker(rank: int, size: int, port: int) -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_products_over_shares_that_travel_are_those_of_whole_tensors(size: int) -> None:
-    mp.spawn(ring_worker, args=(size, free_port()), nprocs=size)
+    mp.spawn(shares_worker, args=(size, free_port()), nprocs=size)
 
 
-def test_decay_and_positions_stay_float32_where_matrices_are_gathered_in_bfloat16(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("parameters", "groups"), [(1, 2), (10**9, 1)])
+def test_decay_and_positions_stay_float32_where_matrices_are_gathered_in_bfloat16(
+    tmp_path: Path, parameters: int, groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many layers are gathered at once."""
+    monkeypatch.setattr("autoclave.model.parallel.parallelize.GROUP_PARAMETERS", parameters)
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
     try:
         model = TransNormerLLM(CONFIG).initialise(0)
+        assert [len(group) for group in layer_groups(model)] == [CONFIG.layers // groups] * groups
         shard(model, init_device_mesh("cpu", (1,)), bfloat16=True, keep_gathered=False)
         seen: list[tuple[torch.dtype, ...]] = []
         for layer in model.layers:
