@@ -55,7 +55,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     page_seconds: float = 10.0
     """CPU time for a page that is risky to parse; one that exceeds it is an error."""
     fields: dict[str, str] = {}
-    """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata. A declared language is the document's
+    """Names in JSONL, Parquet and Arrow of: text, html, url, crawled_at, language, metadata; `doc.text` reaches into
+    objects, structs and maps. With `html` the page in that field is extracted. A declared language is the document's
     until clean identifies it, as its short code (eng_Latn, en-US: en)."""
     group_bytes: int = 32 << 20
     """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pyarrow as pa
 
-from autoclave.corpus.readers.columns import FAULTS
 from autoclave.corpus.readers.html import read_html
 from autoclave.corpus.readers.jsonl import read_jsonl
 from autoclave.corpus.readers.lines import BYTE_ORDER_MARKS, text_encoding
-from autoclave.corpus.readers.parquet import read_parquet
 from autoclave.corpus.readers.raw import (
     MAX_PAYLOAD_BYTES,
     ErrorReport,
@@ -23,6 +21,9 @@ from autoclave.corpus.readers.raw import (
     raise_if_machine,
 )
 from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.readers.tables.arrow import FILE_MAGIC, STREAM_MAGIC, read_arrow
+from autoclave.corpus.readers.tables.columns import FAULTS
+from autoclave.corpus.readers.tables.parquet import read_parquet
 from autoclave.corpus.readers.warc import plausible_record, read_warc
 from autoclave.corpus.storage import open_read
 
@@ -35,6 +36,8 @@ EXTENSIONS: Mapping[str, str] = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
     ".html": "html",
     ".htm": "html",
     ".xhtml": "html",
@@ -54,16 +57,18 @@ def format_of_name(name: str) -> str | None:
 
 
 def detect_format(head: bytes, name: str) -> str | None:
-    """Return warc, jsonl, parquet, html or text for a file with this beginning and name; None when it is unknown.
+    """Return warc, jsonl, parquet, arrow, html or text for a file with this beginning and name; None where unknown.
 
     Content decides before the name does. `head` may be compressed; 64 KiB are enough.
     """
+    named = format_of_name(name)
     if head[:4] == b"PAR1":
         return "parquet"
+    if head[:6] == FILE_MAGIC or (head[:4] == STREAM_MAGIC and named in (None, "arrow")):
+        return "arrow"
     start = _without_mark(ByteStream(io.BytesIO(head)).peek(4096)).lstrip()
     if plausible_record(start):
         return "warc"
-    named = format_of_name(name)
     if _JSON.match(start) and named in (None, "jsonl", "warc"):
         return "jsonl"
     if _MARKUP.match(start) and named in (None, "html", "warc"):
@@ -100,11 +105,12 @@ def read_raw(
             "warc": lambda: read_warc(file, source, errors, skipped, max_payload_bytes),
             "jsonl": lambda: read_jsonl(file, source, errors, fields),
             "parquet": lambda: read_parquet(file, source, errors, fields, unreadable, max_text_bytes),
+            "arrow": lambda: read_arrow(file, source, errors, fields, unreadable, max_text_bytes),
             "html": lambda: read_html(file, source, errors, "text/html", max_payload_bytes),
             "text": lambda: read_html(file, source, errors, "text/plain", max_payload_bytes),
         }
         if form not in readers:
-            errors(source, "not WARC, ARC, JSONL, Parquet, HTML or text by content or name")
+            errors(source, "not WARC, ARC, JSONL, Parquet, Arrow, HTML or text by content or name")
             return
         try:
             yield from readers[form]()

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
-from autoclave.corpus.readers.fields import FieldMap, add_record
+from autoclave.corpus.readers.fields import FieldMap, add_record, used_content
 from autoclave.corpus.readers.json_values import NotJson, is_spread, json_values
 from autoclave.corpus.readers.lines import TextStream
 from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder
@@ -142,14 +142,15 @@ class _JsonlReader:
         if not isinstance(record, dict):
             self._report(f"a JSON {type(record).__name__}, not an object")
             return
-        found = self._names.found(record)
-        text = record.get(found["text"]) if "text" in found else None
-        if not isinstance(text, str):
-            names = " or ".join(map(repr, self._names.names["text"]))
-            self._report(f"no string field {names}; set fields.text to its name")
-            return
         try:
-            batch = add_record(self.builder, self._number, text, record, found)
+            record = self._names.lift(record)
+            found = self._names.found(record)
+            strings = [n for n in self._names.content if n in found and isinstance(record[found[n]], str)]
+            if not strings:
+                self._report(f"no string field {self._names.missing()}")
+                return
+            content = record[found[strings[0]]]
+            batch = add_record(self.builder, self._number, content, record, used_content(found, strings[0]))
         except RecursionError:
             self._report("fields nested too deeply")
             return
