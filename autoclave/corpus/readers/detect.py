@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -25,9 +26,10 @@ from autoclave.corpus.readers.tables.arrow import FILE_MAGIC, STREAM_MAGIC, read
 from autoclave.corpus.readers.tables.columns import FAULTS
 from autoclave.corpus.readers.tables.parquet import read_parquet
 from autoclave.corpus.readers.warc import plausible_record, read_warc
+from autoclave.corpus.readers.whole_streams import BZIP2_MAGIC
 from autoclave.corpus.storage import open_read
 
-COMPRESSIONS = (".gz", ".zst", ".zstd", ".lz4")
+COMPRESSIONS = (".gz", ".zst", ".zstd", ".lz4", ".bz2", ".xz")
 EXTENSIONS: Mapping[str, str] = {
     ".warc": "warc",
     ".wet": "warc",
@@ -44,6 +46,7 @@ EXTENSIONS: Mapping[str, str] = {
     ".txt": "text",
 }
 HEAD_BYTES = 1 << 16
+BZIP2_HEAD_BYTES = 1 << 20  # a block, before whose end bzip2 gives nothing
 _JSON = re.compile(rb"\{|\[\s*\{")
 _MARKUP = re.compile(rb"<(?:!doctype|html|head|body|\?xml|!--|meta|title|div|p|table)\b|<!--|<\?xml", re.IGNORECASE)
 
@@ -76,6 +79,15 @@ def detect_format(head: bytes, name: str) -> str | None:
     return named
 
 
+def read_head(file: BinaryIO) -> bytes:
+    """Return as much of the beginning of a file as tells its format, and go back to where it begins."""
+    head = file.read(HEAD_BYTES)
+    if head.startswith(BZIP2_MAGIC):
+        head += file.read(BZIP2_HEAD_BYTES - len(head))
+    file.seek(0)
+    return head
+
+
 def _without_mark(head: bytes) -> bytes:
     """The head without its byte order mark, and in UTF-8 where the mark says that it is in something else."""
     encoding, mark = text_encoding(head) if head.startswith(BYTE_ORDER_MARKS) else ("utf-8", 0)
@@ -99,8 +111,7 @@ def read_raw(
     cannot be had (disk, store, permission); nothing for what it holds.
     """
     with open_read(path) as file:
-        form = detect_format(file.read(HEAD_BYTES), path)
-        file.seek(0)
+        form = detect_format(read_head(file), path)
         readers: dict[str | None, Callable[[], Iterator[pa.RecordBatch]]] = {
             "warc": lambda: read_warc(file, source, errors, skipped, max_payload_bytes),
             "jsonl": lambda: read_jsonl(file, source, errors, fields),

@@ -1,4 +1,4 @@
-"""Compressed containers taken apart frame by frame: gzip members, zstd frames, and what pyarrow needs for lz4."""
+"""Compressed containers taken apart frame by frame: gzip members, zstd frames; and a file for those that are not."""
 
 from __future__ import annotations
 

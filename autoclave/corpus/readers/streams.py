@@ -15,20 +15,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO
 
-import pyarrow as pa
 import zstandard
 
 from autoclave.corpus.readers.frames import (
     GZIP_MAGIC,
-    LZ4_MAGIC,
     READ_BYTES,
     ZSTD_MAGIC,
     Codec,
     Inflater,
-    Prefixed,
     prove_frame,
     salvage,
 )
+from autoclave.corpus.readers.whole_streams import StreamDamageError, WholeStream, open_whole_stream
 
 PROBE_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 14
@@ -38,7 +36,7 @@ INSIDE_FRAME = 1 << 62
 
 
 class ByteStream:
-    """Uncompressed view of `file` (plain, gzip, zstd or lz4, told by its first bytes).
+    """Uncompressed view of `file` (plain, gzip, zstd, lz4, bzip2 or xz, told by its first bytes).
 
     `damage` is None, or says why no more bytes come; `truncated` tells a clean early end of file from corruption.
     `recover()` clears the damage and goes on behind it when that is possible. `plausible` is asked whether the
@@ -61,8 +59,7 @@ class ByteStream:
         self._fed = 0
         self._marks: deque[tuple[int, int]] = deque()
         self._end = False
-        self._lz4: pa.CompressedInputStream | None = None
-        self._lz4_rest: bytes = b""
+        self._whole: WholeStream | None = None
         self.position = 0
         self.damage: str | None = None
         self.truncated = False
@@ -71,14 +68,13 @@ class ByteStream:
             self._codec = Codec("gzip", GZIP_MAGIC)
         elif self._raw[:4] == ZSTD_MAGIC or self._raw[:4] == b"\x5d\x2a\x4d\x18":
             self._codec = Codec("zstd", ZSTD_MAGIC)
-        elif self._raw[:4] == LZ4_MAGIC:
-            self._lz4 = pa.CompressedInputStream(pa.PythonFile(Prefixed(self._raw, file), mode="r"), "lz4")
-            self._raw = b""
+        else:
+            self._whole = open_whole_stream(self._raw, file)
 
     @property
     def compression(self) -> str:
-        """Name of the container: plain, gzip, zstd or lz4."""
-        return "lz4" if self._lz4 is not None else self._codec.name if self._codec else "plain"
+        """Name of the container: plain, gzip, zstd, lz4, bzip2 or xz."""
+        return self._whole.name if self._whole is not None else self._codec.name if self._codec else "plain"
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -193,7 +189,7 @@ class ByteStream:
 
     def rewind(self, position: int) -> bool:
         """Go back to `position` in a plain seekable file; False where that cannot be done."""
-        if self._codec is not None or self._lz4 is not None or not self._file.seekable():
+        if self._codec is not None or self._whole is not None or not self._file.seekable():
             return False
         self._file.seek(position)
         self._buffer.clear()
@@ -207,8 +203,8 @@ class ByteStream:
     def _fill(self) -> bool:
         if self.damage is not None or self._end:
             return False
-        if self._lz4 is not None:
-            return self._fill_lz4()
+        if self._whole is not None:
+            return self._fill_whole(self._whole)
         if self._codec is None:
             data = self._raw or self._file.read(READ_BYTES)
             self._raw = b""
@@ -217,12 +213,11 @@ class ByteStream:
             return bool(data)
         return self._fill_frame(self._codec)
 
-    def _fill_lz4(self) -> bool:
-        assert self._lz4 is not None
+    def _fill_whole(self, whole: WholeStream) -> bool:
         try:
-            data = self._lz4.read(READ_BYTES)
-        except OSError as error:
-            self.damage = f"lz4: {error}"
+            data = whole.read(READ_BYTES)
+        except StreamDamageError as error:
+            self.damage, self.truncated = str(error), error.truncated
             return False
         self._buffer += data
         self._end = not data
