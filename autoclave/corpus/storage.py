@@ -7,7 +7,7 @@ import fnmatch
 import os
 import posixpath
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import fsspec
@@ -190,6 +190,11 @@ def input_fingerprint(url: str) -> str:
         info = fs.info(path)
     except FileNotFoundError as error:
         raise InputError(f"{url}: no such file") from error
+    return version_of(info)
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """Return `input_fingerprint` from what the filesystem says of a file."""
     version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
     return f"{info['size']}:{version}"
 

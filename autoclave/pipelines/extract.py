@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,12 +17,13 @@ from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
 from autoclave.corpus.extraction import EXTRACTORS, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
+from autoclave.corpus.inputs.account import InputRow, write_account
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
-from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.corpus.sources import InputFile, Inputs, find_inputs, group_files
 from autoclave.errors import InputError, MissingDependencyError
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
@@ -58,6 +60,10 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Names in JSONL, Parquet and Arrow of: text, html, url, crawled_at, language, metadata; `doc.text` reaches into
     objects, structs and maps. With `html` the page in that field is extracted. A declared language is the document's
     until clean identifies it, as its short code (eng_Latn, en-US: en)."""
+    paths_base: str | None = None
+    """What relative lines of path lists (warc.paths.gz) are relative to: https://data.commoncrawl.org/,
+    s3://commoncrawl/, a local folder. null: lines that begin with crawl-data/ are taken from
+    https://data.commoncrawl.org/, others lie beside the list."""
     group_bytes: int = 32 << 20
     """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""
     group_files: int = 2000
@@ -84,12 +90,31 @@ def run_extract(context: StageContext[ExtractSettings]) -> None:
         raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura")
     if not context.sources:
         raise InputError("extract: no inputs named; give files, folders or globs")
-    groups = group_files(resolve_inputs(context.sources), settings.group_bytes, settings.group_files)
+    inputs = find_inputs(context.sources, settings.paths_base)
+    groups = group_files(inputs.files, settings.group_bytes, settings.group_files)
     tasks = [
-        context.task(f"{number:06d}", [file.path for file in group], sources=[file.source for file in group])
+        context.task(
+            f"{number:06d}",
+            [file.path for file in group],
+            versions=[file.version for file in group],
+            sources=[file.source for file in group],
+        )
         for number, group in enumerate(groups)
     ]
+    write_account(context.folder, _account(inputs, groups))
     context.map_shards(extract_shard, tasks)
+
+
+def _account(inputs: Inputs, groups: list[list[InputFile]]) -> Iterator[InputRow]:
+    """Yield what becomes of every file that was found."""
+    for one in inputs.left_out:
+        yield InputRow(source=one.source, path=one.path, bytes=one.size, left_out=one.reason)
+    shards: dict[str, list[str]] = {}
+    for number, group in enumerate(groups):
+        for file in group:
+            shards.setdefault(file.path, []).append(f"{number:06d}")
+    for file in inputs.files:
+        yield InputRow(source=file.source, path=file.path, bytes=file.size, shards=shards[file.path])
 
 
 def extract_shard(task: ShardTask, output: ShardOutput) -> None:

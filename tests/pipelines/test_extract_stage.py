@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +20,14 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from autoclave.corpus.commits import Commit
+from autoclave.corpus.inputs.account import read_account
 from autoclave.corpus.readers import detect
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RunError
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
+from autoclave.pipelines.running.funnel import fold
 from autoclave.pipelines.running.stage import StageContext
 
 PARAGRAPH = "A paragraph that is long enough to be taken for the content of a page by anybody who looks at it. " * 3
@@ -163,6 +167,27 @@ def test_every_format_in_one_folder(tmp_path: Path) -> None:
     # Everything here is small, so it shares one shard; one file a group gives one shard each.
     assert len(context.commits) == 1
     assert len(extract(tmp_path / "split", source, group_files=1).commits) == 4
+
+
+def test_every_file_is_accounted_for(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    write_warc(source / "a.warc.gz", [(PAGE.encode(), "200 OK", "text/html")])
+    with zipfile.ZipFile(source / "b.wacz", "w") as archive:
+        archive.write(source / "a.warc.gz", "archive/a.warc.gz")
+    (source / "c.jsonl.xz").write_bytes(lzma.compress(json.dumps({"page": PAGE}).encode()))
+    (source / "d.csv").write_text("text\nlost\n")
+    (source / "e.warc.wat.gz").write_bytes(gzip.compress(b"WARC/1.0\r\n"))
+    context = extract(tmp_path / "out", source, fields={"html": "page"})
+    assert {row["source"]: row["text"] for row in documents(tmp_path / "out")} == dict.fromkeys(
+        ["a.warc.gz", "b.wacz/archive/a.warc.gz", "c.jsonl.xz"], PARAGRAPH.strip()
+    )
+    row = fold("extract", context.folder, context.commits)
+    assert row.inputs is not None
+    assert (row.inputs.found, row.inputs.read, row.inputs.left_out) == (5, 3, {"csv": 1, "wat": 1})
+    rows = {row.source: row for row in read_account(context.folder)}
+    assert rows["c.jsonl.xz"].shards == ["000000"]
+    assert rows["d.csv"].left_out == "csv"
 
 
 def test_one_bad_file_of_a_group_costs_no_other(tmp_path: Path, shared_data: Path) -> None:

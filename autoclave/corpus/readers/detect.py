@@ -25,6 +25,7 @@ from autoclave.corpus.readers.streams import ByteStream
 from autoclave.corpus.readers.tables.arrow import FILE_MAGIC, STREAM_MAGIC, read_arrow
 from autoclave.corpus.readers.tables.columns import FAULTS
 from autoclave.corpus.readers.tables.parquet import read_parquet
+from autoclave.corpus.readers.wacz import ZIP_MAGIC, read_wacz
 from autoclave.corpus.readers.warc import plausible_record, read_warc
 from autoclave.corpus.readers.whole_streams import BZIP2_MAGIC
 from autoclave.corpus.storage import open_read
@@ -37,6 +38,7 @@ EXTENSIONS: Mapping[str, str] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".wacz": "wacz",
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
@@ -60,7 +62,7 @@ def format_of_name(name: str) -> str | None:
 
 
 def detect_format(head: bytes, name: str) -> str | None:
-    """Return warc, jsonl, parquet, arrow, html or text for a file with this beginning and name; None where unknown.
+    """Return warc, wacz, jsonl, parquet, arrow, html or text for a file that begins and is called so; None otherwise.
 
     Content decides before the name does. `head` may be compressed; 64 KiB are enough.
     """
@@ -69,6 +71,8 @@ def detect_format(head: bytes, name: str) -> str | None:
         return "parquet"
     if head[:6] == FILE_MAGIC or (head[:4] == STREAM_MAGIC and named in (None, "arrow")):
         return "arrow"
+    if head[:4] == ZIP_MAGIC and named in (None, "wacz"):
+        return "wacz"
     start = _without_mark(ByteStream(io.BytesIO(head)).peek(4096)).lstrip()
     if plausible_record(start):
         return "warc"
@@ -114,6 +118,7 @@ def read_raw(
         form = detect_format(read_head(file), path)
         readers: dict[str | None, Callable[[], Iterator[pa.RecordBatch]]] = {
             "warc": lambda: read_warc(file, source, errors, skipped, max_payload_bytes),
+            "wacz": lambda: read_wacz(file, source, errors, skipped, max_payload_bytes),
             "jsonl": lambda: read_jsonl(file, source, errors, fields),
             "parquet": lambda: read_parquet(file, source, errors, fields, unreadable, max_text_bytes),
             "arrow": lambda: read_arrow(file, source, errors, fields, unreadable, max_text_bytes),
@@ -121,7 +126,7 @@ def read_raw(
             "text": lambda: read_html(file, source, errors, "text/plain", max_payload_bytes),
         }
         if form not in readers:
-            errors(source, "not WARC, ARC, JSONL, Parquet, Arrow, HTML or text by content or name")
+            errors(source, "not WARC, ARC, WACZ, JSONL, Parquet, Arrow, HTML or text by content or name")
             return
         try:
             yield from readers[form]()
