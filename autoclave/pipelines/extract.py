@@ -17,14 +17,17 @@ from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
 from autoclave.corpus.extraction import EXTRACTORS, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
-from autoclave.corpus.inputs.account import InputRow, write_account
+from autoclave.corpus.inputs.account import write_account
+from autoclave.corpus.inputs.splitting import plan_pieces
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.fields import FieldMap
+from autoclave.corpus.readers.pieces.reading import PieceReader
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
-from autoclave.corpus.sources import InputFile, Inputs, find_inputs, group_files
+from autoclave.corpus.sources import find_inputs
 from autoclave.errors import InputError, MissingDependencyError
+from autoclave.pipelines.extract_plan import account, make_tasks, number_lines, plan_shards, settle
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
@@ -64,6 +67,9 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What relative lines of path lists (warc.paths.gz) are relative to: https://data.commoncrawl.org/,
     s3://commoncrawl/, a local folder. null: lines that begin with crawl-data/ are taken from
     https://data.commoncrawl.org/, others lie beside the list."""
+    split_bytes: int = 256 << 20
+    """Larger files are several shards of about this many bytes as stored: WARC (plain, or a gzip member or zstd frame a
+    record), uncompressed JSONL, Parquet by row group, Arrow files by batch. 0: every file is one."""
     group_bytes: int = 32 << 20
     """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""
     group_files: int = 2000
@@ -78,6 +84,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError("min_text_characters: must be at least 1: a document without text is never kept")
         if not 0 <= self.max_replaced_share <= 1:
             raise ValueError("max_replaced_share: must lie between 0 and 1 (1: none is dropped)")
+        if self.split_bytes < 0:
+            raise ValueError("split_bytes: must be 0 (never split) or above")
         if not self.page_seconds > 0:
             raise ValueError("page_seconds: must be above 0")
         FieldMap(self.fields)
@@ -91,30 +99,15 @@ def run_extract(context: StageContext[ExtractSettings]) -> None:
     if not context.sources:
         raise InputError("extract: no inputs named; give files, folders or globs")
     inputs = find_inputs(context.sources, settings.paths_base)
-    groups = group_files(inputs.files, settings.group_bytes, settings.group_files)
-    tasks = [
-        context.task(
-            f"{number:06d}",
-            [file.path for file in group],
-            versions=[file.version for file in group],
-            sources=[file.source for file in group],
-        )
-        for number, group in enumerate(groups)
-    ]
-    write_account(context.folder, _account(inputs, groups))
-    context.map_shards(extract_shard, tasks)
-
-
-def _account(inputs: Inputs, groups: list[list[InputFile]]) -> Iterator[InputRow]:
-    """Yield what becomes of every file that was found."""
-    for one in inputs.left_out:
-        yield InputRow(source=one.source, path=one.path, bytes=one.size, left_out=one.reason)
-    shards: dict[str, list[str]] = {}
-    for number, group in enumerate(groups):
-        for file in group:
-            shards.setdefault(file.path, []).append(f"{number:06d}")
-    for file in inputs.files:
-        yield InputRow(source=file.source, path=file.path, bytes=file.size, shards=shards[file.path])
+    plans = plan_pieces([(file.path, file.size) for file in inputs.files], settings.split_bytes, settings.fields)
+    shards = number_lines(context, plan_shards(inputs.files, plans, settings.group_bytes, settings.group_files))
+    write_account(context.folder, account(inputs, plans, shards))
+    while True:
+        commits = context.map_shards(extract_shard, make_tasks(context, shards))
+        settled = settle(shards, commits)
+        if settled == shards:
+            return
+        shards = settled
 
 
 def extract_shard(task: ShardTask, output: ShardOutput) -> None:
@@ -122,20 +115,31 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
     settings: ExtractSettings = task.settings
     with Extractor(settings.extractor, settings.page_seconds) as extractor:
         for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
-            batches = read_raw(
-                path,
-                source,
-                output.error,
-                lambda kind: output.count("records_skipped", 1),
-                settings.fields,
-                settings.max_payload_bytes,
-                unreadable=lambda number: output.count("unreadable_values", number),
-                max_text_bytes=settings.max_text_bytes,
-            )
-            for batch in batches:
+            for batch in _read(task, path, source, settings, output):
                 _write_batch(batch, settings, extractor, output)
     # So that a shard whose files hold no document has its outputs, too, with all their columns.
     _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], [], [], output)
+
+
+def _read(
+    task: ShardTask, path: str, source: str, settings: ExtractSettings, output: ShardOutput
+) -> Iterator[pa.RecordBatch]:
+    """Yield the raw records of one file of a shard, or of the piece of it that the shard is."""
+    reports: dict[str, Any] = {
+        "skipped": lambda kind: output.count("records_skipped", 1),
+        "fields": settings.fields,
+        "max_payload_bytes": settings.max_payload_bytes,
+        "unreadable": lambda number: output.count("unreadable_values", number),
+        "max_text_bytes": settings.max_text_bytes,
+    }
+    piece = task.arguments["piece"]
+    if piece is None:
+        yield from read_raw(path, source, output.error, **reports)
+        return
+    reader = PieceReader(path, source, piece, output.error, **reports)
+    yield from reader
+    for name, value in msgspec.structs.asdict(reader.facts).items():
+        output.note(name, value)
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:

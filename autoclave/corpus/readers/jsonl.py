@@ -36,6 +36,7 @@ def read_jsonl(
     source: str,
     errors: ErrorReport,
     fields: Mapping[str, str] | None = None,
+    first: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the lines of a JSONL file as batches of RAW_SCHEMA; `offset` is the line number, from 0.
 
@@ -45,13 +46,15 @@ def read_jsonl(
 
     A file that begins with an array, or with an object over several lines, is read value by value; `offset` is then
     the number of the value. Of a gzip member whose checksum is wrong no line is taken: one error says how many there
-    were, and from which line on.
+    were, and from which line on. first: number of the file's first line where it is a piece of another, which is lines
+    whatever it begins with.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        reader = _JsonlReader(TextStream(file), source, errors, FieldMap(fields))
-        yield from reader.values() if is_spread(reader.stream.peek(HEAD_BYTES)) else reader.lines()
+        reader = _JsonlReader(TextStream(file), source, errors, FieldMap(fields), first or 0)
+        is_lines = first is not None or not is_spread(reader.stream.peek(HEAD_BYTES))
+        yield from reader.lines() if is_lines else reader.values()
         last = reader.builder.flush()
         if last is not None:
             yield last
@@ -60,10 +63,10 @@ def read_jsonl(
 class _JsonlReader:
     """Reads one file, in one of two ways; `number` is that of the line or value at hand, from 0."""
 
-    def __init__(self, stream: TextStream, source: str, errors: ErrorReport, names: FieldMap) -> None:
+    def __init__(self, stream: TextStream, source: str, errors: ErrorReport, names: FieldMap, first: int) -> None:
         self.stream, self.builder = stream, RawBatchBuilder(source)
         self._source, self._errors, self._names = source, errors, names
-        self._number = -1
+        self._number = first - 1
 
     def _report(self, cause: str) -> None:
         self._errors(f"{self._source}:{self._number + 1}", cause)

@@ -274,7 +274,7 @@ class ByteStream:
                     return False
                 continue
             if not self._raw.startswith(codec.magic):
-                self.damage = f"bytes at {self._raw_start} are not {codec.name}"
+                self.damage = f"bytes between frames are not {codec.name}"
                 return False
             self._marks.append((self.position + len(self._buffer), self._frame_start))
             self._inflater = codec.new()
@@ -326,6 +326,8 @@ class ByteStream:
         """Drop what is left before the damage and go on at the next frame that inflates; False when none is left."""
         self.position += len(self._buffer)
         self._buffer.clear()
+        while self._marks and self._marks[-1][0] >= self.position:  # frames that gave nothing are no record's
+            self._marks.pop()
         codec = self._codec
         self.damage, self.truncated, self._inflater, self.distrusted_lines = None, False, None, None
         if codec is None or not self._file.seekable():

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, cast
 import pyarrow as pa
 
 from autoclave.corpus.batches import EXPANDED_BYTES
-from autoclave.corpus.readers.file_range import FileRange, file_range
+from autoclave.corpus.readers.pieces.file_range import FileRange, file_range
 from autoclave.corpus.readers.raw import MAX_PAYLOAD_BYTES, ErrorReport, SkipReport, ignore_skipped
 from autoclave.corpus.readers.warc import read_warc
 from autoclave.corpus.storage import open_read

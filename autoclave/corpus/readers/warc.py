@@ -57,6 +57,10 @@ class WarcParser:
     def _report(self, offset: int, cause: str) -> None:
         self._errors(f"{self._source}:{offset & ~(1 << 62)}", cause)
 
+    def _is_behind(self, offset: int) -> bool:
+        """Whether reading ends before the record at `offset`: never, but for a piece of a file (see PieceParser)."""
+        return False
+
     def __iter__(self) -> Iterator[WarcRecord]:
         stream = self.stream
         while True:
@@ -73,6 +77,8 @@ class WarcParser:
                 self._report(offset, "bytes that belong to no record")
                 self._resynchronise()
                 continue
+            if self._is_behind(offset):
+                return
             record = self._record(offset)
             if record is not None:
                 yield record
@@ -230,6 +236,7 @@ def read_warc(
     errors: ErrorReport,
     skipped: SkipReport = ignore_skipped,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    parser: WarcParser | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of a WARC, WET or ARC file as batches of RAW_SCHEMA.
 
@@ -239,6 +246,7 @@ def read_warc(
         errors: called with (place, cause) for every record or stretch of bytes that is bad.
         skipped: called with the record type of every record that is not a document (request, metadata, ...).
         max_payload_bytes: bodies above this are left out (payload null, payload_bytes tells the size).
+        parser: reads other records than all of the file (see readers/pieces).
 
     The `offset` of a record is where its gzip member or zstd frame begins in the file, as a CDX index has it; of a
     record that has no frame of its own, its position in the uncompressed stream with bit 62 set; in a plain file, its
@@ -247,7 +255,7 @@ def read_warc(
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        parser = WarcParser(file, source, errors, max_payload_bytes)
+        parser = parser or WarcParser(file, source, errors, max_payload_bytes)
         builder = RawBatchBuilder(source)
         if _ARC_FIRST.match(parser.stream.peek(4096)):
             records = arc_records(parser.stream, source, errors, max_payload_bytes)

@@ -1,0 +1,60 @@
+"""Pieces of uncompressed files of lines: where lines begin, and how many there are."""
+
+from __future__ import annotations
+
+import codecs
+from typing import BinaryIO
+
+from autoclave.corpus.readers.pieces.file_range import FileRange
+
+BLOCK_BYTES = 1 << 20
+
+
+def line_start(file: BinaryIO, at: int) -> int:
+    """Return where the first line at or after byte `at` begins: behind a line end (\\n, \\r\\n or \\r) or at byte 0.
+
+    The end of the file where no line does.
+    """
+    if at == 0:
+        return 0
+    file.seek(at - 1)
+    at -= 1
+    after_turn = False
+    while block := file.read(BLOCK_BYTES):
+        if after_turn:  # a \\r that ended the block before
+            return at + block.startswith(b"\n")
+        ends = [end for end in (block.find(b"\n"), block.find(b"\r")) if end >= 0]
+        if ends:
+            end = min(ends)
+            if block[end] == 0x0A:
+                return at + end + 1
+            if end + 1 < len(block):
+                return at + end + 1 + (block[end + 1] == 0x0A)
+            after_turn = True
+        at += len(block)
+    return at
+
+
+def whole_lines(file: BinaryIO, start: int, end: int, head: bytes = b"") -> FileRange:
+    """Return, behind `head`, the lines of a file that begin from byte `start` on and before byte `end`.
+
+    Without the byte order mark that the file begins with.
+    """
+    first = line_start(file, start)
+    stop = line_start(file, end) if first < end else first
+    file.seek(0)
+    mark = len(codecs.BOM_UTF8) if first == 0 and file.read(3) == codecs.BOM_UTF8 else 0
+    return FileRange(file, first + mark, stop, head)
+
+
+def count_lines(file: BinaryIO, start: int, end: int) -> int:
+    """Return how many lines of a file begin from byte `start` on and before byte `end`, as `TextStream` takes them."""
+    lines = whole_lines(file, start, end)
+    count, last = 0, b""
+    while block := lines.read(BLOCK_BYTES):
+        turns = block.count(b"\r")
+        count += block.count(b"\n") + turns
+        count -= block.count(b"\r\n") if turns else 0
+        count -= last == b"\r" and block.startswith(b"\n")
+        last = block[-1:]
+    return count + (last not in (b"", b"\n", b"\r"))
