@@ -26,6 +26,7 @@ from autoclave.corpus.readers.pieces.reading import PieceReader
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import find_inputs
+from autoclave.corpus.xml_types import NO_PAGES, PAGE_TYPE, XML_TYPES, begins_as_xml, xml_type
 from autoclave.errors import InputError, MissingDependencyError
 from autoclave.pipelines.extract_plan import account, make_tasks, number_lines, plan_shards, settle
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
@@ -199,12 +200,21 @@ def _is_readable(kind: str | None) -> bool:
 
 
 def sniff(declared: str | None, payload: bytes) -> str | None:
-    """The content type to go by: the declared one, unless it says nothing or the bytes plainly contradict it."""
-    head = payload[:2048]
+    """The content type to go by: the declared one, unless it says nothing or the bytes plainly contradict it.
+
+    XML is what its first element is: XHTML under text/xml is a page, a feed under text/html is none.
+    """
+    head = bytes(payload[:2048])
+    if declared in XML_TYPES:
+        return xml_type(payload) or declared
     if declared not in HTML_TYPES and declared not in TEXT_TYPES and declared not in VAGUE_TYPES:
         return declared
     if _BINARY.match(head) is not None:
         return "application/octet-stream+binary"
+    if declared not in TEXT_TYPES and begins_as_xml(head):
+        found = xml_type(payload)
+        if found in NO_PAGES or (found == PAGE_TYPE and declared in VAGUE_TYPES):
+            return found
     if declared in VAGUE_TYPES:
         if b"\x00" in head and (opening := decode(head)).charset in WIDE:
             head = opening.text.encode()

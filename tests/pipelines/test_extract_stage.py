@@ -322,6 +322,16 @@ def test_wrong_requests(tmp_path: Path) -> None:
         (None, "<html><p>words".encode("utf-16-le"), "text/html"),
         (None, "<html><p>words".encode("utf-32"), "text/html"),
         (None, "some words and no more".encode("utf-16"), "text/plain"),
+        ("text/xml", b"<?xml version='1.0'?><html><p>a</p></html>", "application/xhtml+xml"),
+        ("application/xml", b"<!DOCTYPE html><html><p>a</p></html>", "application/xhtml+xml"),
+        ("text/xml", b"<rss><title>a</title></rss>", "application/rss+xml"),
+        ("text/xml", b"no XML", "text/xml"),
+        ("text/html", b"<?xml version='1.0'?><html><p>a</p></html>", "text/html"),
+        ("text/html", b"<?xml version='1.0'?><feed><title>a</title></feed>", "application/atom+xml"),
+        (None, b"<?xml version='1.0'?><rss><title>a</title></rss>", "application/rss+xml"),
+        (None, b"<?xml version='1.0'?><html><p>a</p></html>", "application/xhtml+xml"),
+        ("text/plain", b"<?xml version='1.0'?><rss>how to write it</rss>", "text/plain"),
+        (None, b"<?xml version='1.0'?><note>kept as it was</note>", "text/plain"),
     ],
 )
 def test_sniff(declared: str | None, payload: bytes, found: str) -> None:
