@@ -8,6 +8,7 @@ import itertools
 import random
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ import pytest
 import zstandard
 
 from autoclave.corpus.commits import Commit
+from autoclave.corpus.inputs.splitting import whole_archive
+from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
 from autoclave.corpus.readers.pieces.archives import find_record, piece_parser
 from autoclave.corpus.readers.pieces.piece import Piece, PieceFacts
 from autoclave.corpus.readers.warc import read_warc
@@ -204,3 +207,18 @@ def test_where_records_begin() -> None:
     assert find_record(io.BytesIO(data), starts[1] + 1, starts[2]) is None
     far = b"x" * 700_000 + b"\n" + record(b"a") + b"y" * 10
     assert find_record(io.BytesIO(record(b"") + far), 5, 800_000) == len(record(b"")) + 700_001
+
+
+def test_real_archives(shared_data: Path) -> None:
+    """Archives of many writers, sound and damaged ones, in some five pieces."""
+    split = 0
+    for path in sorted((shared_data / "warc").rglob("*")):
+        if not path.is_file() or not 1000 < path.stat().st_size < 1 << 20:
+            continue
+        data = path.read_bytes()
+        if detect_format(data, path.name) != "warc" or whole_archive(data[:HEAD_BYTES]) is not None:
+            continue
+        split += 1
+        bounds = [*range(0, len(data), len(data) // 5 + 1), len(data)]
+        assert read_in_pieces(data, bounds)[0] == read_whole(data), path.name
+    assert split >= 10
