@@ -59,7 +59,7 @@ class ByteStream:
         self._fed = 0
         self._marks: deque[tuple[int, int]] = deque()
         self._end = False
-        self._whole: WholeStream | None = None
+        self._whole_stream: WholeStream | None = None
         self.position = 0
         self.damage: str | None = None
         self.truncated = False
@@ -69,12 +69,12 @@ class ByteStream:
         elif self._raw[:4] == ZSTD_MAGIC or self._raw[:4] == b"\x5d\x2a\x4d\x18":
             self._codec = Codec("zstd", ZSTD_MAGIC)
         else:
-            self._whole = open_whole_stream(self._raw, file)
+            self._whole_stream = open_whole_stream(self._raw, file)
 
     @property
     def compression(self) -> str:
         """Name of the container: plain, gzip, zstd, lz4, bzip2 or xz."""
-        return self._whole.name if self._whole is not None else self._codec.name if self._codec else "plain"
+        return self._whole_stream.name if self._whole_stream is not None else self._codec.name if self._codec else "plain"
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class ByteStream:
 
     def rewind(self, position: int) -> bool:
         """Go back to `position` in a plain seekable file; False where that cannot be done."""
-        if self._codec is not None or self._whole is not None or not self._file.seekable():
+        if self._codec is not None or self._whole_stream is not None or not self._file.seekable():
             return False
         self._file.seek(position)
         self._buffer.clear()
@@ -203,8 +203,8 @@ class ByteStream:
     def _fill(self) -> bool:
         if self.damage is not None or self._end:
             return False
-        if self._whole is not None:
-            return self._fill_whole(self._whole)
+        if self._whole_stream is not None:
+            return self._fill_whole_stream(self._whole_stream)
         if self._codec is None:
             data = self._raw or self._file.read(READ_BYTES)
             self._raw = b""
@@ -213,7 +213,7 @@ class ByteStream:
             return bool(data)
         return self._fill_frame(self._codec)
 
-    def _fill_whole(self, whole: WholeStream) -> bool:
+    def _fill_whole_stream(self, whole: WholeStream) -> bool:
         try:
             data = whole.read(READ_BYTES)
         except StreamDamageError as error:
