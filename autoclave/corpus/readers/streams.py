@@ -74,7 +74,8 @@ class ByteStream:
     @property
     def compression(self) -> str:
         """Name of the container: plain, gzip, zstd, lz4, bzip2 or xz."""
-        return self._whole_stream.name if self._whole_stream is not None else self._codec.name if self._codec else "plain"
+        container = self._whole_stream or self._codec
+        return container.name if container is not None else "plain"
 
     # -- reading ------------------------------------------------------------------------------------------------
 

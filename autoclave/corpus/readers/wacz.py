@@ -55,7 +55,7 @@ def read_wacz(
         for info in members:
             place = f"{source}/{info.filename}"
             try:
-                member = _Member(_open(archive, info, file))
+                member = _Member(_open(archive, info, file), info.file_size)
             except _FAULTS as error:
                 errors(place, f"this member of the WACZ file cannot be read: {error}")
                 continue
@@ -115,8 +115,8 @@ def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO) -> IO
 class _Member(FileRange):
     """A member's content, whose damage is the end of it: `fault` says what is wrong."""
 
-    def __init__(self, content: IO[bytes]) -> None:
-        super().__init__(cast(BinaryIO, content), 0, 1 << 62)
+    def __init__(self, content: IO[bytes], size: int) -> None:
+        super().__init__(cast(BinaryIO, content), 0, size)
         self.fault: str | None = None
 
     def read(self, count: int | None = -1) -> bytes:

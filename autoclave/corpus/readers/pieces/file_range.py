@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class FileRange(io.RawIOBase):
@@ -22,11 +25,6 @@ class FileRange(io.RawIOBase):
 
     def _seek(self) -> None:
         self._file.seek(self._start + max(0, self._at - len(self._head)))
-
-    @property
-    def offset(self) -> int:
-        """Where in the file the next byte lies."""
-        return self._start + max(0, self._at - len(self._head))
 
     def readable(self) -> bool:
         return True
@@ -51,6 +49,12 @@ class FileRange(io.RawIOBase):
             data += self._file.read(wanted - len(data))
         self._at += len(data)
         return data
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 def file_range(file: BinaryIO, start: int, end: int, head: bytes = b"") -> BinaryIO:
