@@ -30,11 +30,14 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise MissingDependencyError(f"{scheme} filesystem", scheme, f"reading {url}") from error
 
 
-def open_read(url: str) -> BinaryIO:
-    """Open a file for reading; InputError where there is none."""
+def open_read(url: str, block_bytes: int | None = None) -> BinaryIO:
+    """Open a file for reading; InputError where there is none.
+
+    block_bytes: how much of a file on a store is fetched at once; None for what the store's library takes (megabytes).
+    """
     fs, path = filesystem(url)
     try:
-        return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb")
+        return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb", block_size=block_bytes)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{url}: no such file") from error
 

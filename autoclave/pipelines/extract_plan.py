@@ -17,7 +17,7 @@ from autoclave.corpus.commits import Commit
 from autoclave.corpus.inputs.account import InputRow
 from autoclave.corpus.inputs.splitting import Plan
 from autoclave.corpus.output import ShardOutput
-from autoclave.corpus.readers.pieces.lines import count_lines
+from autoclave.corpus.readers.pieces.lines import EDGE_BYTES, count_lines
 from autoclave.corpus.readers.pieces.piece import Piece, PieceFacts
 from autoclave.corpus.sources import InputFile, Inputs, group_files
 from autoclave.corpus.storage import open_read
@@ -118,8 +118,9 @@ def number_lines(context: StageContext[Any], shards: Sequence[PlannedShard]) -> 
 
 def count_shard(task: ShardTask, output: ShardOutput) -> None:
     """Count the lines of one piece of a file."""
-    with open_read(task.inputs[0]) as file:
-        output.count(LINES, count_lines(file, task.arguments["start"], task.arguments["end"]))
+    path, start, end = task.inputs[0], task.arguments["start"], task.arguments["end"]
+    with open_read(path) as file, open_read(path, EDGE_BYTES) as edges:
+        output.count(LINES, count_lines(file, start, end, edges))
 
 
 def settle(shards: Sequence[PlannedShard], commits: Sequence[Commit]) -> list[PlannedShard]:

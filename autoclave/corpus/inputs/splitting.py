@@ -29,6 +29,8 @@ from autoclave.corpus.storage import open_read
 
 LOOKS = 16
 """Files that are looked at at a time."""
+LOOK_BYTES = 1 << 16
+"""Bytes that are fetched at once to look at a file on a store."""
 _CONTENT_BYTES = 4 << 20  # looked at behind the beginning of a compressed archive, for a second member or frame
 _VERSION = re.compile(rb"WARC/\d", re.IGNORECASE)
 _NEXT_RECORD = re.compile(rb"\n\r?\nWARC/\d", re.IGNORECASE)
@@ -56,7 +58,7 @@ def plan_pieces(
 
 def _plan(path: str, size: int, split_bytes: int, fields: Mapping[str, str] | None) -> Plan:
     number = -(-size // split_bytes)
-    with open_read(path) as file:
+    with open_read(path, LOOK_BYTES) as file:
         head = read_head(file)
         form = detect_format(head, path)
         if form == "warc":

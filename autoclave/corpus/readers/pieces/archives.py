@@ -71,13 +71,19 @@ class PieceParser(WarcParser):
         return behind
 
 
-def piece_parser(file: BinaryIO, source: str, errors: ErrorReport, limit: int, piece: Piece) -> PieceParser:
-    """Return a parser of the records that begin in a piece of a WARC file, plain or in gzip members or zstd frames."""
+def piece_parser(
+    file: BinaryIO, source: str, errors: ErrorReport, limit: int, piece: Piece, beginning: BinaryIO | None = None
+) -> PieceParser:
+    """Return a parser of the records that begin in a piece of a WARC file, plain or in gzip members or zstd frames.
+
+    beginning: the same file, opened to fetch little at once.
+    """
+    beginning = beginning or file
     size = file.seek(0, 2)
-    begin = piece.first if piece.first is not None else find_record(file, piece.start, piece.end)
+    begin = piece.first if piece.first is not None else find_record(file, piece.start, piece.end, beginning)
     if begin is None or begin >= piece.end:
         return PieceParser(FileRange(file, size, size), source, errors, limit, piece, -1, 0)
-    head = read_dictionary(file) if begin else b""
+    head = read_dictionary(beginning) if begin else b""
     return PieceParser(FileRange(file, begin, size, head), source, errors, limit, piece, begin, begin - len(head))
 
 
@@ -90,19 +96,21 @@ def read_dictionary(file: BinaryIO) -> bytes:
     return head + file.read(min(int.from_bytes(head[4:], "little"), DICTIONARY_BYTES))
 
 
-def find_record(file: BinaryIO, start: int, end: int) -> int | None:
+def find_record(file: BinaryIO, start: int, end: int, beginning: BinaryIO | None = None) -> int | None:
     """Return the byte from `start` on and before `end` where something begins that looks like a record; None without.
 
-    In gzip and zstd that is a member or frame whose content begins so, in plain files a line.
+    In gzip and zstd that is a member or frame whose content begins so, in plain files a line. beginning: the same file
+    to look at its container; None for `file`.
     """
     if start == 0:
         return 0
-    file.seek(0)
-    head = file.read(4)
+    beginning = beginning or file
+    beginning.seek(0)
+    head = beginning.read(4)
     if head.startswith(GZIP_MAGIC):
         return _find(file, start, end, re.compile(re.escape(GZIP_MAGIC)), _gzip_begins)
     if head in (ZSTD_MAGIC, DICTIONARY_MAGIC):
-        begins = _ZstdBeginning(read_dictionary(file)[8:])
+        begins = _ZstdBeginning(read_dictionary(beginning)[8:])
         return _find(file, start, end, re.compile(re.escape(ZSTD_MAGIC)), begins)
     return _find(file, start, end, _RECORD, lambda probe: True)
 

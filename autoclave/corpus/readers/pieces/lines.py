@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from autoclave.corpus.readers.pieces.file_range import FileRange
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES, EDGE_BYTES = 1 << 20, 1 << 16
 
 
 def line_start(file: BinaryIO, at: int) -> int:
@@ -20,7 +20,7 @@ def line_start(file: BinaryIO, at: int) -> int:
     file.seek(at - 1)
     at -= 1
     after_turn = False
-    while block := file.read(BLOCK_BYTES):
+    while block := file.read(EDGE_BYTES):
         if after_turn:  # a \\r that ended the block before
             return at + block.startswith(b"\n")
         ends = [end for end in (block.find(b"\n"), block.find(b"\r")) if end >= 0]
@@ -35,21 +35,22 @@ def line_start(file: BinaryIO, at: int) -> int:
     return at
 
 
-def whole_lines(file: BinaryIO, start: int, end: int, head: bytes = b"") -> FileRange:
+def whole_lines(file: BinaryIO, start: int, end: int, head: bytes = b"", edges: BinaryIO | None = None) -> FileRange:
     """Return, behind `head`, the lines of a file that begin from byte `start` on and before byte `end`.
 
-    Without the byte order mark that the file begins with.
+    Without the byte order mark that the file begins with. edges: the same file, opened to fetch little at once.
     """
-    first = line_start(file, start)
-    stop = line_start(file, end) if first < end else first
-    file.seek(0)
-    mark = len(codecs.BOM_UTF8) if first == 0 and file.read(3) == codecs.BOM_UTF8 else 0
+    edges = edges or file
+    first = line_start(edges, start)
+    stop = line_start(edges, end) if first < end else first
+    edges.seek(0)
+    mark = len(codecs.BOM_UTF8) if first == 0 and edges.read(3) == codecs.BOM_UTF8 else 0
     return FileRange(file, first + mark, stop, head)
 
 
-def count_lines(file: BinaryIO, start: int, end: int) -> int:
+def count_lines(file: BinaryIO, start: int, end: int, edges: BinaryIO | None = None) -> int:
     """Return how many lines of a file begin from byte `start` on and before byte `end`, as `TextStream` takes them."""
-    lines = whole_lines(file, start, end)
+    lines = whole_lines(file, start, end, edges=edges)
     count, last = 0, b""
     while block := lines.read(BLOCK_BYTES):
         turns = block.count(b"\r")

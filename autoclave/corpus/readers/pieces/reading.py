@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from autoclave.corpus.readers.jsonl import read_jsonl
 from autoclave.corpus.readers.pieces.archives import piece_parser
-from autoclave.corpus.readers.pieces.lines import whole_lines
+from autoclave.corpus.readers.pieces.lines import EDGE_BYTES, whole_lines
 from autoclave.corpus.readers.pieces.piece import Piece, PieceFacts
 from autoclave.corpus.readers.raw import (
     MAX_PAYLOAD_BYTES,
@@ -64,13 +64,15 @@ class PieceReader:
                 self._errors(self._source, f"reading stopped, the rest is left out: {type(error).__name__}: {error}")
 
     def _warc(self, file: BinaryIO) -> Iterator[pa.RecordBatch]:
-        parser = piece_parser(file, self._source, self._errors, self._payload_bytes, self._piece)
+        with open_read(self._path, EDGE_BYTES) as edges:
+            parser = piece_parser(file, self._source, self._errors, self._payload_bytes, self._piece, edges)
         yield from read_warc(file, self._source, self._errors, self._skipped, self._payload_bytes, parser)
         self.facts = parser.facts
 
     def _jsonl(self, file: BinaryIO) -> Iterator[pa.RecordBatch]:
         assert self._piece.first is not None
-        lines = whole_lines(file, self._piece.start, self._piece.end, _BLANK_LINES)
+        with open_read(self._path, EDGE_BYTES) as edges:
+            lines = whole_lines(file, self._piece.start, self._piece.end, _BLANK_LINES, edges)
         first = self._piece.first - len(_BLANK_LINES)
         yield from read_jsonl(cast(BinaryIO, lines), self._source, self._errors, self._fields, first)
 

@@ -7,12 +7,16 @@ import itertools
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractBufferedFile
 
+from autoclave.corpus.inputs.splitting import plan_pieces
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.lines import TextStream
 from autoclave.corpus.readers.pieces import lines as lines_module
@@ -77,6 +81,7 @@ def test_lines_cut_anywhere(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("block", [1, 2, 3, 1 << 20])
 def test_lines_are_counted_as_they_are_read(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(lines_module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(lines_module, "EDGE_BYTES", block)
     for number in range(300):
         rng = random.Random(number)
         data = b"".join(rng.choice([b"a", b"\n", b"\r", b"\r\n", b"bb"]) for _ in range(rng.randrange(1, 30)))
@@ -124,3 +129,48 @@ def test_row_groups_and_batches(tmp_path: Path, rows: int) -> None:
                 for start, end in itertools.pairwise([0, at, number])
             ]
             assert in_pieces(path, pieces) == expected
+
+
+class Store(MemoryFileSystem):
+    """A store whose files are fetched in blocks, as those of S3 are; it knows which bytes were asked for."""
+
+    protocol = "counted"
+    asked: ClassVar[list[tuple[int, int]]] = []
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return MemoryFileSystem._strip_protocol(path.replace("counted://", "memory://"))
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
+        if mode != "rb":
+            return super()._open(path, mode, **options)
+        size = self.info(path)["size"]
+        return _StoredFile(self, path, mode, block_size or 1 << 18, cache_type="readahead", size=size)
+
+
+class _StoredFile(AbstractBufferedFile):
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        Store.asked.append((start, min(end, self.size)))
+        return Store.store[self.path].getvalue()[start:end]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "warc"])
+def test_of_a_store_the_range_alone_is_fetched(kind: str) -> None:
+    fsspec.register_implementation("counted", Store, clobber=True)
+    texts = [random.Random(n).randbytes(1000).hex() for n in range(4000)]
+    record = "WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: 2000\r\n\r\n%s\r\n\r\n"
+    lines = [json.dumps({"text": text}) + "\n" if kind == "jsonl" else record % text for text in texts]
+    data = "".join(lines).encode()
+    Store().pipe(f"/x/a.{kind}", data)
+    start, end = 4_000_000, 5_000_000
+    piece = Piece(kind=kind, start=start, end=end, first=7 if kind == "jsonl" else None)
+    Store.asked.clear()
+    reader = PieceReader(f"counted://x/a.{kind}", "s", piece, lambda *e: pytest.fail(str(e)))
+    assert 480 <= sum(batch.num_rows for batch in reader) <= 500
+    fetched = sum(stop - first for first, stop in Store.asked)
+    assert 1_000_000 <= fetched < 2_500_000
+    far = [(first, stop) for first, stop in Store.asked if stop < start - 1 or first > end + (1 << 20)]
+    assert sum(stop - first for first, stop in far) <= 1 << 17
+    (plan,) = plan_pieces([(f"counted://x/a.{kind}", len(data))], 1_000_000)
+    assert plan is not None
+    assert len(plan) == -(-len(data) // 1_000_000)
