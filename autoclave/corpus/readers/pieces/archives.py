@@ -47,6 +47,8 @@ class PieceParser(WarcParser):
         super().__init__(cast(BinaryIO, view), source, errors, limit)
 
     def __iter__(self) -> Iterator[WarcRecord]:
+        if self.facts.began < 0:
+            return
         for record in super().__iter__():
             record.offset = self._place(record.offset)
             yield record
