@@ -19,13 +19,17 @@ _DEFLATE_MOST = 1032  # a stored bit pair of deflate stands for at most 258 byte
 
 
 class FileWindow:
-    """Reads `file` onwards: `data[at:]` is at hand, and begins at `offset` in the file."""
+    """Reads `file` onwards: `data[at:end]` is at hand, and begins at `offset` in the file.
+
+    The bytes lie in one block of memory that is used again: fresh memory costs more than what is read into it.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.data = file.read(READ_BYTES)
-        self.at = 0
+        self.data = bytearray(READ_BYTES)
+        self.at = self.end = 0
         self._start = 0
+        self.more()
 
     @property
     def offset(self) -> int:
@@ -33,42 +37,51 @@ class FileWindow:
 
     @property
     def have(self) -> int:
-        return len(self.data) - self.at
+        return self.end - self.at
 
     def more(self) -> bool:
         """Read on; False at the end of the file. As much as is at hand is read, so that long runs cost linear time."""
-        piece = self.file.read(max(READ_BYTES, self.have))
-        self._start += self.at
-        self.data, self.at = self.data[self.at :] + piece, 0
-        return bool(piece)
+        have = self.end - self.at
+        self.data[:have] = self.data[self.at : self.end]
+        self._start, self.at, self.end = self._start + self.at, 0, have
+        count = max(READ_BYTES, have)
+        if len(self.data) < have + count:
+            self.data.extend(bytes(have + count - len(self.data)))
+        with memoryview(self.data) as view, view[have : have + count] as room:
+            self.end += self.file.readinto(room)  # type: ignore[attr-defined]
+        return self.end > have
 
-    def take(self, count: int | None = None) -> bytes:
-        """Consume what is at hand, at most `count` bytes of it, and return it."""
-        piece = self.data[self.at :] if count is None else self.data[self.at : self.at + count]
+    def peek(self, count: int) -> bytes:
+        """Return the next bytes at hand, at most `count` of them."""
+        return bytes(self.data[self.at : min(self.end, self.at + count)])
+
+    def take(self, count: int) -> bytes:
+        """Consume and return the next bytes at hand, at most `count` of them."""
+        piece = self.peek(count)
         self.at += len(piece)
         return piece
 
     def seek(self, offset: int) -> None:
         """Move to `offset` in the file; what is at hand is kept where it lies there."""
-        if self._start <= offset <= self._start + len(self.data):
-            self.file.seek(self._start + len(self.data))
+        if self._start <= offset <= self._start + self.end:
+            self.file.seek(self._start + self.end)
             self.at = offset - self._start
         else:
             self.file.seek(offset)
-            self.data, self.at, self._start = b"", 0, offset
+            self.at, self.end, self._start = 0, 0, offset
 
     def _end_of_frame(self, begin: re.Pattern[bytes]) -> int | None:
         """Where in `data` the next frame begins, or the file ends; None where that is too far off."""
         ahead = _GZIP_LEAST
         while True:
-            found = begin.search(self.data, self.at + ahead)
+            found = begin.search(self.data, self.at + ahead, self.end)
             if found is not None:
                 return found.start()
             if self.have > MEMBER_BYTES:
                 return None
             ahead = max(ahead, self.have - 3)
             if not self.more():
-                return len(self.data)
+                return self.end
 
     def whole_gzip_member(self) -> bytearray | None:
         """Consume the member that begins here and return its content; None, and nothing consumed, where it is not
@@ -81,7 +94,8 @@ class FileWindow:
         if not 0 < size <= min(HELD_BYTES, _DEFLATE_MOST * (end - self.at)):
             return None
         try:
-            content = deflate.gzip_decompress(memoryview(self.data)[self.at : end], size)
+            with memoryview(self.data) as view, view[self.at : end] as member:
+                content = deflate.gzip_decompress(member, size)
         except deflate.DeflateError:
             return None
         if len(content) != size or deflate.crc32(content) != checksum:
@@ -94,14 +108,15 @@ class FileWindow:
         end = self._end_of_frame(_ZSTD_BEGIN)
         if end is None:
             return None
-        frame = memoryview(self.data)[self.at : end]
-        try:
-            said = zstandard.get_frame_parameters(frame)
-            if not 0 < said.content_size <= min(HELD_BYTES, EXPANSION * len(frame)) or said.window_size > WINDOW_BYTES:
+        with memoryview(self.data) as view, view[self.at : end] as frame:
+            try:
+                said = zstandard.get_frame_parameters(frame)
+                most = min(HELD_BYTES, EXPANSION * len(frame))
+                if not 0 < said.content_size <= most or said.window_size > WINDOW_BYTES:
+                    return None
+                content = decompressor.decompress(frame, read_across_frames=False, allow_extra_data=False)
+            except zstandard.ZstdError:
                 return None
-            content = decompressor.decompress(frame, read_across_frames=False, allow_extra_data=False)
-        except zstandard.ZstdError:
-            return None
         if len(content) != said.content_size:
             return None
         self.at = end

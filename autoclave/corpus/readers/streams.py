@@ -77,7 +77,7 @@ class ByteStream:
         self.damage: str | None = None
         self.truncated = False
         self._codec: Codec | None = None
-        head = self._window.data
+        head = self._window.peek(READ_BYTES)
         if head[:3] == GZIP_MAGIC:
             self._codec = Codec("gzip", GZIP_MAGIC)
         elif head[:4] == ZSTD_MAGIC or head[:4] == b"\x5d\x2a\x4d\x18":
@@ -221,7 +221,7 @@ class ByteStream:
             if not window.have and not window.more():
                 self._end = True
                 return False
-            self._buffer += window.take()
+            self._buffer += window.take(READ_BYTES)
             return True
         return self._fill_frame(self._codec)
 
@@ -246,7 +246,7 @@ class ByteStream:
         if not window.have and not window.more():
             self.damage, self.truncated = f"{codec.name} data end in the middle of a frame", True
             return False
-        raw = window.data[window.at : window.at + min(max(FIRST_BYTES, 3 * self._fed), READ_BYTES)]
+        raw = window.peek(min(max(FIRST_BYTES, 3 * self._fed), READ_BYTES))
         try:
             data, rest = self._inflater.step(raw)
         except codec.errors as error:
@@ -266,8 +266,10 @@ class ByteStream:
 
     def _pass_over_padding(self) -> None:
         window = self._window
-        match = _BLANK.match(window.data, window.at)
-        end = match.end() if match else window.at
+        match = _BLANK.match(window.data, window.at, window.end)
+        if match is None:
+            return
+        end = match.end()
         self._note_padding(window.offset, window.data.count(b"\x00", window.at, end))
         window.at = end
 
@@ -291,8 +293,8 @@ class ByteStream:
             if window.have < 8 and window.more():
                 continue
             self._frame_start = window.offset
-            head = window.data[window.at : window.at + 4]
-            if codec.name == "zstd" and head[1:] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+            head = window.peek(8)
+            if codec.name == "zstd" and head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
                 if not self._skippable_frame(codec):
                     return False
                 continue
@@ -312,8 +314,7 @@ class ByteStream:
             return True
         self._inflater = codec.new()
         self._fed = self._given = 0
-        window = self._window
-        return not self._proved or not codec.has_checksum(window.data[window.at :][:64]) or self._prove(codec)
+        return not self._proved or not codec.has_checksum(self._window.peek(64)) or self._prove(codec)
 
     def _whole(self, codec: Codec) -> bytes | bytearray | None:
         """What the frame at hand holds, where it is small and sound; a frame is asked once."""
@@ -328,21 +329,34 @@ class ByteStream:
 
         Returns None, with nothing consumed, where no frame begins here, or one that is read piece by piece.
         """
-        if self._codec is None or self._inflater is not None or self.damage is not None or self._end:
+        if self._codec is None:
             return None
         offset = self._marks.offset_at(self.position)
-        if self._buffer:
-            if offset is None or self._marks.last != self.position:
-                return None
-            content: bytes | bytearray | None = bytes(self._buffer)
-            self._buffer.clear()
-        else:
-            content = self._whole(self._codec) if self._at_frame(self._codec) else None
+        content: bytes | bytearray | None
+        if not self._buffer:
+            content = None
+            if self._is_between_frames() and self._at_frame(self._codec):
+                content = self._whole(self._codec)
             offset = self._frame_start if offset is None else offset
-        if content is None:
+        else:
+            content = self._buffered_frame() if offset is not None else None
+        if content is None or offset is None:
             return None
         self.position += len(content)
         return offset, content
+
+    def _buffered_frame(self) -> bytes | None:
+        """Consume the frame at the cursor from the buffer, where all of it is there."""
+        self._marks.drop_before(self.position)
+        behind = self._marks.after(self.position)
+        if behind is None and not (self._is_between_frames() and self._marks.last == self.position):
+            return None
+        content = bytes(self._buffer if behind is None else memoryview(self._buffer)[: behind - self.position])
+        del self._buffer[: len(content)]
+        return content
+
+    def _is_between_frames(self) -> bool:
+        return self._inflater is None and self.damage is None and not self._end
 
     def give_back(self, offset: int, content: bytes | bytearray) -> None:
         """Put back what `whole_frame` returned last."""
@@ -367,8 +381,9 @@ class ByteStream:
     def _skippable_frame(self, codec: Codec) -> bool:
         """Pass over a zstd skippable frame; the one that `.warc.zst` begins with holds the dictionary."""
         window = self._window
-        holds_dictionary = window.data[window.at] == 0x5D
-        size = int.from_bytes(window.data[window.at + 4 : window.at + 8], "little")
+        head = window.peek(8)
+        holds_dictionary = head[0] == 0x5D
+        size = int.from_bytes(head[4:], "little")
         if holds_dictionary and size > DICTIONARY_BYTES:
             self.damage = f"zstd dictionary of {size} bytes, more than {DICTIONARY_BYTES}"
             return False
@@ -412,9 +427,9 @@ class ByteStream:
             return False
         window.seek(self._behind_damage())
         while True:
-            at = window.data.find(codec.magic, window.at)
+            at = window.data.find(codec.magic, window.at, window.end)
             if at < 0:
-                window.at = max(window.at, len(window.data) - len(codec.magic) + 1)
+                window.at = max(window.at, window.end - len(codec.magic) + 1)
                 if not window.more():
                     self._end = True
                     return False
@@ -443,7 +458,7 @@ class ByteStream:
             while window.have < size and window.more():
                 pass
             decoder, given = codec.new(), b""
-            rest: bytes | memoryview = window.data[window.at : window.at + size]
+            rest: bytes | memoryview = window.peek(size)
             try:
                 while rest and len(given) < STEP_BYTES and not decoder.eof:
                     out, rest = decoder.step(rest)

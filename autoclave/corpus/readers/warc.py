@@ -26,8 +26,9 @@ from autoclave.corpus.readers.raw import (
     parse_content_type,
     parse_date,
 )
-from autoclave.corpus.readers.records import WarcRecord
-from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.readers.records import DOCUMENT_TYPES, OTHER_TYPES, WarcRecord
+from autoclave.corpus.readers.sound import sound_record
+from autoclave.corpus.readers.streams import INSIDE_FRAME, ByteStream
 from autoclave.corpus.schema import CONVERTED_TYPE
 from autoclave.corpus.storage import open_read
 
@@ -36,8 +37,12 @@ _VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
 _VERSION_LINE = re.compile(rb"^WARC/\d+\.\d+", re.IGNORECASE | re.MULTILINE)
 _RECORD = re.compile(rb"WARC/\d+\.\d+[^\S\n]*\n[^\S\n]*[A-Za-z][\w-]*[^\S\n]*:", re.IGNORECASE)
 _ARC_FIRST = re.compile(rb"filedesc:|[A-Za-z][A-Za-z0-9+.-]*:[^\n]* \d{12,18} [^\n]*-?\d+\r?\n")
-# Kinds that hold a document; the rest (warcinfo, request, metadata, revisit, continuation) only describe one.
-_DOCUMENT_TYPES = frozenset({"response", "resource", "conversion"})
+_METADATA = (
+    ("record_id", "warc-record-id"),
+    ("truncated", "warc-truncated"),
+    ("identified_language", "warc-identified-content-language"),
+)
+_WANTED = ("warc-type", "warc-target-uri", "warc-date", "content-type", *(key for _, key in _METADATA))
 
 
 def plausible_record(head: bytes) -> bool:
@@ -55,12 +60,23 @@ class WarcParser:
         self._limit = max_payload_bytes
 
     def _report(self, offset: int, cause: str) -> None:
-        self._errors(f"{self._source}:{offset & ~(1 << 62)}", cause)
+        self._errors(f"{self._source}:{offset & ~INSIDE_FRAME}", cause)
 
     def __iter__(self) -> Iterator[WarcRecord]:
         stream = self.stream
         while True:
+            frame = stream.whole_frame()
+            if frame is not None:
+                record = sound_record(*frame, self._limit, _WANTED)
+                if record is not None:
+                    yield record
+                    continue
+                stream.give_back(*frame)
             stream.skip_blank()
+            if stream.padding is not None:
+                first, count = stream.padding
+                stream.padding = None
+                self._report(first, f"{count} NUL bytes that belong to no record")
             if stream.ensure(1) == 0:
                 if stream.damage is None:
                     return
@@ -254,10 +270,14 @@ def read_warc(
         else:
             records = iter(parser)
         for record in records:
-            if record.kind not in _DOCUMENT_TYPES:
-                skipped(record.kind or "untyped")
+            kind = record.kind
+            if kind not in DOCUMENT_TYPES:
+                skipped(kind or "untyped")
+                if kind not in OTHER_TYPES:
+                    place = f"{source}:{record.offset & ~INSIDE_FRAME}"
+                    errors(place, f"unknown WARC-Type {kind[:40]!r}, the record is left out")
                 continue
-            batch = _add_document(builder, record, max_payload_bytes)
+            batch = _add_document(builder, record, max_payload_bytes, errors)
             if batch is not None:
                 yield batch
         last = builder.flush()
@@ -265,23 +285,20 @@ def read_warc(
             yield last
 
 
-def _add_document(builder: RawBatchBuilder, record: WarcRecord, limit: int) -> pa.RecordBatch | None:
+def _add_document(
+    builder: RawBatchBuilder, record: WarcRecord, limit: int, errors: ErrorReport
+) -> pa.RecordBatch | None:
     headers = record.headers
     content_type, charset = parse_content_type(headers.get("content-type"))
     payload, status, size = record.content, None, record.length
-    metadata = {
-        name: headers[key]
-        for name, key in (
-            ("record_id", "warc-record-id"),
-            ("truncated", "warc-truncated"),
-            ("identified_language", "warc-identified-content-language"),
-        )
-        if key in headers
-    }
+    metadata = {name: headers[key] for name, key in _METADATA if key in headers}
     if payload is not None and record.kind == "response":
         message = parse_http_response(payload, limit)
         if message is not None:
-            payload, status, size = message.body, message.status, len(message.body)
+            payload, status = message.body, message.status
+            size = limit + 1 if payload is None else len(payload)
+            if message.refused is not None:
+                errors(f"{builder.source}:{record.offset & ~INSIDE_FRAME}", message.refused)
             content_type, charset = parse_content_type(message.headers.get("content-type"))
             if message.problems:
                 metadata["http_problems"] = "; ".join(message.problems)
