@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
-import deflate
 import zstandard
+from deflate import DeflateError, crc32, deflate_decompress, gzip_decompress
 
 from autoclave.corpus.decoding.limits import EXPANSION, HELD_BYTES, MEMBER_BYTES, READ_BYTES, WINDOW_BYTES
 
 _GZIP_BEGIN = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
 _ZSTD_BEGIN = re.compile(rb"(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
-_GZIP_END = struct.Struct("<II")  # checksum and size of the content, RFC 1952, section 2.3.1
-_GZIP_LEAST = 18
+_gzip_end = struct.Struct("<II").unpack_from  # checksum and size of the content, RFC 1952, section 2.3.1
+_GZIP_LEAST = 20
+_PLAIN_MEMBER = b"\x1f\x8b\x08\x00"  # no name and no comment: a header of ten bytes
 _DEFLATE_MOST = 1032  # a stored bit pair of deflate stands for at most 258 bytes
 
 
@@ -26,7 +28,8 @@ class FileWindow:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.data = bytearray(READ_BYTES)
+        self.data = bytearray(2 * READ_BYTES)
+        self._view = memoryview(self.data)
         self.at = self.end = 0
         self._start = 0
         self.more()
@@ -42,13 +45,14 @@ class FileWindow:
     def more(self) -> bool:
         """Read on; False at the end of the file. As much as is at hand is read, so that long runs cost linear time."""
         have = self.end - self.at
-        self.data[:have] = self.data[self.at : self.end]
+        self._view[:have] = self._view[self.at : self.end]
         self._start, self.at, self.end = self._start + self.at, 0, have
         count = max(READ_BYTES, have)
         if len(self.data) < have + count:
+            self._view.release()  # a view pins the size
             self.data.extend(bytes(have + count - len(self.data)))
-        with memoryview(self.data) as view, view[have : have + count] as room:
-            self.end += self.file.readinto(room)  # type: ignore[attr-defined]
+            self._view = memoryview(self.data)
+        self.end += self.file.readinto(self._view[have : have + count])  # type: ignore[attr-defined]
         return self.end > have
 
     def peek(self, count: int) -> bytes:
@@ -83,40 +87,52 @@ class FileWindow:
             if not self.more():
                 return self.end
 
-    def whole_gzip_member(self) -> bytearray | None:
-        """Consume the member that begins here and return its content; None, and nothing consumed, where it is not
-        small, not followed at once by another or the end, or not proved by its checksum and size."""
-        end = self._end_of_frame(_GZIP_BEGIN)
-        if end is None or end - self.at < _GZIP_LEAST:
-            return None
-        checksum, size = _GZIP_END.unpack_from(self.data, end - _GZIP_END.size)
-        # Nothing tells an empty member from one with eight NUL bytes behind it.
-        if not 0 < size <= min(HELD_BYTES, _DEFLATE_MOST * (end - self.at)):
-            return None
-        try:
-            with memoryview(self.data) as view, view[self.at : end] as member:
-                content = deflate.gzip_decompress(member, size)
-        except deflate.DeflateError:
-            return None
-        if len(content) != size or deflate.crc32(content) != checksum:
-            return None
-        self.at = end
-        return content
+    def gzip_members(self) -> Iterator[tuple[int, bytearray]]:
+        """Consume members and yield (offset, content) of each; end, with nothing more consumed, at the first that is
+        not small, not followed at once by another or the end, or not proved by its checksum and size."""
+        while True:
+            found = _GZIP_BEGIN.search(self.data, self.at + _GZIP_LEAST, self.end)
+            end = self._end_of_frame(_GZIP_BEGIN) if found is None else found.start()
+            del found  # it pins the size of the data
+            begin = self.at
+            if end is None or end - begin < _GZIP_LEAST:
+                return
+            checksum, size = _gzip_end(self.data, end - 8)
+            # Nothing tells an empty member from one with eight NUL bytes behind it.
+            if not 0 < size <= HELD_BYTES or size > _DEFLATE_MOST * (end - begin):
+                return
+            try:
+                if self.data.startswith(_PLAIN_MEMBER, begin):
+                    content = deflate_decompress(self._view[begin + 10 : end - 8], size)
+                else:
+                    content = gzip_decompress(self._view[begin:end], size)
+            except DeflateError:
+                return
+            # The decoder takes bytes behind the member's end; they end in the same eight only if it stands there twice.
+            middle = (begin + end) // 2
+            if (
+                len(content) != size
+                or crc32(content) != checksum
+                or self.data[middle - 8 : middle] == self.data[end - 8 : end]
+            ):
+                return
+            self.at = end
+            yield self._start + begin, content
 
     def whole_zstd_frame(self, decompressor: zstandard.ZstdDecompressor) -> bytes | None:
         """The same of a zstd frame that says its size, with a decoder that holds the dictionary it needs."""
         end = self._end_of_frame(_ZSTD_BEGIN)
         if end is None:
             return None
-        with memoryview(self.data) as view, view[self.at : end] as frame:
-            try:
-                said = zstandard.get_frame_parameters(frame)
-                most = min(HELD_BYTES, EXPANSION * len(frame))
-                if not 0 < said.content_size <= most or said.window_size > WINDOW_BYTES:
-                    return None
-                content = decompressor.decompress(frame, read_across_frames=False, allow_extra_data=False)
-            except zstandard.ZstdError:
+        frame = self._view[self.at : end]
+        try:
+            said = zstandard.get_frame_parameters(frame)
+            most = min(HELD_BYTES, EXPANSION * len(frame))
+            if not 0 < said.content_size <= most or said.window_size > WINDOW_BYTES:
                 return None
+            content = decompressor.decompress(frame, read_across_frames=False, allow_extra_data=False)
+        except zstandard.ZstdError:
+            return None
         if len(content) != said.content_size:
             return None
         self.at = end

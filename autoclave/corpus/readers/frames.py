@@ -70,7 +70,7 @@ class Codec:
     def whole(self, window: FileWindow) -> bytes | bytearray | None:
         """The content of the frame that begins in `window`, consumed, where it is small and sound; else None."""
         if self.name == "gzip":
-            return window.whole_gzip_member()
+            return next(window.gzip_members(), (0, None))[1]
         return window.whole_zstd_frame(self._whole_frames)
 
     def has_checksum(self, head: bytes) -> bool:

@@ -11,9 +11,6 @@ _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})(?!\d)", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEADER_LIMIT = 1 << 20
-_COMMON_BYTES = bytes(range(0x20, 0x7F)) + b"\r\n"
-_ODDITIES = (b"\n ", b"\n\r", b" :", b"\r:")  # folded lines, and names with blanks around them
-_WANTED = ("content-type", "content-encoding", "transfer-encoding")
 
 
 @dataclass(slots=True)
@@ -58,23 +55,34 @@ def parse_header_lines(block: bytes) -> dict[str, str]:
     return headers
 
 
-def wanted_headers(block: bytes, names: tuple[str, ...]) -> dict[str, str]:
-    """Return at least the headers in `names`, as `parse_header_lines` gives them, without a look at the others.
+def wanted(*names: str) -> re.Pattern[bytes]:
+    """Return what finds the headers of these names (lower case) for `find_headers`, and all that asks for more care.
 
-    block: header lines, the first of which begins behind a line end that belongs to the block.
+    That is a line that is folded, empty, or begins a record, and one that begins with no sign of a name.
     """
-    if block.translate(None, _COMMON_BYTES) or any(oddity in block for oddity in _ODDITIES):
-        return parse_header_lines(block)
-    text = block.decode("ascii")
-    lowered = text.lower()
-    headers = {}
-    for name in names:
-        at = lowered.find(f"\n{name}:")
-        if at >= 0:
-            begin = at + len(name) + 2
-            end = text.find("\n", begin)
-            headers[name] = text[begin : end if end >= 0 else None].strip()
+    either = "|".join(names)
+    return re.compile(rf"\n(?:({either})[^\S\n]*:([^\n]*)|[^!-~\r]|\r[^\n]|warc/)".encode(), re.IGNORECASE)
+
+
+def find_headers(
+    pattern: re.Pattern[bytes], data: bytes | bytearray | memoryview, begin: int, end: int
+) -> dict[str, str] | None:
+    """Return the headers that `pattern` finds, as `parse_header_lines` gives them; None where they need more care.
+
+    begin: where the line end before the first header stands; end: that behind the last line end.
+    """
+    headers: dict[str, str] = {}
+    try:
+        for name, value in reversed(pattern.findall(data, begin, end)):  # of repeated names the first holds
+            if not name:
+                return None
+            headers[name.decode().lower()] = value.decode("ascii").strip()
+    except UnicodeDecodeError:
+        return None
     return headers
+
+
+_WANTED = wanted("content-type", "content-encoding", "transfer-encoding")
 
 
 def parse_http_response(block: bytes | memoryview, limit: int) -> HttpMessage | None:
@@ -88,9 +96,11 @@ def parse_http_response(block: bytes | memoryview, limit: int) -> HttpMessage | 
     if status is None:
         return None
     end = _HEAD_END.search(block, 0, HEADER_LIMIT)
-    head = bytes(block if end is None else block[: end.start() + 1])
     body = b"" if end is None else block[end.end() :]
-    headers = wanted_headers(head[head.find(b"\n") :], _WANTED) if b"\n" in head else {}
+    stop = len(block) if end is None else end.start() + 1
+    headers = find_headers(_WANTED, block, status.end(), stop)
+    if headers is None:
+        headers = parse_header_lines(bytes(block[:stop]).partition(b"\n")[2])
     message = HttpMessage(int(status.group(1)), headers, body)
     if end is None:
         message.problems.append("header without end")

@@ -12,7 +12,7 @@ checksum before it gives any of its bytes, so that a damaged frame gives none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -324,26 +324,33 @@ class ByteStream:
         self._not_whole = self._frame_start if content is None else -1
         return content
 
-    def whole_frame(self) -> tuple[int, bytes | bytearray] | None:
-        """Consume the frame that begins at the cursor; return (its offset, all it holds) if it is small and sound.
+    def whole_frames(self) -> Iterator[tuple[int, bytes | bytearray]]:
+        """Consume the frames from the cursor on and yield (offset, all it holds) of each, while they are small and sound.
 
-        Returns None, with nothing consumed, where no frame begins here, or one that is read piece by piece.
+        Ends, with nothing consumed, where no frame begins, or one that is read piece by piece.
         """
-        if self._codec is None:
-            return None
+        while self._codec is not None:
+            if self._codec.name == "gzip" and not self._buffer and self._is_between_frames():  # the common case
+                for offset, member in self._window.gzip_members():
+                    at, self.position = self.position, self.position + len(member)
+                    yield (offset if self._marks.last != at else self._marks.offset_at(at) or offset), member
+                    if self._buffer:
+                        break
+            frame = self._whole_frame(self._codec)
+            if frame is None:
+                return
+            self.position += len(frame[1])
+            yield frame
+
+    def _whole_frame(self, codec: Codec) -> tuple[int, bytes | bytearray] | None:
         offset = self._marks.offset_at(self.position)
-        content: bytes | bytearray | None
-        if not self._buffer:
-            content = None
-            if self._is_between_frames() and self._at_frame(self._codec):
-                content = self._whole(self._codec)
-            offset = self._frame_start if offset is None else offset
-        else:
+        content: bytes | bytearray | None = None
+        if self._buffer:
             content = self._buffered_frame() if offset is not None else None
-        if content is None or offset is None:
-            return None
-        self.position += len(content)
-        return offset, content
+        elif self._is_between_frames() and self._at_frame(codec):
+            content = self._whole(codec)
+            offset = self._frame_start if offset is None else offset
+        return None if content is None or offset is None else (offset, content)
 
     def _buffered_frame(self) -> bytes | None:
         """Consume the frame at the cursor from the buffer, where all of it is there."""
@@ -359,7 +366,7 @@ class ByteStream:
         return self._inflater is None and self.damage is None and not self._end
 
     def give_back(self, offset: int, content: bytes | bytearray) -> None:
-        """Put back what `whole_frame` returned last."""
+        """Put back what `whole_frames` gave last."""
         self.unread(content)
         self._marks.add(self.position, offset)
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from autoclave.corpus.readers.arc import arc_records
-from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response
+from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response, wanted
 from autoclave.corpus.readers.raw import (
     MAX_PAYLOAD_BYTES,
     ErrorReport,
@@ -42,7 +42,7 @@ _METADATA = (
     ("truncated", "warc-truncated"),
     ("identified_language", "warc-identified-content-language"),
 )
-_WANTED = ("warc-type", "warc-target-uri", "warc-date", "content-type", *(key for _, key in _METADATA))
+_WANTED = wanted("warc-type", "content-length", "warc-target-uri", "warc-date", "content-type", *(key for _, key in _METADATA))
 
 
 def plausible_record(head: bytes) -> bool:
@@ -51,12 +51,17 @@ def plausible_record(head: bytes) -> bool:
 
 
 class WarcParser:
-    """Iterates over the records of one file; see the module's docstring for what happens at damage."""
+    """Iterates over the records of one file; see the module's docstring for what happens at damage.
 
-    def __init__(self, file: BinaryIO, source: str, errors: ErrorReport, max_payload_bytes: int) -> None:
+    Sound records of the types that hold no document are passed to `skipped` at once.
+    """
+
+    def __init__(
+        self, file: BinaryIO, source: str, errors: ErrorReport, skipped: SkipReport, max_payload_bytes: int
+    ) -> None:
         self.stream = ByteStream(file, plausible_record)
         self._source = source
-        self._errors = errors
+        self._errors, self._skipped = errors, skipped
         self._limit = max_payload_bytes
 
     def _report(self, offset: int, cause: str) -> None:
@@ -65,13 +70,15 @@ class WarcParser:
     def __iter__(self) -> Iterator[WarcRecord]:
         stream = self.stream
         while True:
-            frame = stream.whole_frame()
-            if frame is not None:
-                record = sound_record(*frame, self._limit, _WANTED)
-                if record is not None:
-                    yield record
-                    continue
-                stream.give_back(*frame)
+            for offset, frame in stream.whole_frames():
+                sound = sound_record(offset, frame, self._limit, _WANTED)
+                if isinstance(sound, WarcRecord):
+                    yield sound
+                elif sound is not None:
+                    self._skipped(sound)
+                else:
+                    stream.give_back(offset, frame)
+                    break
             stream.skip_blank()
             if stream.padding is not None:
                 first, count = stream.padding
@@ -263,7 +270,7 @@ def read_warc(
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        parser = WarcParser(file, source, errors, max_payload_bytes)
+        parser = WarcParser(file, source, errors, skipped, max_payload_bytes)
         builder = RawBatchBuilder(source)
         if _ARC_FIRST.match(parser.stream.peek(4096)):
             records = arc_records(parser.stream, source, errors, max_payload_bytes)
