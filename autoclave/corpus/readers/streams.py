@@ -336,6 +336,8 @@ class ByteStream:
                     yield (offset if self._marks.last != at else self._marks.offset_at(at) or offset), member
                     if self._buffer:
                         break
+                else:
+                    self._not_whole = self._window.offset
             frame = self._whole_frame(self._codec)
             if frame is None:
                 return

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from autoclave.corpus.readers.arc import arc_records
-from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response, wanted
+from autoclave.corpus.readers.http_message import parse_header_lines, parse_http_response
 from autoclave.corpus.readers.raw import (
     MAX_PAYLOAD_BYTES,
     ErrorReport,
@@ -42,7 +42,6 @@ _METADATA = (
     ("truncated", "warc-truncated"),
     ("identified_language", "warc-identified-content-language"),
 )
-_WANTED = wanted("warc-type", "content-length", "warc-target-uri", "warc-date", "content-type", *(key for _, key in _METADATA))
 
 
 def plausible_record(head: bytes) -> bool:
@@ -71,7 +70,7 @@ class WarcParser:
         stream = self.stream
         while True:
             for offset, frame in stream.whole_frames():
-                sound = sound_record(offset, frame, self._limit, _WANTED)
+                sound = sound_record(offset, frame, self._limit)
                 if isinstance(sound, WarcRecord):
                     yield sound
                 elif sound is not None:
@@ -284,7 +283,7 @@ def read_warc(
                     place = f"{source}:{record.offset & ~INSIDE_FRAME}"
                     errors(place, f"unknown WARC-Type {kind[:40]!r}, the record is left out")
                 continue
-            batch = _add_document(builder, record, max_payload_bytes, errors)
+            batch = _add_document(builder, record, kind, max_payload_bytes, errors)
             if batch is not None:
                 yield batch
         last = builder.flush()
@@ -293,13 +292,13 @@ def read_warc(
 
 
 def _add_document(
-    builder: RawBatchBuilder, record: WarcRecord, limit: int, errors: ErrorReport
+    builder: RawBatchBuilder, record: WarcRecord, kind: str, limit: int, errors: ErrorReport
 ) -> pa.RecordBatch | None:
     headers = record.headers
     content_type, charset = parse_content_type(headers.get("content-type"))
     payload, status, size = record.content, None, record.length
     metadata = {name: headers[key] for name, key in _METADATA if key in headers}
-    if payload is not None and record.kind == "response":
+    if payload is not None and kind == "response":
         message = parse_http_response(payload, limit)
         if message is not None:
             payload, status = message.body, message.status
@@ -309,7 +308,7 @@ def _add_document(
             content_type, charset = parse_content_type(message.headers.get("content-type"))
             if message.problems:
                 metadata["http_problems"] = "; ".join(message.problems)
-    if record.kind == "conversion" and content_type == "text/plain":
+    if kind == "conversion" and content_type == "text/plain":
         content_type = CONVERTED_TYPE
     if content_type == "application/http":
         content_type = None  # of the message, not of its body, which was too large or is no HTTP message
