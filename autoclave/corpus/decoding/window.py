@@ -12,8 +12,8 @@ from deflate import DeflateError, crc32, deflate_decompress, gzip_decompress
 
 from autoclave.corpus.decoding.limits import EXPANSION, HELD_BYTES, MEMBER_BYTES, READ_BYTES, WINDOW_BYTES
 
-_GZIP_BEGIN = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
-_ZSTD_BEGIN = re.compile(rb"(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
+GZIP_BEGIN = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
+ZSTD_BEGIN = re.compile(rb"(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
 _gzip_end = struct.Struct("<II").unpack_from  # checksum and size of the content, RFC 1952, section 2.3.1
 _GZIP_LEAST = 20
 _PLAIN_MEMBER = b"\x1f\x8b\x08\x00"  # no name and no comment: a header of ten bytes
@@ -59,6 +59,14 @@ class FileWindow:
         """Return the next bytes at hand, at most `count` of them."""
         return bytes(self.data[self.at : min(self.end, self.at + count)])
 
+    def peek_up_to(self, begin: re.Pattern[bytes]) -> bytes:
+        """Return the next bytes at hand, but not those behind what looks like the next frame: at most READ_BYTES.
+
+        The decoder of a small frame then has no copy to make of all that stands behind it.
+        """
+        found = begin.search(self.data, self.at + 1, min(self.end, self.at + READ_BYTES))
+        return self.peek(READ_BYTES if found is None else found.start() - self.at)
+
     def take(self, count: int) -> bytes:
         """Consume and return the next bytes at hand, at most `count` of them."""
         piece = self.peek(count)
@@ -91,8 +99,8 @@ class FileWindow:
         """Consume members and yield (offset, content) of each; end, with nothing more consumed, at the first that is
         not small, not followed at once by another or the end, or not proved by its checksum and size."""
         while True:
-            found = _GZIP_BEGIN.search(self.data, self.at + _GZIP_LEAST, self.end)
-            end = self._end_of_frame(_GZIP_BEGIN) if found is None else found.start()
+            found = GZIP_BEGIN.search(self.data, self.at + _GZIP_LEAST, self.end)
+            end = self._end_of_frame(GZIP_BEGIN) if found is None else found.start()
             del found  # it pins the size of the data
             begin = self.at
             if end is None or end - begin < _GZIP_LEAST:
@@ -108,12 +116,11 @@ class FileWindow:
                     content = gzip_decompress(self._view[begin:end], size)
             except DeflateError:
                 return
-            # The decoder takes bytes behind the member's end; they end in the same eight only if it stands there twice.
-            middle = (begin + end) // 2
+            # The decoder takes bytes behind the member's end. That is where its checksum and size stand first.
             if (
                 len(content) != size
                 or crc32(content) != checksum
-                or self.data[middle - 8 : middle] == self.data[end - 8 : end]
+                or self.data.find(self.data[end - 8 : end], begin, end) != end - 8
             ):
                 return
             self.at = end
@@ -121,7 +128,7 @@ class FileWindow:
 
     def whole_zstd_frame(self, decompressor: zstandard.ZstdDecompressor) -> bytes | None:
         """The same of a zstd frame that says its size, with a decoder that holds the dictionary it needs."""
-        end = self._end_of_frame(_ZSTD_BEGIN)
+        end = self._end_of_frame(ZSTD_BEGIN)
         if end is None:
             return None
         frame = self._view[self.at : end]

@@ -17,7 +17,7 @@ from autoclave.corpus.decoding.limits import (
     WINDOW_BYTES,
     expands_hugely,
 )
-from autoclave.corpus.decoding.window import FileWindow
+from autoclave.corpus.decoding.window import GZIP_BEGIN, ZSTD_BEGIN, FileWindow
 from autoclave.corpus.decoding.zstd_blocks import ZstdFrame
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -53,6 +53,7 @@ class Codec:
     def __init__(self, name: str, magic: bytes) -> None:
         self.name = name
         self.magic = magic
+        self.begin = GZIP_BEGIN if name == "gzip" else ZSTD_BEGIN
         self.errors = (zlib.error, zstandard.ZstdError)
         self._dictionary: zstandard.ZstdCompressionDict | None = None
         self._whole_frames = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)

@@ -23,7 +23,6 @@ from autoclave.corpus.decoding.marks import FrameMarks
 from autoclave.corpus.decoding.window import FileWindow
 from autoclave.corpus.decoding.zstd_blocks import ZstdFrame
 from autoclave.corpus.readers.frames import (
-    FIRST_BYTES,
     GZIP_MAGIC,
     LZ4_MAGIC,
     ZSTD_MAGIC,
@@ -246,23 +245,32 @@ class ByteStream:
         if not window.have and not window.more():
             self.damage, self.truncated = f"{codec.name} data end in the middle of a frame", True
             return False
-        raw = window.peek(min(max(FIRST_BYTES, 3 * self._fed), READ_BYTES))
-        try:
-            data, rest = self._inflater.step(raw)
-        except codec.errors as error:
-            self._buffer += self._salvage(codec, raw)
-            self.damage = f"{codec.name}: {error}"
-            return True
-        window.at += len(raw) - len(rest)
-        self._fed += len(raw) - len(rest)
-        self._given += len(data)
-        self._buffer += data
-        if self._inflater.eof:
+        self._step(codec, self._inflater)
+        return True
+
+    def _step(self, codec: Codec, inflater: GzipMember | ZstdFrame) -> None:
+        """Inflate what is at hand of the current frame, at most READ_BYTES, until STEP_BYTES have come of it.
+
+        The decoder is fed up to what looks like the next frame, so that it has no copy to make of all that stands
+        behind a small one; but it is fed on where the frame does not end there, since a fault shows late.
+        """
+        window, fed, given = self._window, self._fed, self._given
+        while window.have and not inflater.eof and self._fed - fed < READ_BYTES and self._given - given < STEP_BYTES:
+            raw = window.peek_up_to(codec.begin)
+            try:
+                data, rest = inflater.step(raw)
+            except codec.errors as error:
+                self._buffer += self._salvage(codec, raw)
+                self.damage = f"{codec.name}: {error}"
+                return
+            window.at += len(raw) - len(rest)
+            self._fed += len(raw) - len(rest)
+            self._given += len(data)
+            self._buffer += data
+        if inflater.eof:
             self._inflater = None
         elif expands_hugely(self._fed, self._given):
-            self.damage = expansion_fault(codec, self._fed)
-            self._noticed = window.offset
-        return True
+            self.damage, self._noticed = expansion_fault(codec, self._fed), window.offset
 
     def _pass_over_padding(self) -> None:
         window = self._window
@@ -370,7 +378,8 @@ class ByteStream:
     def give_back(self, offset: int, content: bytes | bytearray) -> None:
         """Put back what `whole_frames` gave last."""
         self.unread(content)
-        self._marks.add(self.position, offset)
+        if self._marks.offset_at(self.position) is None:
+            self._marks.add(self.position, offset)
 
     def _prove(self, codec: Codec) -> bool:
         """Read the frame to its end; take it at once where it is small, refuse it where it is not what was written."""
