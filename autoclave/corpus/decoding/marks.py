@@ -18,9 +18,11 @@ class FrameMarks:
         """Position of the frame that was opened last."""
 
     def add(self, position: int, offset: int) -> None:
-        """Note a frame; of several at one position (the others are empty) the first holds."""
+        """Note a frame; of several at one position the last holds, since the others are empty."""
         self.last = position
-        if len(self._positions) < MOST_MARKS and not (self._positions and self._positions[-1] == position):
+        if self._positions and self._positions[-1] == position:
+            self._offsets[-1] = offset
+        elif len(self._positions) < MOST_MARKS:
             self._positions.append(position)
             self._offsets.append(offset)
 

@@ -16,7 +16,8 @@ GZIP_BEGIN = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
 ZSTD_BEGIN = re.compile(rb"(?:\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
 _gzip_end = struct.Struct("<II").unpack_from  # checksum and size of the content, RFC 1952, section 2.3.1
 _GZIP_LEAST = 20
-_PLAIN_MEMBER = b"\x1f\x8b\x08\x00"  # no name and no comment: a header of ten bytes
+_PLAIN_MEMBER = b"\x1f\x8b\x08\x00"
+_EMPTY = b"\x03\x00" + bytes(8)  # deflate of nothing, its checksum and its size
 _DEFLATE_MOST = 1032  # a stored bit pair of deflate stands for at most 258 bytes
 
 
@@ -105,12 +106,15 @@ class FileWindow:
             begin = self.at
             if end is None or end - begin < _GZIP_LEAST:
                 return
+            if end - begin == _GZIP_LEAST and self.data.endswith(_EMPTY, begin + 10, end) and self._is_plain(begin):
+                self.at = end
+                continue
             checksum, size = _gzip_end(self.data, end - 8)
             # Nothing tells an empty member from one with eight NUL bytes behind it.
             if not 0 < size <= HELD_BYTES or size > _DEFLATE_MOST * (end - begin):
                 return
             try:
-                if self.data.startswith(_PLAIN_MEMBER, begin):
+                if self._is_plain(begin):
                     content = deflate_decompress(self._view[begin + 10 : end - 8], size)
                 else:
                     content = gzip_decompress(self._view[begin:end], size)
@@ -125,6 +129,10 @@ class FileWindow:
                 return
             self.at = end
             yield self._start + begin, content
+
+    def _is_plain(self, begin: int) -> bool:
+        """Whether the gzip member that begins there has a header of ten bytes: no name, no comment."""
+        return self.data.startswith(_PLAIN_MEMBER, begin)
 
     def whole_zstd_frame(self, decompressor: zstandard.ZstdDecompressor) -> bytes | None:
         """The same of a zstd frame that says its size, with a decoder that holds the dictionary it needs."""

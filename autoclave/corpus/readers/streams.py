@@ -198,6 +198,15 @@ class ByteStream:
         self._marks.drop_before(self.position)
         return self._marks.after(self.position)
 
+    def bytes_left(self) -> int | None:
+        """Bytes from the cursor to the end of a plain seekable file; None where nobody knows without reading them."""
+        if self._codec is not None or self._lz4 is not None or not self._file.seekable():
+            return None
+        here = self._file.tell()
+        size = self._file.seek(0, 2)
+        self._file.seek(here)
+        return max(0, size - self.position)
+
     def rewind(self, position: int) -> bool:
         """Go back to `position` in a plain seekable file; False where that cannot be done."""
         if self._codec is not None or self._lz4 is not None or not self._file.seekable():
@@ -340,8 +349,8 @@ class ByteStream:
         while self._codec is not None:
             if self._codec.name == "gzip" and not self._buffer and self._is_between_frames():  # the common case
                 for offset, member in self._window.gzip_members():
-                    at, self.position = self.position, self.position + len(member)
-                    yield (offset if self._marks.last != at else self._marks.offset_at(at) or offset), member
+                    self.position += len(member)
+                    yield offset, member
                     if self._buffer:
                         break
                 else:
@@ -358,8 +367,7 @@ class ByteStream:
         if self._buffer:
             content = self._buffered_frame() if offset is not None else None
         elif self._is_between_frames() and self._at_frame(codec):
-            content = self._whole(codec)
-            offset = self._frame_start if offset is None else offset
+            content, offset = self._whole(codec), self._frame_start
         return None if content is None or offset is None else (offset, content)
 
     def _buffered_frame(self) -> bytes | None:
@@ -378,7 +386,7 @@ class ByteStream:
     def give_back(self, offset: int, content: bytes | bytearray) -> None:
         """Put back what `whole_frames` gave last."""
         self.unread(content)
-        if self._marks.offset_at(self.position) is None:
+        if self._marks.after(self.position) is None:
             self._marks.add(self.position, offset)
 
     def _prove(self, codec: Codec) -> bool:

@@ -123,17 +123,17 @@ class WarcParser:
         lines: list[bytes] = []
         size = 0
         while True:
+            if _VERSION.match(stream.peek(16)):
+                self._report(offset, "record header without end")
+                return None
             line = stream.readline(HEADER_LIMIT)
             size += len(line)
             if not line.strip(b"\r\n"):
                 # Where there is no end because of damage, the main loop reports that, with the cause.
                 return None if not line and stream.damage is not None else b"".join(lines)
-            if size > HEADER_LIMIT or _VERSION.match(line):
+            if size > HEADER_LIMIT:
                 self._report(offset, "record header without end")
-                if size <= HEADER_LIMIT:
-                    stream.unread(line)
-                else:
-                    self._resynchronise()
+                self._resynchronise()
                 return None
             lines.append(line)
 
@@ -141,30 +141,25 @@ class WarcParser:
         stream = self.stream
         if length > self._limit:
             return self._large(offset, headers, length)
-        content = stream.peek(length)
-        if len(content) == length and self._ends_well(length):
-            stream.skip(length)
-            return WarcRecord(offset, headers, content, length)
+        if stream.ensure(length) >= length and self._ends_well(length):
+            return WarcRecord(offset, headers, stream.read(length), length)
+        available = len(stream.buffered)
         if stream.damage is not None and not stream.truncated:
-            if len(content) == length and stream.position + length <= stream.sound_until:
-                stream.skip(length)
-                return WarcRecord(offset, headers, content, length)
+            if available >= length and stream.position + length <= stream.sound_until:
+                return WarcRecord(offset, headers, stream.read(length), length)
             # The fault lies in this record, or nobody knows how much before the place where it was noticed; the main
             # loop reports it.
-            stream.skip(len(stream.buffered))
+            stream.skip(available)
             return None
         cut = self._find_record(length)
         if cut is not None:
             self._report(offset, f"Content-Length {length} runs into the next record")
             content = stream.read(cut).rstrip(b"\r\n")
             return WarcRecord(offset, headers, content, len(content))
-        if len(content) < length:
-            if stream.damage is None:
-                self._report(offset, f"record cut off after {len(content)} of {length} bytes")
-            stream.skip(len(content))
-            return WarcRecord(offset, headers, content, len(content))
-        stream.skip(length)
-        return WarcRecord(offset, headers, content, length)
+        if available < length and stream.damage is None:
+            self._report(offset, f"record cut off after {available} of {length} bytes")
+        content = stream.read(min(length, available))
+        return WarcRecord(offset, headers, content, len(content))
 
     def _ends_well(self, length: int) -> bool:
         """Whether the content at the cursor, `length` bytes long, is followed by a record or by the end."""
@@ -196,6 +191,11 @@ class WarcParser:
     def _large(self, offset: int, headers: dict[str, str], length: int) -> WarcRecord | None:
         """Pass over content that is longer than the limit without holding it."""
         stream = self.stream
+        available = stream.bytes_left()
+        if available is not None and available < length:
+            self._report(offset, f"record cut off after {available} of {length} bytes")
+            self._resynchronise()
+            return None
         begin = stream.position
         left = length
         while left and stream.ensure(1):
