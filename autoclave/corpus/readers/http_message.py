@@ -15,7 +15,9 @@ HEADER_LIMIT = 1 << 20
 
 @dataclass(slots=True)
 class HttpMessage:
-    """One stored response. `problems` names what its headers promised and its body did not keep.
+    """One stored response, with the headers that tell what its body is (names in lower case, perhaps others as well).
+
+    `problems` names what the headers promised and the body did not keep.
 
     `body` is None where it would be larger than the limit, or has too many codings; `refused` then says which.
     """

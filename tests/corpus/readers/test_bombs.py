@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import random
 import struct
 import subprocess
@@ -20,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import brotli
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -244,9 +241,10 @@ def folded_members(count: int, step: int) -> bytes:
     return b"".join(pieces) + b"\x07" * 64
 
 
-@pytest.mark.parametrize(("kind", "data"), list(hostile_archives()), ids=lambda value: value if isinstance(value, str) else "")
-def test_reading_is_linear(kind: str, data: bytes) -> None:
+@pytest.mark.parametrize("kind", [kind for kind, _ in hostile_archives()])
+def test_reading_is_linear(kind: str) -> None:
     """The bytes that are read of a file are some times its size, whatever it holds."""
+    data = dict(hostile_archives())[kind]
     file = Counted(data)
     errors: list[tuple[str, str]] = []
     for _ in read_warc(file, "s", lambda *error: errors.append(error)):
