@@ -31,3 +31,13 @@ repeated for ever comes to about 300 in gzip.
 def expands_hugely(stored: int, given: int) -> bool:
     """Whether `given` bytes out of `stored` ones are too many to go on."""
     return given > EXPANDED_BYTES and given > EXPANSION * stored
+
+
+PAGE_BYTES, PAGE_EXPANSION = 64 << 20, 100
+"""A page of Parquet that comes to more bytes than both this, and so many times what is stored, is not inflated.
+
+Writers end a page at about a megabyte, unless a thousand long texts go into one; text shrinks to a third or a tenth.
+"""
+
+LARGEST_PAGE_BYTES = 1 << 30
+"""A page that comes to more is not inflated, however much is stored; one below takes about twice its size."""

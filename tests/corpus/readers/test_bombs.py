@@ -19,13 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import brotli
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from autoclave.corpus.decoding.parquet_pages import column_chunks, page_sizes
 from autoclave.corpus.readers.warc import read_warc
 
-MEMORY_BYTES = 512 << 20
-"""What reading may hold above the imports, whatever the file: batches, windows, one line or body and its copies."""
+MEMORY_BYTES = 768 << 20
+"""What reading may hold above the imports, whatever the file: batches, windows, one line or body and its copies.
+
+Only a page of Parquet that is as large as stored text can be takes more: twice its size.
+"""
 
 ADDRESS_SPACE = 12 << 30
 
@@ -251,3 +257,64 @@ def test_reading_is_linear(kind: str) -> None:
         pass
     assert file.count < 40 * len(data) + (64 << 20), kind
     assert len(errors) <= len(data) // 10 + 1
+
+
+# -- Parquet --------------------------------------------------------------------------------------------------------
+
+
+def parquet(path: Path, values: dict[str, Any], **options: Any) -> None:
+    schema = pa.schema([(name, pa.large_string()) for name in values])
+    pq.write_table(pa.table(values, schema=schema), path, data_page_size=1 << 30, **options)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "brotli", "lz4"])
+def test_a_parquet_page_that_expands_is_not_inflated(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "page.parquet"
+    parquet(path, {"text": ["a" * (32 << 20)] * 4}, compression=codec, use_dictionary=False)
+    result = read(path)
+    assert result["rows"] == 0
+    assert [place for place, _ in result["errors"]] == ["page.parquet:0"]
+    assert "comes to" in result["errors"][0][1]
+
+
+def test_a_column_with_such_a_page_costs_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "column.parquet"
+    values = {"text": ["one", "two", "three", "four"], "html": ["a" * (32 << 20)] * 4}
+    parquet(path, values, compression="zstd", use_dictionary=False)
+    result = read(path)
+    assert result["rows"] == 4
+    assert ["column 'html' of row group 0 is left out" in cause for _, cause in result["errors"]] == [True]
+
+
+def test_a_parquet_dictionary_that_expands(tmp_path: Path) -> None:
+    """A value that is stored once: one of 80 MB, which is a page that expands, and one of 4 MB in 3,000 rows."""
+    for megabytes, rows, said in ((80, 2, "a page of"), (4, 3000, "more than 1000 times")):
+        path = tmp_path / f"{megabytes}.parquet"
+        indices = pa.array([0] * rows, pa.int32())
+        column = pa.DictionaryArray.from_arrays(indices, pa.array(["a" * (megabytes << 20)], pa.large_string()))
+        pq.write_table(pa.table({"text": column}), path, compression="zstd", dictionary_pagesize_limit=1 << 30)
+        result = read(path)
+        assert result["number"] == 1
+        assert said in result["errors"][0][1]
+
+
+def test_page_sizes_are_those_that_pyarrow_wrote(tmp_path: Path) -> None:
+    """Our reading of the footer and of page headers against pyarrow's sums, on pages of all kinds."""
+    rng = random.Random(3)
+    texts = ["".join(rng.choices("abcdef \u4e2d", k=rng.randrange(4000))) for _ in range(2000)]
+    table = pa.table({"text": texts, "n": range(2000), "nested": [{"a": [n], "b": None} for n in range(2000)]})
+    for version in ("1.0", "2.0"):
+        for codec in ("none", "snappy", "zstd"):
+            path = tmp_path / f"{version}{codec}.parquet"
+            pq.write_table(table, path, compression=codec, data_page_version=version, row_group_size=700)
+            described = pq.read_metadata(path)
+            with open(path, "rb") as file:
+                groups = column_chunks(file)
+                assert len(groups) == described.num_row_groups == 3
+                for number, chunks in enumerate(groups):
+                    for at, chunk in enumerate(chunks):
+                        theirs = described.row_group(number).column(at)
+                        assert chunk.path == theirs.path_in_schema
+                        pages = list(page_sizes(file, chunk))
+                        headers = theirs.total_compressed_size - sum(stored for stored, _ in pages)
+                        assert sum(inflated for _, inflated in pages) + headers == theirs.total_uncompressed_size
