@@ -102,13 +102,14 @@ class FrameReader:
         if match is None:
             return
         end = match.end()
-        self._note_padding(window.offset, window.data.count(b"\x00", window.at, end))
+        self._note_padding(window.offset, window.data[window.at : end])
         window.at = end
 
-    def _note_padding(self, offset: int, count: int) -> None:
-        if count:
-            first, so_far = self.padding or (offset, 0)
-            self.padding = first, so_far + count
+    def _note_padding(self, offset: int, blank: bytes | bytearray) -> None:
+        at = blank.find(b"\x00")
+        if at >= 0:
+            first, so_far = self.padding or (offset + at, 0)
+            self.padding = first, so_far + blank.count(b"\x00")
 
     def _at_frame(self, codec: Codec) -> bool:
         """Move to the next frame of the file; False at the end, and where something else stands."""

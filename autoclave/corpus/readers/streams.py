@@ -33,7 +33,7 @@ class ByteStream(FrameReader):
     `recover()` clears the damage and goes on behind it when that is possible. `plausible` is asked whether the
     uncompressed beginning of a frame found behind damage can be real. `proved`: see the module's docstring;
     `distrusted_lines` is then the number of line ends that a frame which is left out seemed to hold, else None.
-    `padding` is (offset of the first, number) of the NUL bytes that were passed over between frames and records, None
+    `padding` is (place of the first, number) of the NUL bytes that were passed over between frames and records, None
     where there were none; who reports them sets it to None.
     """
 
@@ -106,7 +106,7 @@ class ByteStream(FrameReader):
             blank = match.end() if match else 0
             del match  # a live match would pin the size of the buffer
             if blank:
-                self._note_padding(self.offset(), self._buffer.count(b"\x00", 0, blank))
+                self._note_padding(self.position, self._buffer[:blank])
                 del self._buffer[:blank]
                 self.position += blank
             if self._buffer:

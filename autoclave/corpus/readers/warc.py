@@ -85,6 +85,8 @@ class WarcParser:
                 self._report(first, f"{count} NUL bytes that belong to no record")
             if stream.ensure(1) == 0:
                 if stream.damage is None:
+                    if not stream.position:
+                        self._report(0, "an empty file: it holds no record")
                     return
                 self._report(stream.damage_offset, stream.damage)
                 if not stream.recover():
