@@ -120,12 +120,11 @@ class FileWindow:
                     content = gzip_decompress(self._view[begin:end], size)
             except DeflateError:
                 return
-            # The decoder takes bytes behind the member's end. That is where its checksum and size stand first.
-            if (
-                len(content) != size
-                or crc32(content) != checksum
-                or self.data.find(self.data[end - 8 : end], begin, end) != end - 8
-            ):
+            if len(content) != size or crc32(content) != checksum:
+                return
+            # The decoder takes bytes behind a member's end. They end as it does where the file's last bytes stand there
+            # twice; elsewhere only where a copy ends exactly before the next member, and then nothing is lost with it.
+            if self.end == end and self.data.find(self.data[end - 8 : end], begin, end) != end - 8:
                 return
             self.at = end
             yield self._start + begin, content

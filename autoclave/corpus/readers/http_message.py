@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -66,6 +67,11 @@ def wanted(*names: str) -> re.Pattern[bytes]:
     return re.compile(rf"\n(?:({either})[^\S\n]*:([^\n]*)|[^!-~\r]|\r[^\n]|warc/)".encode(), re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    return name.decode().lower()
+
+
 def find_headers(
     pattern: re.Pattern[bytes], data: bytes | bytearray | memoryview, begin: int, end: int
 ) -> dict[str, str] | None:
@@ -78,7 +84,7 @@ def find_headers(
         for name, value in reversed(pattern.findall(data, begin, end)):  # of repeated names the first holds
             if not name:
                 return None
-            headers[name.decode().lower()] = value.decode("ascii").strip()
+            headers[_lower(name)] = value.decode("ascii").strip()
     except UnicodeDecodeError:
         return None
     return headers
