@@ -15,7 +15,7 @@ from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
-from autoclave.corpus.extraction import EXTRACTORS, tidy
+from autoclave.corpus.extraction import EXTRACTORS, PageText, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
 from autoclave.corpus.inputs.account import write_account
 from autoclave.corpus.inputs.splitting import plan_pieces
@@ -171,12 +171,12 @@ def _extract_row(
     row: dict[str, Any], settings: ExtractSettings, extractor: Extractor
 ) -> tuple[Extracted, str | None, str | None]:
     """Return (text, content type as found, reason to drop or None) of one raw record."""
-    nothing = Extracted("", None, 0)
+    nothing = Extracted(PageText(""), None, 0)
     kind, payload = row["content_type"], row["payload"]
     if row["http_status"] is not None and row["http_status"] not in settings.http_statuses:
         return nothing, kind, "http_status"
     if row["text"] is not None:
-        result, kind = Extracted(tidy(row["text"]), None, row["text"].count("\ufffd")), kind or "text/plain"
+        result, kind = Extracted(PageText(tidy(row["text"])), None, row["text"].count("\ufffd")), kind or "text/plain"
     else:
         if payload is None:
             return nothing, kind, "too_large" if _is_readable(kind) else "content_type"
@@ -191,7 +191,7 @@ def _extract_row(
     if len(result.text) < max(settings.min_text_characters, 1) or not result.text.strip():
         return result, kind, "empty"
     if len(result.text) * 4 > settings.max_text_bytes and len(result.text.encode()) > settings.max_text_bytes:
-        return Extracted("", result.charset, result.replaced), kind, "too_large"
+        return Extracted(PageText(""), result.charset, result.replaced), kind, "too_large"
     return result, kind, "replaced_characters" if replaced_share(result.text) > settings.max_replaced_share else None
 
 

@@ -18,7 +18,7 @@ from autoclave.corpus.readers.lines import TextStream
 from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder
 from autoclave.corpus.storage import open_read
 
-LINE_LIMIT = 256 << 20
+LINE_LIMIT = 64 << 20
 HEAD_BYTES = 1 << 16
 
 

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
-from autoclave.corpus.readers.frames import LZ4_MAGIC, READ_BYTES, Prefixed
+from autoclave.corpus.decoding.frames import LZ4_MAGIC, Prefixed
+from autoclave.corpus.decoding.limits import READ_BYTES
 
 BZIP2_MAGIC = b"BZh"
 XZ_MAGIC = b"\xfd7zXZ\x00"

@@ -15,10 +15,10 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from autoclave.corpus.readers.frames import GZIP_MAGIC, ZSTD_MAGIC
+from autoclave.corpus.decoding.frames import GZIP_MAGIC, ZSTD_MAGIC
 from autoclave.corpus.readers.pieces.file_range import FileRange
 from autoclave.corpus.readers.pieces.piece import Piece, PieceFacts
-from autoclave.corpus.readers.raw import ErrorReport
+from autoclave.corpus.readers.raw import ErrorReport, SkipReport
 from autoclave.corpus.readers.records import WarcRecord
 from autoclave.corpus.readers.streams import INSIDE_FRAME
 from autoclave.corpus.readers.warc import WarcParser
@@ -39,12 +39,20 @@ class PieceParser(WarcParser):
     """
 
     def __init__(
-        self, view: FileRange, source: str, errors: ErrorReport, limit: int, piece: Piece, begin: int, base: int
+        self,
+        view: FileRange,
+        source: str,
+        errors: ErrorReport,
+        skipped: SkipReport,
+        limit: int,
+        piece: Piece,
+        begin: int,
+        base: int,
     ) -> None:
         self.facts = PieceFacts(began=begin)
         self._end, self._base = piece.end, base
         self._position = 0 if begin == 0 else piece.position
-        super().__init__(cast(BinaryIO, view), source, errors, limit)
+        super().__init__(cast(BinaryIO, view), source, errors, skipped, limit)
 
     def __iter__(self) -> Iterator[WarcRecord]:
         if self.facts.began < 0:
@@ -74,7 +82,13 @@ class PieceParser(WarcParser):
 
 
 def piece_parser(
-    file: BinaryIO, source: str, errors: ErrorReport, limit: int, piece: Piece, beginning: BinaryIO | None = None
+    file: BinaryIO,
+    source: str,
+    errors: ErrorReport,
+    skipped: SkipReport,
+    limit: int,
+    piece: Piece,
+    beginning: BinaryIO | None = None,
 ) -> PieceParser:
     """Return a parser of the records that begin in a piece of a WARC file, plain or in gzip members or zstd frames.
 
@@ -84,9 +98,10 @@ def piece_parser(
     size = file.seek(0, 2)
     begin = piece.first if piece.first is not None else find_record(file, piece.start, piece.end, beginning)
     if begin is None or begin >= piece.end:
-        return PieceParser(FileRange(file, size, size), source, errors, limit, piece, -1, 0)
+        return PieceParser(FileRange(file, size, size), source, errors, skipped, limit, piece, -1, 0)
     head = read_dictionary(beginning) if begin else b""
-    return PieceParser(FileRange(file, begin, size, head), source, errors, limit, piece, begin, begin - len(head))
+    view = FileRange(file, begin, size, head)
+    return PieceParser(view, source, errors, skipped, limit, piece, begin, begin - len(head))
 
 
 def read_dictionary(file: BinaryIO) -> bytes:

@@ -65,7 +65,9 @@ class PieceReader:
 
     def _warc(self, file: BinaryIO) -> Iterator[pa.RecordBatch]:
         with open_read(self._path, EDGE_BYTES) as edges:
-            parser = piece_parser(file, self._source, self._errors, self._payload_bytes, self._piece, edges)
+            parser = piece_parser(
+                file, self._source, self._errors, self._skipped, self._payload_bytes, self._piece, edges
+            )
         yield from read_warc(file, self._source, self._errors, self._skipped, self._payload_bytes, parser)
         self.facts = parser.facts
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autoclave.corpus.batches import ExpansionError, open_parquet, row_group_batches
+from autoclave.corpus.decoding.parquet_pages import column_chunks, page_fault
 from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import ErrorReport, ValueReport, ignore_unreadable, raise_if_machine
 from autoclave.corpus.readers.tables.nested import lifted_names
@@ -54,8 +55,11 @@ def read_parquet(
         first = sum(parquet.metadata.row_group(group).num_rows for group in range(chosen.start))
         rows = TableRows(source, errors, names, unreadable, max_text_bytes, first)
         reader = _ParquetReader(parquet, source, errors, names, rows)
+        chunks = column_chunks(file)
         for group in chosen:
-            yield from reader.group(group)
+            described = chunks[group] if group < len(chunks) else []
+            faults = [(chunk.path, page_fault(file, chunk)) for chunk in described]
+            yield from reader.group(group, {path: fault for path, fault in faults if fault is not None})
         last = rows.builder.flush()
         if last is not None:
             yield last
@@ -72,24 +76,45 @@ class _ParquetReader:
         found = names.found([*self._columns, *lifted_names(parquet.schema_arrow, names.paths)])
         self._content = [found[ours] for ours in names.content if ours in found]
 
-    def group(self, group: int) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one row group, again without the columns that cannot be decoded where there are any."""
+    def group(self, group: int, refused: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one row group, again without the columns that cannot be decoded where there are any.
+
+        refused: paths of columns that are not to be decoded, and why.
+        """
         first = self._rows.row
+        columns = self._without(refused, group)
+        if columns is not None and not set(self._content) & set(columns):
+            self._rows.row = first + self._parquet.metadata.row_group(group).num_rows
+            return
         try:
-            yield from self._read(group, first, None)
+            yield from self._read(group, first, columns)
         except ExpansionError as error:
             self._errors(f"{self._source}:{self._rows.row}", f"{error}; its rows from here on are left out")
         except (pa.ArrowException, OSError) as error:
             raise_if_machine(error)
             if any(self._fault(group, name) is None for name in self._content):
-                yield from self._read_sound(group, first)
+                yield from self._read_sound(group, first, columns)
             else:
                 self._errors(f"{self._source}:{self._rows.row}", f"row group {group} cannot be read: {error}")
         self._rows.row = first + self._parquet.metadata.row_group(group).num_rows
 
-    def _read_sound(self, group: int, first: int) -> Iterator[pa.RecordBatch]:
+    def _without(self, refused: Mapping[str, str], group: int) -> list[str] | None:
+        """The names of the columns that may be decoded, None for all of them; reports the others."""
+        if not refused:
+            return None
+        kept = []
+        for name in self._columns:
+            causes = [cause for path, cause in refused.items() if path == name or path.startswith(f"{name}.")]
+            if causes:
+                what = f"column {name!r} of row group {group} is left out: {causes[0]}"
+                self._errors(f"{self._source}:{self._rows.row}", what)
+            else:
+                kept.append(name)
+        return kept
+
+    def _read_sound(self, group: int, first: int, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         """Read the rows from the next row on without the columns that cannot be read to their ends."""
-        causes = {name: self._fault(group, name) for name in self._columns}
+        causes = {name: self._fault(group, name) for name in (self._columns if columns is None else columns)}
         for name, cause in causes.items():
             if cause is not None:
                 what = f"column {name!r} of row group {group} is left out, it cannot be read: {cause}"

@@ -20,6 +20,7 @@ from autoclave.corpus.inputs.splitting import whole_archive
 from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
 from autoclave.corpus.readers.pieces.archives import find_record, piece_parser
 from autoclave.corpus.readers.pieces.piece import Piece, PieceFacts
+from autoclave.corpus.readers.raw import ignore_skipped
 from autoclave.corpus.readers.warc import read_warc
 from autoclave.corpus.sources import InputFile
 from autoclave.pipelines.extract_plan import PlannedShard, settle
@@ -108,7 +109,7 @@ def read_piece(data: bytes, piece: Piece) -> tuple[Result, PieceFacts]:
     errors: list[tuple[str, str]] = []
     skipped: list[str] = []
     file = io.BytesIO(data)
-    parser = piece_parser(file, "s", lambda *e: errors.append(e), LIMIT, piece)
+    parser = piece_parser(file, "s", lambda *e: errors.append(e), skipped.append, LIMIT, piece)
     batches = read_warc(file, "s", lambda *e: errors.append(e), skipped.append, LIMIT, parser)
     return ([row for batch in batches for row in batch.to_pylist()], errors, skipped), parser.facts
 
@@ -192,7 +193,7 @@ def test_a_piece_reads_its_range_alone() -> None:
     data = b"".join(packed)
     file = Ranges(data)
     piece = Piece(kind="warc", start=2_000_000, end=3_000_000)
-    records = list(piece_parser(file, "s", lambda *e: pytest.fail(str(e)), 1 << 20, piece))
+    records = list(piece_parser(file, "s", lambda *e: pytest.fail(str(e)), ignore_skipped, 1 << 20, piece))
     assert 30 <= len(records) <= 35
     assert file.low >= 2_000_000 - 1
     assert file.high <= 3_000_000 + (1 << 20)
