@@ -310,3 +310,38 @@ def errors(context: typer.Context, stage: StageName = None, count: Count = 20, j
             typer.echo(f"{label}  {row['place']}  {row['cause']}")
     if not found:
         typer.echo("no errors")
+
+
+@app.command()
+def inputs(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Files that were read, too, with their shards.")] = False,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many files to show.")] = 100,
+    json: Json = False,
+) -> None:
+    """Files that were found and not read, and why.
+
+    Example: autoclave inspect runs/demo inputs --all
+    """
+    from itertools import islice
+
+    from autoclave.cli.tables import print_inputs
+    from autoclave.cli.views import make_console
+    from autoclave.corpus.inputs.account import read_account
+
+    views = [view for view in open_run(context) if view.row.inputs is not None]
+    chosen = {
+        view.label: list(islice((row for row in read_account(view.folder) if every or row.left_out), count))
+        for view in views
+    }
+    if json:
+        print_json({view.label: {"counts": view.row.inputs, "files": chosen[view.label]} for view in views})
+        return
+    console = make_console()
+    for view in views:
+        print_inputs(view.row, console)
+        for row in chosen[view.label]:
+            what = row.left_out or f"shard {', '.join(row.shards)}"
+            console.print(f"{what}  {row.source}  {row.bytes:,} bytes", markup=False, soft_wrap=True)
+    if not views:
+        typer.echo("no stage of this run reads files")

@@ -113,7 +113,8 @@ def single(
 
 def extract(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs or URLs: WARC, WET, HTML, JSONL, Parquet.")
+        list[str],
+        typer.Argument(help="Files, folders, globs, path lists: WARC, WACZ, HTML, JSONL, Parquet, Arrow."),
     ],
     out: Out,
     engine: Engine = "local",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from autoclave.corpus.inputs.left_out import REASONS
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.running.funnel import StageRow, Summary
 
@@ -40,8 +41,24 @@ def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> N
     checked = [row for row in rows if row.documents_in]
     if checked and all(row.accounted for row in checked):
         console.print("documents in = kept + dropped + errors, at every stage", style="green")
+    for row in rows:
+        print_inputs(row, console)
     for alarm in alarms:
         console.print(f"alarm: {alarm}", style="bold red", markup=False)
+
+
+def print_inputs(row: StageRow, console: Console) -> None:
+    """Print how many files a stage found and read, and why others were left out, or read by one worker alone."""
+    counts = row.inputs
+    if counts is None:
+        return
+    left_out = sum(counts.left_out.values())
+    split = f", {counts.split:,} of them in several shards" if counts.split else ""
+    console.print(f"{row.label}: {counts.found:,} files found, {counts.read:,} read{split}, {left_out:,} left out")
+    for reason, number in sorted(counts.left_out.items()):
+        console.print(f"  {number:,} {reason}: {REASONS[reason]}", markup=False, soft_wrap=True)
+    for reason, number in sorted(counts.whole.items()):
+        console.print(f"  {number:,} large, in one shard: {reason}", markup=False, soft_wrap=True)
 
 
 def print_results(summary: Summary, folder: str, console: Console) -> None:

@@ -39,6 +39,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """UTF-8 bytes of text (bytes of payload for what the extract stage reads)."""
     counts: dict[str, int] = {}
     """Whatever else the stage counts: edits, tokens, skipped records."""
+    notes: dict[str, int] = {}
+    """Figures of this shard alone, which do not add up: where in a file it began and stopped."""
     groups: dict[str, dict[str, dict[str, int]]] = {}
     """language, host, source -> its largest values -> filter -> documents dropped, '' -> documents in."""
     seconds: float = 0.0

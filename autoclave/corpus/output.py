@@ -163,6 +163,7 @@ class ShardOutput:
         self._dropped_by: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._counts: dict[str, int] = defaultdict(int)
         self._groups: GroupCounts = {}
+        self._notes: dict[str, int] = {}
 
     def __enter__(self) -> ShardOutput:
         return self
@@ -228,6 +229,10 @@ class ShardOutput:
         """Add to one of the stage's own counters."""
         self._counts[name] += int(number)
 
+    def note(self, name: str, number: int) -> None:
+        """Put down a figure of this shard alone in its commit."""
+        self._notes[name] = int(number)
+
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[HashingFile]:
         """Open an extra output file (relative name); it is published and checksummed with the shard."""
@@ -266,6 +271,7 @@ class ShardOutput:
             bytes_in=self._bytes_in,
             bytes_kept=self._bytes_kept,
             counts=dict(sorted(self._counts.items())),
+            notes=dict(sorted(self._notes.items())),
             groups=largest_groups(self._groups),
             seconds=round(time.monotonic() - self._started, 3),
             outputs=dict(sorted(outputs.items())),

@@ -7,7 +7,7 @@ import fnmatch
 import os
 import posixpath
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import fsspec
@@ -30,11 +30,14 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise MissingDependencyError(f"{scheme} filesystem", scheme, f"reading {url}") from error
 
 
-def open_read(url: str) -> BinaryIO:
-    """Open a file for reading; InputError where there is none."""
+def open_read(url: str, block_bytes: int | None = None) -> BinaryIO:
+    """Open a file for reading; InputError where there is none.
+
+    block_bytes: how much of a file on a store is fetched at once; None for what the store's library takes (megabytes).
+    """
     fs, path = filesystem(url)
     try:
-        return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb")
+        return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb", block_size=block_bytes)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{url}: no such file") from error
 
@@ -190,6 +193,11 @@ def input_fingerprint(url: str) -> str:
         info = fs.info(path)
     except FileNotFoundError as error:
         raise InputError(f"{url}: no such file") from error
+    return version_of(info)
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """Return `input_fingerprint` from what the filesystem says of a file."""
     version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
     return f"{info['size']}:{version}"
 

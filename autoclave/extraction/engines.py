@@ -38,7 +38,11 @@ def extract_page(html: str, extractor: str = "autoclave") -> PageText:
     if extractor.startswith("autoclave"):
         found = extract_main_content(html, with_boilerplate=extractor.endswith("-all"))
         return PageText(tidy(found.text), found.how, found.visible_characters, found.metadata.pairs())
-    return PageText(tidy(_trafilatura(html) if extractor == "trafilatura" else extract_by_resiliparse(html, extractor)))
+    text = tidy(_trafilatura(html) if extractor == "trafilatura" else extract_by_resiliparse(html, extractor))
+    if text.strip():
+        return PageText(text)
+    # So that a page of which an engine makes nothing is told from one on which there is nothing.
+    return PageText("", "none", extract_main_content(html, with_boilerplate=True).visible_characters)
 
 
 def _trafilatura(html: str) -> str:

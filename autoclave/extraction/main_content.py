@@ -106,7 +106,8 @@ def _choose(tree: Tree, inherited: Inherited, blocks: Blocks, visible: int) -> t
         if how == "blocks":
             scores = score_blocks(tree, inherited, blocks)
         relaxed = select(tree, inherited, blocks, scores, threshold)
-        if int(sizes[relaxed].sum()) > found:
+        # Links alone are no text, however few there are.
+        if int(sizes[relaxed].sum()) > found and blocks.linked[relaxed].sum() < 0.5 * sizes[relaxed].sum():
             chosen, how = relaxed, "relaxed"
     if not chosen.any():
         hidden = np.array([bool(tree.nodes.words[node] & HIDDEN_BY_STYLE) for node in blocks.container])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -14,16 +15,22 @@ from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
+from autoclave.corpus.inputs.account import write_account
+from autoclave.corpus.inputs.splitting import plan_pieces
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.fields import FieldMap
+from autoclave.corpus.readers.pieces.reading import PieceReader
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
-from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.corpus.sources import find_inputs
 from autoclave.corpus.tidy import tidy
+from autoclave.corpus.xml_types import NO_PAGES, PAGE_TYPE, XML_TYPES, begins_as_xml, xml_type
 from autoclave.errors import InputError, MissingDependencyError
 from autoclave.extraction.child import Extracted, Extractor
 from autoclave.extraction.engines import EXTRACTORS, PageText
+from autoclave.extraction.metadata import FIELDS
+from autoclave.pipelines.extract_plan import account, make_tasks, number_lines, plan_shards, settle
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
@@ -56,8 +63,16 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     page_seconds: float = 10.0
     """CPU time for a page that is risky to parse; one that exceeds it is an error."""
     fields: dict[str, str] = {}
-    """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata. A declared language is the document's
+    """Names in JSONL, Parquet and Arrow of: text, html, url, crawled_at, language, metadata; `doc.text` reaches into
+    objects, structs and maps. With `html` the page in that field is extracted. A declared language is the document's
     until clean identifies it, as its short code (eng_Latn, en-US: en)."""
+    paths_base: str | None = None
+    """What relative lines of path lists (warc.paths.gz) are relative to: https://data.commoncrawl.org/,
+    s3://commoncrawl/, a local folder. null: lines that begin with crawl-data/ are taken from
+    https://data.commoncrawl.org/, others lie beside the list."""
+    split_bytes: int = 256 << 20
+    """Larger files are several shards of about this many bytes as stored: WARC (plain, or a gzip member or zstd frame a
+    record), uncompressed JSONL, Parquet by row group, Arrow files by batch. 0: every file is one."""
     group_bytes: int = 32 << 20
     """Small files (single pages, archives under 64 KiB) share a shard up to this many bytes as stored."""
     group_files: int = 2000
@@ -72,6 +87,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError("min_text_characters: must be at least 1: a document without text is never kept")
         if not 0 <= self.max_replaced_share <= 1:
             raise ValueError("max_replaced_share: must lie between 0 and 1 (1: none is dropped)")
+        if self.split_bytes < 0:
+            raise ValueError("split_bytes: must be 0 (never split) or above")
         if not self.page_seconds > 0:
             raise ValueError("page_seconds: must be above 0")
         FieldMap(self.fields)
@@ -84,12 +101,16 @@ def run_extract(context: StageContext[ExtractSettings]) -> None:
         raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura")
     if not context.sources:
         raise InputError("extract: no inputs named; give files, folders or globs")
-    groups = group_files(resolve_inputs(context.sources), settings.group_bytes, settings.group_files)
-    tasks = [
-        context.task(f"{number:06d}", [file.path for file in group], sources=[file.source for file in group])
-        for number, group in enumerate(groups)
-    ]
-    context.map_shards(extract_shard, tasks)
+    inputs = find_inputs(context.sources, settings.paths_base)
+    plans = plan_pieces([(file.path, file.size) for file in inputs.files], settings.split_bytes, settings.fields)
+    shards = number_lines(context, plan_shards(inputs.files, plans, settings.group_bytes, settings.group_files))
+    write_account(context.folder, account(inputs, plans, shards))
+    while True:
+        commits = context.map_shards(extract_shard, make_tasks(context, shards))
+        settled = settle(shards, commits)
+        if settled == shards:
+            return
+        shards = settled
 
 
 def extract_shard(task: ShardTask, output: ShardOutput) -> None:
@@ -97,44 +118,50 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
     settings: ExtractSettings = task.settings
     with Extractor(settings.extractor, settings.page_seconds) as extractor:
         for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
-            batches = read_raw(
-                path,
-                source,
-                output.error,
-                lambda kind: output.count("records_skipped", 1),
-                settings.fields,
-                settings.max_payload_bytes,
-                unreadable=lambda number: output.count("unreadable_values", number),
-                max_text_bytes=settings.max_text_bytes,
-            )
-            for batch in batches:
+            for batch in _read(task, path, source, settings, output):
                 _write_batch(batch, settings, extractor, output)
     # So that a shard whose files hold no document has its outputs, too, with all their columns.
-    _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], [], [], output)
+    _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], output)
+
+
+def _read(
+    task: ShardTask, path: str, source: str, settings: ExtractSettings, output: ShardOutput
+) -> Iterator[pa.RecordBatch]:
+    """Yield the raw records of one file of a shard, or of the piece of it that the shard is."""
+    reports: dict[str, Any] = {
+        "skipped": lambda kind: output.count("records_skipped", 1),
+        "fields": settings.fields,
+        "max_payload_bytes": settings.max_payload_bytes,
+        "unreadable": lambda number: output.count("unreadable_values", number),
+        "max_text_bytes": settings.max_text_bytes,
+    }
+    piece = task.arguments["piece"]
+    if piece is None:
+        yield from read_raw(path, source, output.error, **reports)
+        return
+    reader = PieceReader(path, source, piece, output.error, **reports)
+    yield from reader
+    for name, value in msgspec.structs.asdict(reader.facts).items():
+        output.note(name, value)
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:
     """Decide on one batch of raw records and write it as documents."""
-    rows = batch.to_pylist()
-    texts: list[str] = []
+    results: list[Extracted] = []
     reasons: list[str | None] = []
-    charsets: list[str | None] = []
     types: list[str | None] = []
-    replaced: list[int] = []
     taken: list[int] = []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(batch.to_pylist()):
         result, kind, reason = _extract_row(row, settings, extractor)
         if result.problem is not None:
             place = f"{row['source']}:{row['offset'] & ~(1 << 62)}"
             output.error(place, f"{settings.extractor}: {result.problem} ({row['url'] or row['source']})")
             continue
         taken.append(index)
-        texts.append(result.text)
+        results.append(result)
         reasons.append(reason)
-        charsets.append(result.charset)
         types.append(kind)
-        replaced.append(result.replaced)
-    _write_documents(batch.take(pa.array(taken, pa.int64())), texts, reasons, charsets, types, replaced, output)
+    _write_documents(batch.take(pa.array(taken, pa.int64())), results, reasons, types, output)
 
 
 def _extract_row(
@@ -159,7 +186,7 @@ def _extract_row(
             return nothing, kind, "empty"
         result = (extractor.page if kind in HTML_TYPES else extractor.plain)(payload, row["charset"])
     if len(result.text) < max(settings.min_text_characters, 1) or not result.text.strip():
-        return result, kind, "empty"
+        return result, kind, "no_main_content" if result.page.visible_characters else "empty"
     if len(result.text) * 4 > settings.max_text_bytes and len(result.text.encode()) > settings.max_text_bytes:
         return Extracted(PageText(""), result.charset, result.replaced), kind, "too_large"
     return result, kind, "replaced_characters" if replaced_share(result.text) > settings.max_replaced_share else None
@@ -170,12 +197,21 @@ def _is_readable(kind: str | None) -> bool:
 
 
 def sniff(declared: str | None, payload: bytes) -> str | None:
-    """The content type to go by: the declared one, unless it says nothing or the bytes plainly contradict it."""
-    head = payload[:2048]
+    """The content type to go by: the declared one, unless it says nothing or the bytes plainly contradict it.
+
+    XML is what its first element is: XHTML under text/xml is a page, a feed under text/html is none.
+    """
+    head = bytes(payload[:2048])
+    if declared in XML_TYPES:
+        return xml_type(payload) or declared
     if declared not in HTML_TYPES and declared not in TEXT_TYPES and declared not in VAGUE_TYPES:
         return declared
     if _BINARY.match(head) is not None:
         return "application/octet-stream+binary"
+    if declared not in TEXT_TYPES and begins_as_xml(head):
+        found = xml_type(payload)
+        if found in NO_PAGES or (found == PAGE_TYPE and declared in VAGUE_TYPES):
+            return found
     if declared in VAGUE_TYPES:
         if b"\x00" in head and (opening := decode(head)).charset in WIDE:
             head = opening.text.encode()
@@ -187,17 +223,16 @@ def sniff(declared: str | None, payload: bytes) -> str | None:
 
 def _write_documents(
     batch: pa.RecordBatch,
-    texts: list[str],
+    results: list[Extracted],
     reasons: list[str | None],
-    charsets: list[str | None],
     types: list[str | None],
-    replaced: list[int],
     output: ShardOutput,
 ) -> None:
+    texts = [result.text for result in results]
     declared = batch.column("language").to_pylist()
     metadata = [
-        list({**dict(pairs or []), **({"declared_language": language} if language else {})}.items())
-        for pairs, language in zip(batch.column("metadata").to_pylist(), declared, strict=True)
+        list({**result.page.metadata, **dict(pairs or []), **({"declared_language": said} if said else {})}.items())
+        for result, pairs, said in zip(results, batch.column("metadata").to_pylist(), declared, strict=True)
     ]
     codes = [declared_code(language) for language in declared]
     same = {name: batch.column(name) for name in ("source", "offset", "doc_id", "url", "host", "crawled_at")}
@@ -207,11 +242,15 @@ def _write_documents(
         "url": batch.column("url"),
         "http_status": batch.column("http_status"),
         "content_type": documents.column("content_type"),
-        "charset": pa.array(charsets, pa.string()),
+        "charset": pa.array([result.charset for result in results], pa.string()),
         "payload_bytes": batch.column("payload_bytes"),
         "text_bytes": pa.array([len(value.encode()) for value in texts], pa.int64()),
-        "replaced_characters": pa.array(replaced, pa.int32()),
+        "replaced_characters": pa.array([result.replaced for result in results], pa.int32()),
         "replaced_share": pa.array(map(replaced_share, texts), pa.float32()),
+        "main_content": pa.array([result.page.how for result in results], pa.string()),
+        "visible_characters": pa.array([result.page.visible_characters for result in results], pa.int64()),
+        "text_characters": pa.array([len("".join(value.split())) for value in texts], pa.int64()),
+        **{name: pa.array([result.page.metadata.get(name) for result in results], pa.string()) for name in FIELDS},
     }
     start = 0
     for part in split_batch(documents) if texts else [documents]:

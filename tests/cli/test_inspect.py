@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from autoclave.cli import inspection
+from autoclave.corpus.inputs.account import InputRow, write_account
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
@@ -61,6 +62,34 @@ def test_funnel(run_folder: Path) -> None:
     text = call(run_folder)
     assert "word_count < 50" in text
     assert "\x1b" not in text  # plain where there is no terminal
+
+
+def test_inputs(tmp_path: Path, run_folder: Path) -> None:
+    account = [
+        InputRow(source="a.jsonl", path="/in/a.jsonl", bytes=9, shards=["000000", "000001"]),
+        InputRow(source="b.csv", path="/in/b.csv", bytes=8, left_out="csv"),
+        InputRow(source="c.jsonl.gz", path="/in/c.jsonl.gz", bytes=7, shards=["000002"], whole="it is one stream"),
+    ]
+    folder = tmp_path / "extract"
+    with ShardOutput(Folder(folder), "extract", "000000") as output:
+        output.write(make_documents(["a"], "s"), Verdicts.keep_all(1))
+        output.commit("", [])
+    write_account(Folder(folder), account)
+    found = answer(folder, "inputs")["extract"]
+    assert found["counts"] == {
+        "found": 3, "read": 2, "left_out": {"csv": 1}, "split": 1, "whole": {"it is one stream": 1},
+    }  # fmt: skip
+    assert [row["source"] for row in found["files"]] == ["b.csv"]
+    assert [row["source"] for row in answer(folder, "inputs", "--all")["extract"]["files"]] == [
+        r.source for r in account
+    ]
+    text = call(folder, "inputs", "--all")
+    assert "3 files found, 2 read, 1 of them in several shards, 1 left out" in text
+    assert "1 csv: CSV and TSV are not read" in text
+    assert "1 large, in one shard: it is one stream" in text
+    assert "shard 000000, 000001  a.jsonl  9 bytes" in text
+    assert "3 files found" in call(folder)
+    assert "no stage of this run reads files" in call(run_folder, "inputs")
 
 
 def test_one_stage_alone(run_folder: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +20,14 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from autoclave.corpus.commits import Commit
+from autoclave.corpus.inputs.account import read_account
 from autoclave.corpus.readers import detect
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError, RunError
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
+from autoclave.pipelines.running.funnel import fold
 from autoclave.pipelines.running.stage import StageContext
 
 PARAGRAPH = "A paragraph that is long enough to be taken for the content of a page by anybody who looks at it. " * 3
@@ -89,7 +93,8 @@ def test_every_reason(tmp_path: Path) -> None:
         (PAGE.encode(), "200 OK", "application/octet-stream", None),
         (b"\x00\x01\x02\x03", "200 OK", "", "content_type"),
         (b"  \n ", "200 OK", html, "empty"),
-        (b"<html><body><nav><a href=/>x</a></nav></body></html>", "200 OK", html, "empty"),
+        (b"<html><body><nav><a href=/>x</a></nav></body></html>", "200 OK", html, "no_main_content"),
+        (b"<html><body><script>x</script></body></html>", "200 OK", html, "empty"),
         (b"<p>" + b"word " * 40_000 + b"</p>", "200 OK", html, "too_large"),
         (f"plain {PARAGRAPH}".encode(), "200 OK", "text/plain", None),
         ("<p>P\ufffd \ufffdn bl\ufffdser det</p>".encode(), "200 OK", html, "replaced_characters"),
@@ -109,6 +114,9 @@ def test_every_reason(tmp_path: Path) -> None:
     assert rows[0]["charset"] == "utf-8"
     assert rows[0]["payload_bytes"] == len(PAGE)
     assert rows[0]["text_bytes"] == len(PARAGRAPH.strip())
+    assert rows[0]["main_content"] in ("blocks", "relaxed", "whole_page")
+    assert rows[0]["visible_characters"] >= rows[0]["text_characters"] > 0
+    assert rows[10]["visible_characters"] == 1
     assert rows[3]["content_type"] == "image/png"
     last = documents(tmp_path / "out")[-1]
     assert last["text"].startswith("A par")
@@ -123,7 +131,7 @@ def test_every_reason(tmp_path: Path) -> None:
 def test_a_page_that_hangs_is_an_error_and_the_rest_is_kept(tmp_path: Path) -> None:
     hostile = b"<html><body>" + b"<div>" * 60_000 + b"end"
     write_warc(tmp_path / "in.warc", [(PAGE.encode(), "200 OK", "text/html"), (hostile, "200 OK", "text/html")] * 2)
-    context = extract(tmp_path / "out", tmp_path / "in.warc", page_seconds=0.5)
+    context = extract(tmp_path / "out", tmp_path / "in.warc", page_seconds=0.5, extractor="resiliparse")
     commit = total(context)
     assert (commit.kept, commit.dropped, commit.errors) == (2, 0, 2)
     assert {error["cause"] for error in errors(tmp_path / "out")} == {
@@ -163,6 +171,27 @@ def test_every_format_in_one_folder(tmp_path: Path) -> None:
     # Everything here is small, so it shares one shard; one file a group gives one shard each.
     assert len(context.commits) == 1
     assert len(extract(tmp_path / "split", source, group_files=1).commits) == 4
+
+
+def test_every_file_is_accounted_for(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    write_warc(source / "a.warc.gz", [(PAGE.encode(), "200 OK", "text/html")])
+    with zipfile.ZipFile(source / "b.wacz", "w") as archive:
+        archive.write(source / "a.warc.gz", "archive/a.warc.gz")
+    (source / "c.jsonl.xz").write_bytes(lzma.compress(json.dumps({"page": PAGE}).encode()))
+    (source / "d.csv").write_text("text\nlost\n")
+    (source / "e.warc.wat.gz").write_bytes(gzip.compress(b"WARC/1.0\r\n"))
+    context = extract(tmp_path / "out", source, fields={"html": "page"})
+    assert {row["source"]: row["text"] for row in documents(tmp_path / "out")} == dict.fromkeys(
+        ["a.warc.gz", "b.wacz/archive/a.warc.gz", "c.jsonl.xz"], PARAGRAPH.strip()
+    )
+    row = fold("extract", context.folder, context.commits)
+    assert row.inputs is not None
+    assert (row.inputs.found, row.inputs.read, row.inputs.left_out) == (5, 3, {"csv": 1, "wat": 1})
+    rows = {row.source: row for row in read_account(context.folder)}
+    assert rows["c.jsonl.xz"].shards == ["000000"]
+    assert rows["d.csv"].left_out == "csv"
 
 
 def test_one_bad_file_of_a_group_costs_no_other(tmp_path: Path, shared_data: Path) -> None:
@@ -297,6 +326,16 @@ def test_wrong_requests(tmp_path: Path) -> None:
         (None, "<html><p>words".encode("utf-16-le"), "text/html"),
         (None, "<html><p>words".encode("utf-32"), "text/html"),
         (None, "some words and no more".encode("utf-16"), "text/plain"),
+        ("text/xml", b"<?xml version='1.0'?><html><p>a</p></html>", "application/xhtml+xml"),
+        ("application/xml", b"<!DOCTYPE html><html><p>a</p></html>", "application/xhtml+xml"),
+        ("text/xml", b"<rss><title>a</title></rss>", "application/rss+xml"),
+        ("text/xml", b"no XML", "text/xml"),
+        ("text/html", b"<?xml version='1.0'?><html><p>a</p></html>", "text/html"),
+        ("text/html", b"<?xml version='1.0'?><feed><title>a</title></feed>", "application/atom+xml"),
+        (None, b"<?xml version='1.0'?><rss><title>a</title></rss>", "application/rss+xml"),
+        (None, b"<?xml version='1.0'?><html><p>a</p></html>", "application/xhtml+xml"),
+        ("text/plain", b"<?xml version='1.0'?><rss>how to write it</rss>", "text/plain"),
+        (None, b"<?xml version='1.0'?><note>kept as it was</note>", "text/plain"),
     ],
 )
 def test_sniff(declared: str | None, payload: bytes, found: str) -> None:

@@ -29,6 +29,10 @@ def arc_records(stream: ByteStream, source: str, errors: ErrorReport, limit: int
 
     while True:
         stream.skip_blank()
+        if stream.padding is not None:
+            first, count = stream.padding
+            stream.padding = None
+            report(first, f"{count} NUL bytes that belong to no record")
         offset = stream.offset()
         line = stream.readline(LINE_LIMIT)
         if not line:
@@ -71,18 +75,18 @@ def _content(
             report(offset, f"record cut off after {skipped} of {length} bytes")
             return None
         return WarcRecord(offset, {}, None, length)
-    content = stream.peek(length)
+    available = stream.ensure(length)
     if stream.damage is not None and not stream.truncated and stream.position + length > stream.sound_until:
         stream.skip(len(stream.buffered))
         return None  # the frame is corrupt; the caller reports it
-    inside = _line_ahead(content) if len(content) < length else None
+    inside = _line_ahead(stream.buffered) if available < length else None
     if inside is not None:
         report(offset, f"length {length} runs into the next record")
         content = stream.read(inside)
         return WarcRecord(offset, {}, content, len(content))
-    if len(content) < length and stream.damage is None:
-        report(offset, f"record cut off after {len(content)} of {length} bytes")
-    stream.skip(len(content))
+    if available < length and stream.damage is None:
+        report(offset, f"record cut off after {available} of {length} bytes")
+    content = stream.read(min(length, available))
     _forgive_short_length(stream)
     return WarcRecord(offset, {}, content, len(content))
 

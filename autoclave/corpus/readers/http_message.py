@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import re
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import zstandard
-
-try:
-    import brotli
-except ImportError:  # an optional package: bodies in brotli are then passed on as they are and dropped as binary
-    brotli = None
+from autoclave.corpus.decoding.http_codings import RefusedBodyError, take_off
 
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})(?!\d)", re.IGNORECASE)
+_HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEADER_LIMIT = 1 << 20
 
 
-@dataclass
+@dataclass(slots=True)
 class HttpMessage:
-    """One stored response. `problems` names what its headers promised and its body did not keep."""
+    """One stored response, with the headers that tell what its body is (names in lower case, perhaps others as well).
+
+    `problems` names what the headers promised and the body did not keep.
+
+    `body` is None where it would be larger than the limit, or has too many codings; `refused` then says which.
+    """
 
     status: int | None
     headers: dict[str, str]
-    body: bytes
+    body: bytes | memoryview | None
     problems: list[str] = field(default_factory=list)
+    refused: str | None = None
 
 
 def parse_header_lines(block: bytes) -> dict[str, str]:
@@ -40,163 +41,114 @@ def parse_header_lines(block: bytes) -> dict[str, str]:
     except UnicodeDecodeError:
         text = block.decode("latin-1")
     headers: dict[str, str] = {}
+    folded: dict[str, list[str]] = {}
     name = ""
     for line in text.split("\n"):
-        if line[:1] in (" ", "\t") and name:
-            headers[name] = f"{headers[name]} {line.strip()}".strip()
+        if name and line[:1] in (" ", "\t"):
+            folded.setdefault(name, [headers[name]]).append(line.strip())
             continue
         key, colon, value = line.partition(":")
         name = key.strip().lower()
-        if not colon or not name:
+        if not colon or name in headers:
             name = ""
-        elif name not in headers:
+        elif name:
             headers[name] = value.strip()
-        else:
-            name = ""
+    for name, parts in folded.items():
+        headers[name] = " ".join(part for part in parts if part)
     return headers
 
 
-def split_head(data: bytes) -> tuple[bytes, bytes] | None:
-    """Split a message at its first empty line into (head, body); None where there is no end of the head."""
-    match = _HEAD_END.search(data, 0, HEADER_LIMIT)
-    return (data[: match.start() + 1], data[match.end() :]) if match else None
+def wanted(*names: str) -> re.Pattern[bytes]:
+    """Return what finds the headers of these names (lower case) for `find_headers`, and all that asks for more care.
+
+    That is a line that is folded, empty, or begins a record, and one that begins with no sign of a name.
+    """
+    either = "|".join(names)
+    return re.compile(rf"\n(?:({either})[^\S\n]*:([^\n]*)|[^!-~\r]|\r[^\n]|warc/)".encode(), re.IGNORECASE)
 
 
-_HEAD_END = re.compile(rb"\n\r?\n")
+@functools.lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    return name.decode().lower()
 
 
-def parse_http_response(block: bytes, limit: int) -> HttpMessage | None:
+def find_headers(
+    pattern: re.Pattern[bytes], data: bytes | bytearray | memoryview, begin: int, end: int
+) -> dict[str, str] | None:
+    """Return the headers that `pattern` finds, as `parse_header_lines` gives them; None where they need more care.
+
+    begin: where the line end before the first header stands; end: that behind the last line end.
+    """
+    headers: dict[str, str] = {}
+    try:
+        for name, value in reversed(pattern.findall(data, begin, end)):  # of repeated names the first holds
+            if not name:
+                return None
+            headers[_lower(name)] = value.decode("ascii").strip()
+    except UnicodeDecodeError:
+        return None
+    return headers
+
+
+_WANTED = wanted("content-type", "content-encoding", "transfer-encoding")
+
+
+def parse_http_response(block: bytes | memoryview, limit: int) -> HttpMessage | None:
     """Parse a stored HTTP response and take off its codings; None when the block does not begin like one.
 
     `limit` bounds the decoded body in bytes. A coding that was declared but is not there (crawlers that stored
     decoded bodies under the original headers) is ignored silently; one that breaks off midway leaves what could be
-    decoded and is named in `problems`.
+    decoded and is named in `problems`. A body without codings is a view of `block` where that is one.
     """
     status = _STATUS_LINE.match(block)
     if status is None:
         return None
-    parts = split_head(block)
-    head, body = parts if parts else (block, b"")
-    headers = parse_header_lines(head.partition(b"\n")[2])
+    end = _HEAD_END.search(block, 0, HEADER_LIMIT)
+    body = b"" if end is None else block[end.end() :]
+    stop = len(block) if end is None else end.start() + 1
+    headers = find_headers(_WANTED, block, status.end(), stop)
+    if headers is None:
+        headers = parse_header_lines(bytes(block[:stop]).partition(b"\n")[2])
     message = HttpMessage(int(status.group(1)), headers, body)
-    if parts is None:
+    if end is None:
         message.problems.append("header without end")
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        message.body = _dechunk(message.body, message.problems)
-    codings = [
-        *headers.get("content-encoding", "").lower().split(","),
-        # Some servers name the compression as a transfer coding.
-        *(part for part in headers.get("transfer-encoding", "").lower().split(",") if "chunked" not in part),
-    ]
-    for coding in reversed([coding.strip() for coding in codings]):
-        decode = _DECODERS.get(coding)
-        if decode is not None:
-            message.body = decode(message.body, limit, message.problems)
+    transfer, content = headers.get("transfer-encoding", "").lower(), headers.get("content-encoding", "").lower()
+    if transfer or content:
+        _take_off_codings(message, transfer, content, limit)
     return message
+
+
+def _take_off_codings(message: HttpMessage, transfer: str, content: str, limit: int) -> None:
+    assert message.body is not None
+    body = bytes(message.body)
+    if "chunked" in transfer:
+        body = _dechunk(body, message.problems)
+    # Some servers name the compression as a transfer coding.
+    codings = [*content.split(","), *(part for part in transfer.split(",") if "chunked" not in part)]
+    try:
+        message.body = take_off([coding.strip() for coding in codings], body, limit, message.problems)
+    except RefusedBodyError as error:
+        message.body, message.refused = None, str(error)
 
 
 def _dechunk(body: bytes, problems: list[str]) -> bytes:
     first = _CHUNK_SIZE.match(body)
     if first is None or (first.group(1).strip(b"0") == b"" and len(body) > first.end() + 64):
         return body  # stored already decoded
-    pieces: list[bytes] = []
-    at = 0
+    out, at = bytearray(), 0
     while True:
         match = _CHUNK_SIZE.match(body, at)
         if match is None:
             break
         size = int(match.group(1), 16)
         if size == 0:
-            return b"".join(pieces)
+            return bytes(out)
         end = match.end() + size
-        if not pieces and (end > len(body) or body[end : end + 1] not in (b"\r", b"\n", b"")):
+        if not at and (end > len(body) or body[end : end + 1] not in (b"\r", b"\n", b"")):
             return body  # text that happens to begin with a hexadecimal number
-        pieces.append(body[match.end() : end])
+        out += memoryview(body)[match.end() : end]
         at = end
     if at < len(body):
-        rest = body[at:]
         problems.append("broken chunked coding")
-        pieces.append(rest.removeprefix(b"\r\n"))
-    return b"".join(pieces)
-
-
-def _inflate(wbits: int, looks_right: Callable[[bytes], bool]) -> Callable[[bytes, int, list[str]], bytes]:
-    def decode(body: bytes, limit: int, problems: list[str]) -> bytes:
-        if not looks_right(body):
-            return body
-        inflater = zlib.decompressobj(wbits=wbits)
-        out = bytearray()
-        rest = body
-        try:
-            # Small pieces, so that what stands before the damage is kept.
-            for start in range(0, len(body), 4096):
-                rest = body[start : start + 4096]
-                out += inflater.decompress(rest, limit - len(out) + 1)
-                if len(out) > limit:
-                    problems.append("decoded body larger than the limit")
-                    return bytes(out[:limit])
-                if inflater.eof:
-                    break
-        except zlib.error:
-            if not out:
-                return body
-            problems.append("broken compressed body")
-        else:
-            if not inflater.eof:
-                problems.append("compressed body ends early")
-        return bytes(out)
-
-    return decode
-
-
-def _deflate(body: bytes, limit: int, problems: list[str]) -> bytes:
-    """`deflate` is zlib by the standard and raw deflate by habit; text that is neither stays as it is."""
-    if len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0:
-        return _inflate(15, lambda _: True)(body, limit, problems)
-    trial: list[str] = []
-    out = _inflate(-15, lambda _: True)(body, limit, trial)
-    return body if trial else out
-
-
-def _brotli(body: bytes, limit: int, problems: list[str]) -> bytes:
-    if brotli is None:
-        problems.append("brotli body and no brotli package")
-        return body
-    decoder = brotli.Decompressor()
-    out = bytearray()
-    try:
-        for start in range(0, len(body), 4096):
-            out += decoder.process(body[start : start + 4096])
-            if len(out) > limit:
-                problems.append("decoded body larger than the limit")
-                return bytes(out[:limit])
-    except brotli.error:
-        if not out or body[:64].lstrip()[:1] == b"<":
-            return body
-        problems.append("broken compressed body")
+        out += body[at:].removeprefix(b"\r\n")
     return bytes(out)
-
-
-def _zstd(body: bytes, limit: int, problems: list[str]) -> bytes:
-    if body[:4] != b"\x28\xb5\x2f\xfd":
-        return body
-    decoder = zstandard.ZstdDecompressor().decompressobj()
-    out = bytearray()
-    try:
-        for start in range(0, len(body), 4096):
-            out += decoder.decompress(body[start : start + 4096])
-            if decoder.eof or len(out) > limit:
-                break
-    except zstandard.ZstdError:
-        problems.append("broken compressed body")
-    return bytes(out[:limit])
-
-
-_gzip = _inflate(31, lambda body: body[:2] == b"\x1f\x8b")
-_DECODERS: dict[str, Callable[[bytes, int, list[str]], bytes]] = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
-    "deflate": _deflate,
-    "br": _brotli,
-    "zstd": _zstd,
-}

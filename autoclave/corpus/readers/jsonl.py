@@ -12,13 +12,13 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
-from autoclave.corpus.readers.fields import FieldMap, add_record
+from autoclave.corpus.readers.fields import FieldMap, add_record, used_content
 from autoclave.corpus.readers.json_values import NotJson, is_spread, json_values
 from autoclave.corpus.readers.lines import TextStream
 from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder
 from autoclave.corpus.storage import open_read
 
-LINE_LIMIT = 256 << 20
+LINE_LIMIT = 64 << 20
 HEAD_BYTES = 1 << 16
 
 
@@ -36,6 +36,7 @@ def read_jsonl(
     source: str,
     errors: ErrorReport,
     fields: Mapping[str, str] | None = None,
+    first: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the lines of a JSONL file as batches of RAW_SCHEMA; `offset` is the line number, from 0.
 
@@ -45,13 +46,15 @@ def read_jsonl(
 
     A file that begins with an array, or with an object over several lines, is read value by value; `offset` is then
     the number of the value. Of a gzip member whose checksum is wrong no line is taken: one error says how many there
-    were, and from which line on.
+    were, and from which line on. first: number of the file's first line where it is a piece of another, which is lines
+    whatever it begins with.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        reader = _JsonlReader(TextStream(file), source, errors, FieldMap(fields))
-        yield from reader.values() if is_spread(reader.stream.peek(HEAD_BYTES)) else reader.lines()
+        reader = _JsonlReader(TextStream(file), source, errors, FieldMap(fields), first or 0)
+        is_lines = first is not None or not is_spread(reader.stream.peek(HEAD_BYTES))
+        yield from reader.lines() if is_lines else reader.values()
         last = reader.builder.flush()
         if last is not None:
             yield last
@@ -60,10 +63,10 @@ def read_jsonl(
 class _JsonlReader:
     """Reads one file, in one of two ways; `number` is that of the line or value at hand, from 0."""
 
-    def __init__(self, stream: TextStream, source: str, errors: ErrorReport, names: FieldMap) -> None:
+    def __init__(self, stream: TextStream, source: str, errors: ErrorReport, names: FieldMap, first: int) -> None:
         self.stream, self.builder = stream, RawBatchBuilder(source)
         self._source, self._errors, self._names = source, errors, names
-        self._number = -1
+        self._number = first - 1
 
     def _report(self, cause: str) -> None:
         self._errors(f"{self._source}:{self._number + 1}", cause)
@@ -142,14 +145,15 @@ class _JsonlReader:
         if not isinstance(record, dict):
             self._report(f"a JSON {type(record).__name__}, not an object")
             return
-        found = self._names.found(record)
-        text = record.get(found["text"]) if "text" in found else None
-        if not isinstance(text, str):
-            names = " or ".join(map(repr, self._names.names["text"]))
-            self._report(f"no string field {names}; set fields.text to its name")
-            return
         try:
-            batch = add_record(self.builder, self._number, text, record, found)
+            record = self._names.lift(record)
+            found = self._names.found(record)
+            strings = [n for n in self._names.content if n in found and isinstance(record[found[n]], str)]
+            if not strings:
+                self._report(f"no string field {self._names.missing()}")
+                return
+            content = record[found[strings[0]]]
+            batch = add_record(self.builder, self._number, content, record, used_content(found, strings[0]))
         except RecursionError:
             self._report("fields nested too deeply")
             return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 
 from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS
@@ -15,6 +17,9 @@ from autoclave.corpus.schema import make_doc_id
 
 # A record whose body is larger is passed on without it, so that the stage can drop it by name.
 MAX_PAYLOAD_BYTES = 32 << 20
+
+FEW_BYTES = 1 << 20
+"""Payloads of a batch that come to less are given to Arrow at its end; others get a buffer of BATCH_BYTES at once."""
 
 ErrorReport = Callable[[str, str], None]
 SkipReport = Callable[[str], None]
@@ -54,21 +59,70 @@ def raise_if_machine(error: BaseException) -> None:
         raise error
 
 
+class PayloadColumn:
+    """A column of bytes, each copied once, to where it stays: objects that wait for a batch's end cost fresh memory.
+
+    Its values come to BATCH_BYTES at most, or are one.
+    """
+
+    def __init__(self) -> None:
+        self._few: list[bytes | memoryview | None] = []
+        self._ends = [0]
+        self._nulls: list[int] = []
+        self._buffer: pa.Buffer | None = None
+        self._view = memoryview(b"")
+
+    def append(self, payload: bytes | memoryview | None) -> None:
+        begin = self._ends[-1]
+        if payload is None:
+            self._nulls.append(len(self._ends) - 1)
+        end = begin + (0 if payload is None else len(payload))
+        self._ends.append(end)
+        if self._buffer is not None:
+            if payload is not None:
+                self._view[begin:end] = payload
+            return
+        self._few.append(payload)
+        if end > FEW_BYTES:
+            self._move(end)
+
+    def _move(self, size: int) -> None:
+        """Copy what is there into a buffer that has room for a batch."""
+        self._buffer = pa.allocate_buffer(max(BATCH_BYTES, size))
+        self._view = memoryview(self._buffer).cast("B")
+        for begin, payload in zip(self._ends, self._few, strict=False):
+            if payload is not None:
+                self._view[begin : begin + len(payload)] = payload
+        self._few = []
+
+    def finish(self) -> pa.Array:
+        """Return the column: binary [appended values]."""
+        if self._buffer is None:
+            return pa.array(self._few, pa.binary())
+        present = np.ones(len(self._ends) - 1, bool)
+        present[self._nulls] = False
+        validity = pa.py_buffer(np.packbits(present, bitorder="little")) if self._nulls else None
+        ends = pa.py_buffer(np.array(self._ends, np.int32))
+        return pa.Array.from_buffers(
+            pa.binary(), len(present), [validity, ends, self._buffer.slice(0, self._ends[-1])], len(self._nulls)
+        )
+
+
 class RawBatchBuilder:
     """Collects raw records of one source into batches of RAW_SCHEMA, of at most BATCH_ROWS rows and about BATCH_BYTES
     bytes."""
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._columns: dict[str, list[Any]] = {name: [] for name in RAW_SCHEMA.names}
-        self._rows = 0
+        self._rows: list[tuple[Any, ...]] = []
+        self._payloads = PayloadColumn()
         self._bytes = 0
 
     def add(
         self,
         offset: int,
         *,
-        payload: bytes | None = None,
+        payload: bytes | memoryview | None = None,
         text: str | None = None,
         url: str | None = None,
         crawled_at: int | None = None,
@@ -81,27 +135,31 @@ class RawBatchBuilder:
     ) -> pa.RecordBatch | None:
         """Add one record; return the batch that had to be closed to make room for it, if any."""
         size = len(payload) if payload is not None else len(text.encode()) if text else 0
-        pairs = list((metadata or {}).items())
-        weight = size + sum(len(name) + len(value) for name, value in pairs)
+        pairs = list(metadata.items()) if metadata else []
+        weight = size
+        for name, value in pairs:
+            weight += len(name) + len(value)
         closed = self.flush() if self._rows and self._bytes + weight > BATCH_BYTES else None
-        columns = self._columns
-        columns["doc_id"].append(make_doc_id(self.source, offset))
-        columns["payload"].append(payload)
-        columns["text"].append(text)
-        columns["url"].append(url)
-        columns["host"].append(host_of(url))
-        columns["crawled_at"].append(crawled_at)
-        columns["source"].append(self.source)
-        columns["offset"].append(offset)
-        columns["content_type"].append(content_type)
-        columns["charset"].append(charset)
-        columns["http_status"].append(http_status)
-        columns["payload_bytes"].append(size if payload_bytes is None else payload_bytes)
-        columns["language"].append(language)
-        columns["metadata"].append(pairs)
-        self._rows += 1
+        self._rows.append(
+            (
+                make_doc_id(self.source, offset),
+                text,
+                url,
+                host_of(url),
+                crawled_at,
+                self.source,
+                offset,
+                content_type,
+                charset,
+                http_status,
+                size if payload_bytes is None else payload_bytes,
+                language,
+                pairs,
+            )
+        )
+        self._payloads.append(payload)
         self._bytes += weight
-        if closed is None and (self._rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES):
+        if closed is None and (len(self._rows) >= BATCH_ROWS or self._bytes >= BATCH_BYTES):
             return self.flush()
         return closed
 
@@ -109,16 +167,24 @@ class RawBatchBuilder:
         """Return what was collected as one batch and start anew; None when there is nothing."""
         if not self._rows:
             return None
-        arrays = [pa.array(self._columns[field.name], type=field.type) for field in RAW_SCHEMA]
-        self._columns = {name: [] for name in RAW_SCHEMA.names}
-        self._rows = self._bytes = 0
+        fields = [field for field in RAW_SCHEMA if field.name != "payload"]
+        columns = zip(fields, zip(*self._rows, strict=True), strict=True)
+        arrays = [pa.array(values, type=field.type) for field, values in columns]
+        arrays.insert(RAW_SCHEMA.get_field_index("payload"), self._payloads.finish())
+        self._rows, self._payloads, self._bytes = [], PayloadColumn(), 0
         return pa.RecordBatch.from_arrays(arrays, schema=RAW_SCHEMA)
+
+
+_PLAIN_HOST = re.compile(r"https?://([a-z0-9.-]+)(?::[0-9]+)?(?:[/?#]|\Z)")
 
 
 def host_of(url: str | None) -> str | None:
     """Return the host of a URL in lower case without port, or None where there is none."""
     if not url:
         return None
+    plain = _PLAIN_HOST.match(url)  # what `urlsplit` says of them, too, at a tenth of the time
+    if plain is not None:
+        return plain.group(1)
     try:
         return urlsplit(url).hostname or None
     except ValueError:
@@ -140,7 +206,14 @@ def seconds_in_range(seconds: float) -> bool:
 
 def parse_date(value: str | None) -> int | None:
     """Seconds since 1970 (UTC) of an ISO 8601 or 14-digit date; None when it is not one (ClueWeb has day 65)."""
-    match = _DATE.match(value) if value else None
+    if not value:
+        return None
+    if len(value) == 20 and value[4] == "-" == value[7] and value[10] == "T" and value[19] == "Z":
+        try:
+            return int(datetime.datetime.fromisoformat(value).timestamp())
+        except ValueError:
+            pass
+    match = _DATE.match(value)
     if match is None:
         return None
     year, month, day, hour, minute, second, zone = match.groups(default="0")
@@ -161,6 +234,11 @@ def parse_content_type(value: str | None) -> tuple[str | None, str | None]:
     """Split a Content-Type value into (media type, charset), both lower case, None where absent."""
     if not value:
         return None, None
+    return _split_content_type(value) if len(value) < 100 else _split_content_type.__wrapped__(value)
+
+
+@functools.lru_cache(maxsize=512)  # a crawl has few of them, a million times each
+def _split_content_type(value: str) -> tuple[str | None, str | None]:
     media, _, parameters = value.partition(";")
     charset = None
     for parameter in parameters.split(";"):

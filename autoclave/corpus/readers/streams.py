@@ -11,74 +11,43 @@ checksum before it gives any of its bytes, so that a damaged frame gives none.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-import pyarrow as pa
-import zstandard
+from autoclave.corpus.decoding.frame_reader import BLANK, FrameReader
+from autoclave.corpus.decoding.frames import Codec
+from autoclave.corpus.decoding.limits import READ_BYTES
+from autoclave.corpus.readers.whole_streams import StreamDamageError, WholeStream, open_whole_stream
 
-from autoclave.corpus.readers.frames import (
-    GZIP_MAGIC,
-    LZ4_MAGIC,
-    READ_BYTES,
-    ZSTD_MAGIC,
-    Codec,
-    Inflater,
-    Prefixed,
-    prove_frame,
-    salvage,
-)
-
-PROBE_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 14
 # Set on the offset of a record that does not begin a frame of its own; the low bits are then its position in the
 # uncompressed stream. It keeps offsets unique: frame starts are counted in compressed bytes.
 INSIDE_FRAME = 1 << 62
 
 
-class ByteStream:
-    """Uncompressed view of `file` (plain, gzip, zstd or lz4, told by its first bytes).
+class ByteStream(FrameReader):
+    """Uncompressed view of `file` (plain, gzip, zstd, lz4, bzip2 or xz, told by its first bytes).
 
     `damage` is None, or says why no more bytes come; `truncated` tells a clean early end of file from corruption.
     `recover()` clears the damage and goes on behind it when that is possible. `plausible` is asked whether the
     uncompressed beginning of a frame found behind damage can be real. `proved`: see the module's docstring;
     `distrusted_lines` is then the number of line ends that a frame which is left out seemed to hold, else None.
+    `padding` is (place of the first, number) of the NUL bytes that were passed over between frames and records, None
+    where there were none; who reports them sets it to None.
     """
 
     def __init__(
         self, file: BinaryIO, plausible: Callable[[bytes], bool] | None = None, *, proved: bool = False
     ) -> None:
-        self._file = file
-        self._plausible = plausible
-        self._proved = proved and file.seekable()
-        self.distrusted_lines: int | None = None
-        self._buffer = bytearray()
-        self._raw = file.read(READ_BYTES)
-        self._raw_start = 0
-        self._frame_start = 0
-        self._inflater: Inflater | None = None
-        self._fed = 0
-        self._marks: deque[tuple[int, int]] = deque()
-        self._end = False
-        self._lz4: pa.CompressedInputStream | None = None
-        self._lz4_rest: bytes = b""
-        self.position = 0
-        self.damage: str | None = None
-        self.truncated = False
-        self._codec: Codec | None = None
-        if self._raw[:3] == GZIP_MAGIC:
-            self._codec = Codec("gzip", GZIP_MAGIC)
-        elif self._raw[:4] == ZSTD_MAGIC or self._raw[:4] == b"\x5d\x2a\x4d\x18":
-            self._codec = Codec("zstd", ZSTD_MAGIC)
-        elif self._raw[:4] == LZ4_MAGIC:
-            self._lz4 = pa.CompressedInputStream(pa.PythonFile(Prefixed(self._raw, file), mode="r"), "lz4")
-            self._raw = b""
+        super().__init__(file, plausible, proved=proved)
+        head = self._window.peek(READ_BYTES)
+        self._whole_stream: WholeStream | None = None if self._codec else open_whole_stream(head, file)
 
     @property
     def compression(self) -> str:
-        """Name of the container: plain, gzip, zstd or lz4."""
-        return "lz4" if self._lz4 is not None else self._codec.name if self._codec else "plain"
+        """Name of the container: plain, gzip, zstd, lz4, bzip2 or xz."""
+        container = self._whole_stream or self._codec
+        return container.name if container is not None else "plain"
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -112,7 +81,7 @@ class ByteStream:
         self.position += len(data)
         return data
 
-    def unread(self, data: bytes) -> None:
+    def unread(self, data: bytes | bytearray) -> None:
         """Put back bytes that were consumed last."""
         self._buffer[:0] = data
         self.position -= len(data)
@@ -131,14 +100,14 @@ class ByteStream:
     def skip_blank(self) -> None:
         """Consume line ends and NUL padding between records."""
         while self.ensure(1):
-            buffer = self._buffer
-            blank = 0
-            while blank < len(buffer) and buffer[blank] in b"\r\n\x00":
-                blank += 1
+            match = BLANK.match(self._buffer)
+            blank = match.end() if match else 0
+            del match  # a live match would pin the size of the buffer
             if blank:
-                del buffer[:blank]
+                self._note_padding(self.position, self._buffer[:blank])
+                del self._buffer[:blank]
                 self.position += blank
-            if buffer:
+            if self._buffer:
                 return
 
     def read_block(self) -> bytes | None:
@@ -157,9 +126,9 @@ class ByteStream:
     @property
     def sound_until(self) -> int:
         """Uncompressed position up to which all bytes are of frames that were read without a fault."""
-        if self.damage is None or self._inflater is None or not self._marks:
+        if self.damage is None or self._inflater is None or self._marks.last is None:
             return self.position + len(self._buffer)
-        return self._marks[-1][0]
+        return self._marks.last
 
     @property
     def buffered(self) -> bytearray:
@@ -170,11 +139,8 @@ class ByteStream:
 
     def frame_offset(self) -> int | None:
         """Compressed offset of the frame that begins exactly at the cursor; None when none does (or plain file)."""
-        while len(self._marks) > 1 and self._marks[0][0] < self.position:
-            self._marks.popleft()
-        if self._marks and self._marks[0][0] == self.position:
-            return self._marks[0][1]
-        return None
+        self._marks.drop_before(self.position)
+        return self._marks.offset_at(self.position)
 
     def offset(self) -> int:
         """A unique address of the record that begins at the cursor (see INSIDE_FRAME)."""
@@ -185,19 +151,28 @@ class ByteStream:
 
     def frame_begins_at(self, position: int) -> bool:
         """Whether a frame begins at this uncompressed position (at or after the cursor)."""
-        return any(mark == position for mark, _ in self._marks)
+        return self._marks.offset_at(position) is not None
 
     def next_frame(self) -> int | None:
         """Uncompressed position of the next known frame behind the cursor; None where none is known yet."""
-        return next((mark for mark, _ in self._marks if mark > self.position), None)
+        self._marks.drop_before(self.position)
+        return self._marks.after(self.position)
+
+    def bytes_left(self) -> int | None:
+        """Bytes from the cursor to the end of a plain seekable file; None where nobody knows without reading them."""
+        if self._codec is not None or self._whole_stream is not None or not self._file.seekable():
+            return None
+        here = self._file.tell()
+        size = self._file.seek(0, 2)
+        self._file.seek(here)
+        return max(0, size - self.position)
 
     def rewind(self, position: int) -> bool:
         """Go back to `position` in a plain seekable file; False where that cannot be done."""
-        if self._codec is not None or self._lz4 is not None or not self._file.seekable():
+        if self._codec is not None or self._whole_stream is not None or not self._file.seekable():
             return False
-        self._file.seek(position)
+        self._window.seek(position)
         self._buffer.clear()
-        self._raw = b""
         self.position = position
         self._end = False
         return True
@@ -207,172 +182,68 @@ class ByteStream:
     def _fill(self) -> bool:
         if self.damage is not None or self._end:
             return False
-        if self._lz4 is not None:
-            return self._fill_lz4()
+        if self._whole_stream is not None:
+            return self._fill_whole_stream(self._whole_stream)
         if self._codec is None:
-            data = self._raw or self._file.read(READ_BYTES)
-            self._raw = b""
-            self._buffer += data
-            self._end = not data
-            return bool(data)
+            window = self._window
+            if not window.have and not window.more():
+                self._end = True
+                return False
+            self._buffer += window.take(READ_BYTES)
+            return True
         return self._fill_frame(self._codec)
 
-    def _fill_lz4(self) -> bool:
-        assert self._lz4 is not None
+    def _fill_whole_stream(self, whole: WholeStream) -> bool:
         try:
-            data = self._lz4.read(READ_BYTES)
-        except OSError as error:
-            self.damage = f"lz4: {error}"
+            data = whole.read(READ_BYTES)
+        except StreamDamageError as error:
+            self.damage, self.truncated = str(error), error.truncated
             return False
         self._buffer += data
         self._end = not data
         return bool(data)
 
-    def _more_raw(self) -> bool:
-        data = self._file.read(READ_BYTES)
-        self._raw += data
-        return bool(data)
+    def whole_frames(self) -> Iterator[tuple[int, bytes | bytearray]]:
+        """Consume the frames from the cursor on and yield (offset, all it holds) of each that is small and sound.
 
-    def _consume_raw(self, rest: bytes) -> None:
-        self._raw_start += len(self._raw) - len(rest)
-        self._raw = rest
+        Ends, with nothing consumed, where no frame begins, or one that is read piece by piece.
+        """
+        while self._codec is not None:
+            if self._codec.name == "gzip" and not self._buffer and self._is_between_frames():  # the common case
+                for offset, member in self._window.gzip_members():
+                    self.position += len(member)
+                    yield offset, member
+                    if self._buffer:
+                        break
+                else:
+                    self._not_whole = self._window.offset
+            frame = self._whole_frame(self._codec)
+            if frame is None:
+                return
+            self.position += len(frame[1])
+            yield frame
 
-    def _fill_frame(self, codec: Codec) -> bool:
-        """Inflate one more piece of the current frame, opening the next one where needed."""
-        if self._inflater is None and not self._open_frame(codec):
-            return False
-        if self._inflater is None:  # a small frame, taken whole
-            return True
-        if not self._raw and not self._more_raw():
-            self.damage, self.truncated = f"{codec.name} data end in the middle of a frame", True
-            return False
-        raw = self._raw
-        try:
-            data, rest = codec.step(self._inflater, raw)
-        except codec.errors as error:
-            self._buffer += self._salvage(codec, raw)
-            self.damage = f"{codec.name}: {error}"
-            return True
-        self._consume_raw(rest)
-        self._fed += len(raw) - len(rest)
-        self._buffer += data
-        if self._inflater.eof:
-            self._inflater = None
-        return True
+    def _whole_frame(self, codec: Codec) -> tuple[int, bytes | bytearray] | None:
+        offset = self._marks.offset_at(self.position)
+        content: bytes | bytearray | None = None
+        if self._buffer:
+            content = self._buffered_frame() if offset is not None else None
+        elif self._is_between_frames() and self._at_frame(codec):
+            content, offset = self._whole(codec), self._frame_start
+        return None if content is None or offset is None else (offset, content)
 
-    def _open_frame(self, codec: Codec) -> bool:
-        while True:
-            while len(self._raw) < 8 and self._more_raw():
-                pass
-            if not self._raw.strip(b"\x00\r\n"):
-                self._consume_raw(b"")
-                if not self._more_raw():
-                    self._end = True
-                    return False
-                continue
-            if self._raw[0] in b"\x00\r\n":
-                self._consume_raw(self._raw.lstrip(b"\x00\r\n"))
-                continue
-            self._frame_start = self._raw_start
-            if codec.name == "zstd" and self._raw[1:4] == b"\x2a\x4d\x18" and self._raw[0] & 0xF0 == 0x50:
-                if not self._skippable_frame(codec):
-                    return False
-                continue
-            if not self._raw.startswith(codec.magic):
-                self.damage = f"bytes at {self._raw_start} are not {codec.name}"
-                return False
-            self._marks.append((self.position + len(self._buffer), self._frame_start))
-            self._inflater = codec.new()
-            self._fed = 0
-            return not self._proved or not codec.has_checksum(self._raw[:64]) or self._prove(codec)
+    def _buffered_frame(self) -> bytes | None:
+        """Consume the frame at the cursor from the buffer, where all of it is there."""
+        self._marks.drop_before(self.position)
+        behind = self._marks.after(self.position)
+        if behind is None and not (self._is_between_frames() and self._marks.last == self.position):
+            return None
+        content = bytes(self._buffer if behind is None else memoryview(self._buffer)[: behind - self.position])
+        del self._buffer[: len(content)]
+        return content
 
-    def _prove(self, codec: Codec) -> bool:
-        """Read the frame to its end; take it at once where it is small, refuse it where it is not what was written."""
-        here = self._raw_start + len(self._raw)
-        proof = prove_frame(codec, self._file, self._frame_start)
-        if proof.fault is not None:
-            self.damage, self.distrusted_lines, self._inflater = proof.fault, proof.lines, None
-            return False
-        if proof.content is not None:
-            self._buffer += proof.content
-            self._raw, self._raw_start, self._inflater = b"", proof.end, None
-            here = proof.end
-        self._file.seek(here)
-        return True
-
-    def _skippable_frame(self, codec: Codec) -> bool:
-        """Pass over a zstd skippable frame; the one that `.warc.zst` begins with holds the dictionary."""
-        size = int.from_bytes(self._raw[4:8], "little")
-        while len(self._raw) < 8 + size:
-            if not self._more_raw():
-                self.damage, self.truncated = "zstd data end in a skippable frame", True
-                return False
-        if self._raw[0] == 0x5D:
-            try:
-                codec.set_dictionary(self._raw[8 : 8 + size])
-            except zstandard.ZstdError as error:
-                self.damage = f"zstd dictionary: {error}"
-                return False
-        self._consume_raw(self._raw[8 + size :])
-        return True
-
-    def _salvage(self, codec: Codec, failing: bytes) -> bytes:
-        """The bytes that the failing piece of the current frame still gives."""
-        if not self._file.seekable():
-            return b""
-        here = self._file.tell()
-        saved = salvage(codec, self._file, self._frame_start, self._fed, failing)
-        self._file.seek(here)
-        return saved
-
-    # -- behind damage ------------------------------------------------------------------------------------------
-
-    def recover(self) -> bool:
-        """Drop what is left before the damage and go on at the next frame that inflates; False when none is left."""
-        self.position += len(self._buffer)
-        self._buffer.clear()
-        codec = self._codec
-        self.damage, self.truncated, self._inflater, self.distrusted_lines = None, False, None, None
-        if codec is None or not self._file.seekable():
-            self._end = True
-            return False
-        start = self._frame_start + 1
-        self._file.seek(start)
-        window = b""
-        while True:
-            at = window.find(codec.magic)
-            if at < 0:
-                keep = window[-(len(codec.magic) - 1) :]
-                data = self._file.read(READ_BYTES)
-                if not data:
-                    self._end = True
-                    return False
-                start += len(window) - len(keep)
-                window = keep + data
-                continue
-            start += at
-            window = window[at:]
-            if self._may_be_frame(codec, window) and self._try_frame(codec, start):
-                self._file.seek(start)
-                self._raw, self._raw_start = b"", start
-                return True
-            self._file.seek(start + len(window))
-            start += 1
-            window = window[1:]
-
-    def _may_be_frame(self, codec: Codec, window: bytes) -> bool:
-        """Whether what is at hand of a frame inflates: most chance finds are ruled out without reading the file."""
-        try:
-            out, _ = codec.step(codec.new(), window[:2048])
-        except codec.errors:
-            return False
-        # zstd gives nothing before the end of a block, which may be far off; gzip has given something by now.
-        return bool(out) or len(window) < 2048 or codec.name != "gzip"
-
-    def _try_frame(self, codec: Codec, start: int) -> bool:
-        self._file.seek(start)
-        try:
-            out, _ = codec.step(codec.new(), self._file.read(PROBE_BYTES))
-        except codec.errors:
-            return False
-        return self._plausible(out) if self._plausible else len(out) > 0
+    def give_back(self, offset: int, content: bytes | bytearray) -> None:
+        """Put back what `whole_frames` gave last."""
+        self.unread(content)
+        if self._marks.after(self.position) is None:
+            self._marks.add(self.position, offset)

@@ -26,8 +26,9 @@ from autoclave.corpus.readers.raw import (
     parse_content_type,
     parse_date,
 )
-from autoclave.corpus.readers.records import WarcRecord
-from autoclave.corpus.readers.streams import ByteStream
+from autoclave.corpus.readers.records import DOCUMENT_TYPES, OTHER_TYPES, WarcRecord
+from autoclave.corpus.readers.sound import sound_record
+from autoclave.corpus.readers.streams import INSIDE_FRAME, ByteStream
 from autoclave.corpus.schema import CONVERTED_TYPE
 from autoclave.corpus.storage import open_read
 
@@ -36,8 +37,11 @@ _VERSION = re.compile(rb"WARC/\d+\.\d+", re.IGNORECASE)
 _VERSION_LINE = re.compile(rb"^WARC/\d+\.\d+", re.IGNORECASE | re.MULTILINE)
 _RECORD = re.compile(rb"WARC/\d+\.\d+[^\S\n]*\n[^\S\n]*[A-Za-z][\w-]*[^\S\n]*:", re.IGNORECASE)
 _ARC_FIRST = re.compile(rb"filedesc:|[A-Za-z][A-Za-z0-9+.-]*:[^\n]* \d{12,18} [^\n]*-?\d+\r?\n")
-# Kinds that hold a document; the rest (warcinfo, request, metadata, revisit, continuation) only describe one.
-_DOCUMENT_TYPES = frozenset({"response", "resource", "conversion"})
+_METADATA = (
+    ("record_id", "warc-record-id"),
+    ("truncated", "warc-truncated"),
+    ("identified_language", "warc-identified-content-language"),
+)
 
 
 def plausible_record(head: bytes) -> bool:
@@ -46,23 +50,47 @@ def plausible_record(head: bytes) -> bool:
 
 
 class WarcParser:
-    """Iterates over the records of one file; see the module's docstring for what happens at damage."""
+    """Iterates over the records of one file; see the module's docstring for what happens at damage.
 
-    def __init__(self, file: BinaryIO, source: str, errors: ErrorReport, max_payload_bytes: int) -> None:
+    Sound records of the types that hold no document are passed to `skipped` at once.
+    """
+
+    def __init__(
+        self, file: BinaryIO, source: str, errors: ErrorReport, skipped: SkipReport, max_payload_bytes: int
+    ) -> None:
         self.stream = ByteStream(file, plausible_record)
         self._source = source
-        self._errors = errors
+        self._errors, self._skipped = errors, skipped
         self._limit = max_payload_bytes
 
     def _report(self, offset: int, cause: str) -> None:
-        self._errors(f"{self._source}:{offset & ~(1 << 62)}", cause)
+        self._errors(f"{self._source}:{offset & ~INSIDE_FRAME}", cause)
+
+    def _is_behind(self, offset: int) -> bool:
+        """Whether reading ends before the record at `offset`: never, but for a piece of a file (see PieceParser)."""
+        return False
 
     def __iter__(self) -> Iterator[WarcRecord]:
         stream = self.stream
         while True:
+            for offset, frame in stream.whole_frames():
+                sound = None if self._is_behind(offset) else sound_record(offset, frame, self._limit)
+                if isinstance(sound, WarcRecord):
+                    yield sound
+                elif sound is not None:
+                    self._skipped(sound)
+                else:
+                    stream.give_back(offset, frame)
+                    break
             stream.skip_blank()
+            if stream.padding is not None:
+                first, count = stream.padding
+                stream.padding = None
+                self._report(first, f"{count} NUL bytes that belong to no record")
             if stream.ensure(1) == 0:
                 if stream.damage is None:
+                    if not stream.position:
+                        self._report(0, "an empty file: it holds no record")
                     return
                 self._report(stream.damage_offset, stream.damage)
                 if not stream.recover():
@@ -73,6 +101,8 @@ class WarcParser:
                 self._report(offset, "bytes that belong to no record")
                 self._resynchronise()
                 continue
+            if self._is_behind(offset):
+                return
             record = self._record(offset)
             if record is not None:
                 yield record
@@ -101,17 +131,17 @@ class WarcParser:
         lines: list[bytes] = []
         size = 0
         while True:
+            if _VERSION.match(stream.peek(16)):
+                self._report(offset, "record header without end")
+                return None
             line = stream.readline(HEADER_LIMIT)
             size += len(line)
             if not line.strip(b"\r\n"):
                 # Where there is no end because of damage, the main loop reports that, with the cause.
                 return None if not line and stream.damage is not None else b"".join(lines)
-            if size > HEADER_LIMIT or _VERSION.match(line):
+            if size > HEADER_LIMIT:
                 self._report(offset, "record header without end")
-                if size <= HEADER_LIMIT:
-                    stream.unread(line)
-                else:
-                    self._resynchronise()
+                self._resynchronise()
                 return None
             lines.append(line)
 
@@ -119,30 +149,25 @@ class WarcParser:
         stream = self.stream
         if length > self._limit:
             return self._large(offset, headers, length)
-        content = stream.peek(length)
-        if len(content) == length and self._ends_well(length):
-            stream.skip(length)
-            return WarcRecord(offset, headers, content, length)
+        if stream.ensure(length) >= length and self._ends_well(length):
+            return WarcRecord(offset, headers, stream.read(length), length)
+        available = len(stream.buffered)
         if stream.damage is not None and not stream.truncated:
-            if len(content) == length and stream.position + length <= stream.sound_until:
-                stream.skip(length)
-                return WarcRecord(offset, headers, content, length)
+            if available >= length and stream.position + length <= stream.sound_until:
+                return WarcRecord(offset, headers, stream.read(length), length)
             # The fault lies in this record, or nobody knows how much before the place where it was noticed; the main
             # loop reports it.
-            stream.skip(len(stream.buffered))
+            stream.skip(available)
             return None
         cut = self._find_record(length)
         if cut is not None:
             self._report(offset, f"Content-Length {length} runs into the next record")
             content = stream.read(cut).rstrip(b"\r\n")
             return WarcRecord(offset, headers, content, len(content))
-        if len(content) < length:
-            if stream.damage is None:
-                self._report(offset, f"record cut off after {len(content)} of {length} bytes")
-            stream.skip(len(content))
-            return WarcRecord(offset, headers, content, len(content))
-        stream.skip(length)
-        return WarcRecord(offset, headers, content, length)
+        if available < length and stream.damage is None:
+            self._report(offset, f"record cut off after {available} of {length} bytes")
+        content = stream.read(min(length, available))
+        return WarcRecord(offset, headers, content, len(content))
 
     def _ends_well(self, length: int) -> bool:
         """Whether the content at the cursor, `length` bytes long, is followed by a record or by the end."""
@@ -174,6 +199,11 @@ class WarcParser:
     def _large(self, offset: int, headers: dict[str, str], length: int) -> WarcRecord | None:
         """Pass over content that is longer than the limit without holding it."""
         stream = self.stream
+        available = stream.bytes_left()
+        if available is not None and available < length:
+            self._report(offset, f"record cut off after {available} of {length} bytes")
+            self._resynchronise()
+            return None
         begin = stream.position
         left = length
         while left and stream.ensure(1):
@@ -230,6 +260,7 @@ def read_warc(
     errors: ErrorReport,
     skipped: SkipReport = ignore_skipped,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    parser: WarcParser | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of a WARC, WET or ARC file as batches of RAW_SCHEMA.
 
@@ -239,6 +270,7 @@ def read_warc(
         errors: called with (place, cause) for every record or stretch of bytes that is bad.
         skipped: called with the record type of every record that is not a document (request, metadata, ...).
         max_payload_bytes: bodies above this are left out (payload null, payload_bytes tells the size).
+        parser: reads other records than all of the file (see readers/pieces).
 
     The `offset` of a record is where its gzip member or zstd frame begins in the file, as a CDX index has it; of a
     record that has no frame of its own, its position in the uncompressed stream with bit 62 set; in a plain file, its
@@ -247,17 +279,21 @@ def read_warc(
     with contextlib.ExitStack() as stack:
         if isinstance(file, (str, PathLike)):
             file = stack.enter_context(open_read(str(file)))
-        parser = WarcParser(file, source, errors, max_payload_bytes)
+        parser = parser or WarcParser(file, source, errors, skipped, max_payload_bytes)
         builder = RawBatchBuilder(source)
         if _ARC_FIRST.match(parser.stream.peek(4096)):
             records = arc_records(parser.stream, source, errors, max_payload_bytes)
         else:
             records = iter(parser)
         for record in records:
-            if record.kind not in _DOCUMENT_TYPES:
-                skipped(record.kind or "untyped")
+            kind = record.kind
+            if kind not in DOCUMENT_TYPES:
+                skipped(kind or "untyped")
+                if kind not in OTHER_TYPES:
+                    place = f"{source}:{record.offset & ~INSIDE_FRAME}"
+                    errors(place, f"unknown WARC-Type {kind[:40]!r}, the record is left out")
                 continue
-            batch = _add_document(builder, record, max_payload_bytes)
+            batch = _add_document(builder, record, kind, max_payload_bytes, errors)
             if batch is not None:
                 yield batch
         last = builder.flush()
@@ -265,27 +301,24 @@ def read_warc(
             yield last
 
 
-def _add_document(builder: RawBatchBuilder, record: WarcRecord, limit: int) -> pa.RecordBatch | None:
+def _add_document(
+    builder: RawBatchBuilder, record: WarcRecord, kind: str, limit: int, errors: ErrorReport
+) -> pa.RecordBatch | None:
     headers = record.headers
     content_type, charset = parse_content_type(headers.get("content-type"))
     payload, status, size = record.content, None, record.length
-    metadata = {
-        name: headers[key]
-        for name, key in (
-            ("record_id", "warc-record-id"),
-            ("truncated", "warc-truncated"),
-            ("identified_language", "warc-identified-content-language"),
-        )
-        if key in headers
-    }
-    if payload is not None and record.kind == "response":
+    metadata = {name: headers[key] for name, key in _METADATA if key in headers}
+    if payload is not None and kind == "response":
         message = parse_http_response(payload, limit)
         if message is not None:
-            payload, status, size = message.body, message.status, len(message.body)
+            payload, status = message.body, message.status
+            size = limit + 1 if payload is None else len(payload)
+            if message.refused is not None:
+                errors(f"{builder.source}:{record.offset & ~INSIDE_FRAME}", message.refused)
             content_type, charset = parse_content_type(message.headers.get("content-type"))
             if message.problems:
                 metadata["http_problems"] = "; ".join(message.problems)
-    if record.kind == "conversion" and content_type == "text/plain":
+    if kind == "conversion" and content_type == "text/plain":
         content_type = CONVERTED_TYPE
     if content_type == "application/http":
         content_type = None  # of the message, not of its body, which was too large or is no HTTP message

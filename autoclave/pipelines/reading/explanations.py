@@ -6,6 +6,7 @@ say something else than a run would do.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from autoclave.cleaning.chain import Chain, CleanSettings, decide, sure_language
 from autoclave.cleaning.filters.base import Filter
 from autoclave.cleaning.filters.registry import MODULES, dialects_of
 from autoclave.cleaning.signals import run_filters
-from autoclave.corpus.readers.detect import HEAD_BYTES, detect_format
+from autoclave.corpus.readers.detect import detect_format, read_head
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, read_documents, were_extracted
 from autoclave.corpus.storage import Folder, open_read
 from autoclave.errors import InputError
@@ -124,11 +125,10 @@ def _as_known_file(path: str, scratch: Path) -> str:
         data, name = sys.stdin.buffer.read(), "stdin"
     else:
         with open_read(path) as file:
-            head = file.read(HEAD_BYTES)
-            if detect_format(head, path) is not None:
+            if detect_format(read_head(file), path) is not None:
                 return path
-            data, name = head + file.read(), Path(path).name
-    form = detect_format(data[:HEAD_BYTES], name)
+            data, name = file.read(), Path(path).name
+    form = detect_format(read_head(io.BytesIO(data)), name)
     copy = scratch / "input" / (name if form else f"{name}.txt")
     copy.parent.mkdir()
     copy.write_bytes(data)

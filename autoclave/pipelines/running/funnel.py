@@ -8,6 +8,7 @@ import msgspec
 
 from autoclave.corpus.commits import Commit, merge_counts, read_commits
 from autoclave.corpus.groups import GroupCounts, merge_groups
+from autoclave.corpus.inputs.account import InputCounts, count_inputs
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 
@@ -47,6 +48,8 @@ class StageRow(msgspec.Struct, kw_only=True):
     """Summed over shards: core seconds, not wall time."""
     quarantined: dict[str, str] = {}
     """Shard -> message of what made it fail."""
+    inputs: InputCounts | None = None
+    """Files found, read and left out, of a stage that reads raw files."""
 
     @property
     def accounted(self) -> bool:
@@ -66,7 +69,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
 def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
     """Return the row of a stage whose commits are given."""
-    row = StageRow(label=label, folder=folder.url.rsplit("/", 1)[-1])
+    row = StageRow(label=label, folder=folder.url.rsplit("/", 1)[-1], inputs=count_inputs(folder))
     counts: list[dict[str, int]] = []
     groups: list[GroupCounts] = []
     dropped_by: dict[str, list[dict[str, int]]] = {}

@@ -142,17 +142,20 @@ class StageContext(Generic[SettingsType]):
         phase: str | None = None,
         settings: msgspec.Struct | None = None,
         expected_documents: int | None = None,
+        versions: Sequence[str] | None = None,
         **arguments: Any,
     ) -> ShardTask:
         """Return the task for one shard.
 
         Its fingerprint covers the settings (the stage's, or those given), the arguments, the seed and the inputs'
         contents: give `arguments` for whatever else the result depends on. Argument names that begin with an
-        underscore (paths, say) do not count towards the fingerprint.
+        underscore (paths, say) do not count towards the fingerprint. versions: the inputs' fingerprints where they are
+        known already.
         """
         given = self.settings if settings is None else settings
         paths = tuple(item.path if isinstance(item, DocumentShard) else item for item in inputs)
-        versions = [item.fingerprint if isinstance(item, DocumentShard) else input_fingerprint(item) for item in inputs]
+        if versions is None:
+            versions = [i.fingerprint if isinstance(i, DocumentShard) else input_fingerprint(i) for i in inputs]
         stage = self.name if phase is None else f"{self.name}/{phase}"
         counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
         return ShardTask(

@@ -18,7 +18,19 @@ from hypothesis import strategies as st
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 
-NAMES = ["a.warc.gz", "a.warc", "a.arc", "a.jsonl", "a.jsonl.zst", "a.parquet", "a.html", "a.txt", "a", "a.json.gz"]
+NAMES = [
+    "a.warc.gz",
+    "a.warc",
+    "a.arc",
+    "a.jsonl",
+    "a.jsonl.zst",
+    "a.parquet",
+    "a.arrow",
+    "a.html",
+    "a.txt",
+    "a",
+    "a.json.gz",
+]
 
 
 def seeds() -> list[bytes]:
@@ -26,6 +38,11 @@ def seeds() -> list[bytes]:
     lines = b"\n".join(json.dumps({"text": f"line {n} \u4e2d", "n": n}).encode() for n in range(50))
     sink = io.BytesIO()
     pq.write_table(pa.table({"text": [f"row {n}" for n in range(200)], "n": list(range(200))}), sink, row_group_size=64)
+    table = pa.table({"text": [f"row {n}" for n in range(200)], "n": list(range(200))})
+    arrow, stream = io.BytesIO(), io.BytesIO()
+    for new, file in ((pa.ipc.new_file, arrow), (pa.ipc.new_stream, stream)):
+        with new(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=64)
     record = b"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: 11\r\n\r\nhello world\r\n\r\n"
     arc = b"filedesc://x 0.0.0.0 20200101000000 text/plain 3\nabc\n"
     arc += b"http://a.example/ 1.2.3.4 20200101000000 text/html 5\nhello\n"
@@ -34,6 +51,8 @@ def seeds() -> list[bytes]:
         gzip.compress(lines),
         zstandard.compress(lines),
         sink.getvalue(),
+        arrow.getvalue(),
+        stream.getvalue(),
         record * 5,
         gzip.compress(record) * 5,
         zstandard.compress(record) * 5,
@@ -56,7 +75,7 @@ def read(path: Path) -> tuple[int, int]:
 
 
 @settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.sampled_from(seeds()), st.sampled_from(NAMES), st.integers(0, 2**32), st.binary(max_size=40))
 def test_damage_of_any_kind_under_any_name(tmp_path: Path, seed: bytes, name: str, number: int, noise: bytes) -> None:

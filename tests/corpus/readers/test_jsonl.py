@@ -14,7 +14,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoclave.corpus.readers import frames, json_values
+from autoclave.corpus.decoding import frames
+from autoclave.corpus.readers import json_values
 from autoclave.corpus.readers.detect import detect_format, read_raw
 from autoclave.corpus.readers.fields import FIELD_NAMES, FieldMap
 from autoclave.corpus.readers.jsonl import read_jsonl

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from autoclave.corpus import batches
-from autoclave.corpus.readers import parquet as parquet_reader
-from autoclave.corpus.readers.columns import plain_values, texts, unique_names
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.fields import UNREADABLE
-from autoclave.corpus.readers.parquet import read_parquet
+from autoclave.corpus.readers.tables import rows as table_rows
+from autoclave.corpus.readers.tables.columns import plain_values, texts, unique_names
+from autoclave.corpus.readers.tables.parquet import read_parquet
 
 Rows = list[dict[str, Any]]
 Errors = list[tuple[str, str]]
@@ -179,13 +179,13 @@ def test_int96_beyond_the_years_of_nanoseconds() -> None:
 
 
 def test_a_value_that_cannot_be_expressed_is_null_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = parquet_reader.plain_values
+    plain = table_rows.plain_values
 
     def failing(array: pa.Array) -> tuple[list[Any], list[int]]:
         values, lost = plain(array)
         return ([None, *values[1:]], [0]) if pa.types.is_integer(array.type) else (values, lost)
 
-    monkeypatch.setattr(parquet_reader, "plain_values", failing)
+    monkeypatch.setattr(table_rows, "plain_values", failing)
     counted: list[int] = []
     rows, errors = read(parquet(pa.table({"text": ["a", "b"], "n": [1, 2]})), unreadable=counted.append)
     assert [dict(row["metadata"]) for row in rows] == [{UNREADABLE: "n"}, {"n": "2"}]
@@ -272,7 +272,7 @@ def test_metadata_weighs_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_texts_above_the_limit_are_left_out_with_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "BATCH_BYTES", 1 << 16)
-    monkeypatch.setattr(parquet_reader, "BATCH_BYTES", 1 << 16)
+    monkeypatch.setattr(table_rows, "BATCH_BYTES", 1 << 16)
     table = pa.table({"text": ["a", "b" * 300_000, "c"], "n": [1, 2, 3]})
     rows, errors = read(parquet(table), max_text_bytes=100_000)
     assert [(row["text"], row["payload_bytes"]) for row in rows] == [("a", 1), (None, 300_000), ("c", 1)]

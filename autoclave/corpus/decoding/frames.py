@@ -1,28 +1,50 @@
-"""Compressed containers taken apart frame by frame: gzip members, zstd frames, and what pyarrow needs for lz4."""
+"""Compressed containers taken apart frame by frame: gzip members, zstd frames; and a file for those that are not."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import zstandard
 
-INFLATE_BYTES = 1 << 20
-READ_BYTES = 1 << 18
-HELD_BYTES = 32 << 20
+from autoclave.corpus.decoding.limits import (
+    DICTIONARY_BYTES,
+    EXPANSION,
+    HELD_BYTES,
+    READ_BYTES,
+    STEP_BYTES,
+    WINDOW_BYTES,
+    expands_hugely,
+)
+from autoclave.corpus.decoding.window import GZIP_BEGIN, ZSTD_BEGIN, FileWindow
+from autoclave.corpus.decoding.zstd_blocks import ZstdFrame
+
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 LZ4_MAGIC = b"\x04\x22\x4d\x18"
 
+FIRST_BYTES = 1 << 12
+"""Bytes of a frame that its decoder is fed first; then four times as many each time, up to READ_BYTES.
 
-class Inflater(Protocol):
-    """What `zlib.decompressobj` and `zstandard.decompressobj` have in common."""
+Small frames by the million then cost no copy of all that is read beside them.
+"""
+
+
+class GzipMember:
+    """Decoder of one gzip member; a call of `step` gives at most STEP_BYTES."""
+
+    def __init__(self) -> None:
+        self._object = zlib.decompressobj(wbits=31)
 
     @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
+    def eof(self) -> bool:
+        return self._object.eof
+
+    def step(self, data: bytes | memoryview) -> tuple[bytes, bytes | memoryview]:
+        """Feed `data`; return (uncompressed bytes, input not yet consumed). Raises zlib.error."""
+        out = self._object.decompress(data, STEP_BYTES)
+        return out, self._object.unused_data if self._object.eof else self._object.unconsumed_tail
 
 
 class Codec:
@@ -31,19 +53,26 @@ class Codec:
     def __init__(self, name: str, magic: bytes) -> None:
         self.name = name
         self.magic = magic
+        self.begin = GZIP_BEGIN if name == "gzip" else ZSTD_BEGIN
         self.errors = (zlib.error, zstandard.ZstdError)
         self._dictionary: zstandard.ZstdCompressionDict | None = None
+        self._whole_frames = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
 
     def set_dictionary(self, data: bytes) -> None:
-        """Take the dictionary of a `.warc.zst` (itself zstd-compressed or not)."""
+        """Take the dictionary of a `.warc.zst` (itself zstd-compressed or not); ZstdError where it is none."""
         if data[:4] == ZSTD_MAGIC:
-            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+            data = inflate_dictionary(data)
         self._dictionary = zstandard.ZstdCompressionDict(data)
+        self._whole_frames = zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=WINDOW_BYTES)
 
-    def new(self) -> Inflater:
+    def new(self) -> GzipMember | ZstdFrame:
+        return GzipMember() if self.name == "gzip" else ZstdFrame(self._dictionary)
+
+    def whole(self, window: FileWindow) -> bytes | bytearray | None:
+        """The content of the frame that begins in `window`, consumed, where it is small and sound; else None."""
         if self.name == "gzip":
-            return zlib.decompressobj(wbits=31)
-        return zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
+            return next(window.gzip_members(), (0, None))[1]
+        return window.whole_zstd_frame(self._whole_frames)
 
     def has_checksum(self, head: bytes) -> bool:
         """Whether a frame that begins so ends in a checksum; `head`: its first 18 bytes or more."""
@@ -54,14 +83,17 @@ class Codec:
         except zstandard.ZstdError:
             return True
 
-    def step(self, inflater: Inflater, data: bytes) -> tuple[bytes, bytes]:
-        """Feed `data`; return (uncompressed bytes, input not yet consumed)."""
-        if self.name == "gzip":
-            out = inflater.decompress(data, INFLATE_BYTES)  # type: ignore[attr-defined]
-            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail  # type: ignore[attr-defined]
-            return out, rest
-        out = inflater.decompress(data)  # type: ignore[attr-defined]
-        return out, inflater.unused_data if inflater.eof else b""
+
+def inflate_dictionary(data: bytes) -> bytes:
+    """Return a dictionary that is stored as a zstd frame; ZstdError where it is none, or above DICTIONARY_BYTES."""
+    frame, out = ZstdFrame(window_bytes=DICTIONARY_BYTES), bytearray()
+    rest: bytes | memoryview = data
+    while rest and not frame.eof:
+        piece, rest = frame.step(rest)
+        out += piece
+        if len(out) > DICTIONARY_BYTES:
+            raise zstandard.ZstdError(f"it comes to more than {DICTIONARY_BYTES} bytes")
+    return bytes(out)
 
 
 @dataclass(frozen=True)
@@ -91,22 +123,24 @@ def prove_frame(codec: Codec, file: BinaryIO, start: int) -> Proof:
     inflater = codec.new()
     held: list[bytes] | None = []
     size = lines = 0
-    raw = b""
-    end = start
+    raw: bytes | memoryview = b""
+    end, ahead = start, FIRST_BYTES
     while not inflater.eof:
         if not raw:
-            raw = file.read(READ_BYTES)
-            end += len(raw)
+            raw = file.read(ahead)
+            end, ahead = end + len(raw), min(4 * ahead, READ_BYTES)
             if not raw:
                 return Proof(None, lines, None, end)
         try:
-            data, raw = codec.step(inflater, raw)
+            data, raw = inflater.step(raw)
         except codec.errors as error:
             believed = codec.name == "zstd" and "checksum" not in str(error)
             lines += salvage(codec, file, start, end - len(raw) - start, raw).count(b"\n")
             return Proof(None if believed else f"{codec.name}: {error}", lines, None, end)
         size += len(data)
         lines += data.count(b"\n")
+        if expands_hugely(end - start, size):
+            return Proof(expansion_fault(codec, end - start), lines, None, end)
         if held is not None:
             held.append(data)
             if size > HELD_BYTES:
@@ -114,7 +148,12 @@ def prove_frame(codec: Codec, file: BinaryIO, start: int) -> Proof:
     return Proof(None, lines, None if held is None else b"".join(held), end - len(raw))
 
 
-def salvage(codec: Codec, file: BinaryIO, start: int, fed: int, failing: bytes) -> bytes:
+def expansion_fault(codec: Codec, stored: int) -> str:
+    """What is said of a frame that is read no further (see `expands_hugely`)."""
+    return f"{codec.name} frame comes to more than {EXPANSION} times its first {stored} bytes"
+
+
+def salvage(codec: Codec, file: BinaryIO, start: int, fed: int, failing: bytes | memoryview) -> bytes:
     """Return what the failing piece of a frame still gives: inflate the frame again, that piece byte by byte.
 
     start: where in the file the frame begins; fed: its bytes that were inflated without a fault. Moves the file.
@@ -124,12 +163,15 @@ def salvage(codec: Codec, file: BinaryIO, start: int, fed: int, failing: bytes) 
     saved = bytearray()
     try:
         while fed:
-            piece = file.read(min(fed, READ_BYTES))
+            piece: bytes | memoryview = file.read(min(fed, READ_BYTES))
             fed -= len(piece)
             while piece:
-                _, piece = codec.step(again, piece)
-        for byte in failing:
-            saved += codec.step(again, bytes([byte]))[0]
+                _, piece = again.step(piece)
+        for at in range(len(failing)):
+            rest: bytes | memoryview = failing[at : at + 1]
+            while rest and not again.eof:
+                given, rest = again.step(rest)
+                saved += given
     except codec.errors:
         pass
     return bytes(saved)

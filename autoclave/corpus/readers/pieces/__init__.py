@@ -1,0 +1,1 @@
+"""Parts of large files: where they begin and end, and reading them so that together they are the whole."""

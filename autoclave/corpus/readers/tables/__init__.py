@@ -1,0 +1,1 @@
+"""Readers of Arrow tables: Parquet and Arrow files, whatever their columns hold."""
