@@ -124,7 +124,12 @@ class _ParquetSink:
             assert self.schema is not None
             self._file = self._stack.enter_context(self._folder.open_write(self._name))
             self._writer = pq.ParquetWriter(
-                self._file, self.schema, compression="zstd", compression_level=3, use_dictionary=_shared(self.schema)
+                self._file,
+                self.schema,
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=_shared(self.schema),
+                write_page_checksum=True,
             )
         if self._rows:
             self._writer.write_table(pa.Table.from_batches(self._pending, self.schema).combine_chunks())

@@ -124,7 +124,7 @@ def score_shard_function(task: ShardTask, output: ShardOutput) -> None:
         batches = tokenized_documents(path, Encoder.open(str(tokenizer)))
     documents = tokens = 0
     with output.open(f"scores/{task.shard}.parquet") as file:
-        writer = pq.ParquetWriter(file, SCORE_SCHEMA, compression="zstd")
+        writer = pq.ParquetWriter(file, SCORE_SCHEMA, compression="zstd", write_page_checksum=True)
         for batch in batches:
             for start in range(0, batch.num_rows, BATCH_DOCUMENTS):
                 scored = score_batch(scorer, batch.slice(start, BATCH_DOCUMENTS))

@@ -79,9 +79,11 @@ def contents(run: Path) -> dict[str, object]:
         name = str(path.relative_to(run))
         if not path.is_file() or path.name in (".lock", "summary.json", "report.html") or "phases/manifest" in name:
             continue
-        if path.parent.name == "commits":
+        if path.name == "checksums.json":  # of commits and metrics, too, which tell the time
+            result[name] = sorted(json.loads(path.read_text())["files"])
+        elif path.parent.name == "commits":
             commit = json.loads(path.read_text())
-            del commit["seconds"]
+            del commit["seconds"], commit["checksum"]
             commit["inputs"] = [Path(item).name for item in commit["inputs"]]
             result[name] = commit
         elif path.name == "metrics.jsonl":

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from autoclave.corpus.checksums import read_checked, write_recorded
 from autoclave.corpus.commits import Commit, merge_counts, read_commits
 from autoclave.corpus.groups import GroupCounts, merge_groups
 from autoclave.corpus.storage import Folder
@@ -162,8 +163,9 @@ def read_summary(run: Folder) -> Summary:
     """Return the summary of a run; InputError where it has none."""
     if not run.exists("summary.json"):
         raise InputError(f"{run.url}: no summary.json here; give the folder of a finished run")
-    return msgspec.json.decode(run.read_bytes("summary.json"), type=Summary)
+    return msgspec.json.decode(read_checked(run, "summary.json"), type=Summary)
 
 
 def write_summary(run: Folder, summary: Summary) -> None:
-    run.write_bytes("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n"
+    write_recorded(run, "summary.json", data, "run")

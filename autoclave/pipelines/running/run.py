@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from autoclave.corpus import checksums
 from autoclave.corpus.commits import read_commits
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RecipeError, RunError
@@ -42,7 +43,8 @@ def run_recipe(
     run = Folder(run_folder)
     with locked(run):
         run.remove_partials()
-        run.write_bytes("recipe.yaml", recipe.resolved().encode())
+        checksums.reopen(run)
+        checksums.write_recorded(run, "recipe.yaml", recipe.resolved().encode(), "run")
         rows: list[StageRow] = []
         results: dict[str, float] = {}
         for position, planned in enumerate(recipe.stages):
@@ -62,6 +64,7 @@ def run_recipe(
         summary = Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results)
         write_summary(run, summary)
         write_report_if_possible(run, progress or Silent())
+        checksums.close(run, [], "run")
     return summary
 
 

@@ -8,15 +8,19 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from autoclave.corpus.commits import Commit, fingerprint, is_done, read_commit, read_commits
+from autoclave.corpus import checksums
+from autoclave.corpus.commits import Commit, commit_name, fingerprint, is_done, read_commit, read_commits
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import count_documents
 from autoclave.corpus.storage import Folder, input_fingerprint
-from autoclave.errors import InputError, RunError
+from autoclave.errors import DamageError, InputError, RunError
 from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
-from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.engine import Engine, InProcessEngine
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
+
+IN_PROCESS_BYTES = 256 << 20
+"""Outputs of an earlier run up to this size are read to their checksums in the leading process, larger ones by workers."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,42 @@ class DocumentShard:
 
 @dataclass(frozen=True)
 class _Runner:
-    """The function that workers call: skips what is done, runs the stage's function, commits."""
+    """The function that workers call: skips what is done, reads the inputs to their checksums, runs the function, commits.
+
+    Raises DamageError for an input that is not what its stage wrote."""
 
     function: ShardFunction
 
     def __call__(self, task: ShardTask) -> Commit:
         folder = Folder(task.folder)
-        standing = read_commit(folder, task.shard)
+        standing = _standing_commit(folder, task.shard)
         if standing is not None and is_done(folder, standing, task.fingerprint):
             return standing
-        folder.remove(f"commits/{task.shard}.json")
+        folder.remove(commit_name(task.shard))
+        for path in task.inputs:
+            checksums.check(path)
         with ShardOutput(folder, task.stage, task.shard, dropped_share=task.dropped_share, seed=task.seed) as output:
             if task.expected_documents is not None:
                 output.expect(task.expected_documents)
             self.function(task, output)
             return output.commit(task.fingerprint, task.inputs)
+
+
+def _standing_commit(folder: Folder, shard: str) -> Commit | None:
+    """Return the commit of a shard; None where there is none, or where it is damaged and the shard must be redone."""
+    try:
+        return read_commit(folder, shard)
+    except DamageError:
+        return None
+
+
+def _damaged_part(task: ShardTask) -> Commit:
+    """Read the outputs of a committed shard; returns its commit with the outputs alone that are not as committed."""
+    folder = Folder(task.folder)
+    standing = read_commit(folder, task.shard)
+    assert standing is not None
+    damaged = checksums.find_damage(folder, standing.outputs)
+    return msgspec.structs.replace(standing, outputs={name: standing.outputs[name] for name in damaged})
 
 
 class Progress(Protocol):
@@ -191,13 +216,15 @@ class StageContext(Generic[SettingsType]):
         self.progress.begin(label, len(tasks))
         commits: list[Commit | None] = [None] * len(tasks)
         waiting: list[int] = []
+        standing = self._standing(folder, tasks, label)
         for index, task in enumerate(tasks):
-            standing = read_commit(folder, task.shard)
-            if standing is not None and is_done(folder, standing, task.fingerprint):
-                commits[index] = standing
-                self.progress.advance(label, Outcome(index, standing), True)
-            else:
+            commits[index] = standing.get(task.shard)
+            if commits[index] is None:
                 waiting.append(index)
+            else:
+                self.progress.advance(label, Outcome(index, commits[index]), True)
+        if waiting:
+            checksums.reopen(folder)
         failures: list[Failure] = []
         chosen = [tasks[index] for index in waiting]
         for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():
@@ -213,16 +240,51 @@ class StageContext(Generic[SettingsType]):
             raise RunError(f"{label}: every shard failed; the first: {failures[0].message}")
         for commit in done:
             folder.remove(f"quarantine/{commit.shard}.json")
+        checksums.close(folder, done, label)
         if phase is None:
             self.commits = done
         return done
 
+    def _standing(self, folder: Folder, tasks: Sequence[ShardTask], label: str) -> dict[str, Commit]:
+        """Return the commits, by shard, that match their task and whose outputs are as committed.
+
+        Says of every other matching one what is wrong with it, and removes it.
+        """
+        found: dict[str, Commit] = {}
+        for task in tasks:
+            try:
+                commit = read_commit(folder, task.shard)
+            except DamageError as error:
+                self.progress.message(f"warning: {label}: {error}")
+                continue
+            if commit is not None and commit.fingerprint == task.fingerprint:
+                found[task.shard] = commit
+        matching = [task for task in tasks if task.shard in found]
+        size = sum(file.bytes for commit in found.values() for file in commit.outputs.values())
+        engine = self.engine if size > IN_PROCESS_BYTES else InProcessEngine()
+        for outcome in engine.map_shards(_damaged_part, matching, Resources()) if matching else ():
+            shard = matching[outcome.index].shard
+            damaged = {} if outcome.commit is None else checksums.find_damage(folder, outcome.commit.outputs)
+            if outcome.failure is not None:
+                damaged[shard] = outcome.failure.message
+            for name, what in damaged.items():
+                self.progress.message(f"warning: {label}: shard {shard} is made anew: {folder.path(name)}: {what}")
+            if damaged:
+                folder.remove(found.pop(shard).name)
+        return found
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Write a small file of the stage as a whole (settings, a manifest) with its checksum."""
+        checksums.write_recorded(self.folder, name, data, self.name)
+
     def _forget_others(self, folder: Folder, shards: set[str]) -> None:
         """Remove what an earlier run left of shards that no longer exist (the inputs changed)."""
-        for commit in list(read_commits(folder)):
-            if commit.shard not in shards:
-                for name in (commit.name, *commit.outputs):
-                    folder.remove(name)
+        for name in folder.files("commits/*.json"):
+            shard = name.removeprefix("commits/").removesuffix(".json")
+            if shard not in shards:
+                commit = _standing_commit(folder, shard)
+                for output in (name, *(commit.outputs if commit is not None else ())):
+                    folder.remove(output)
 
 
 @dataclass(frozen=True)
@@ -242,9 +304,21 @@ class Stage(Generic[SettingsType]):
 
 
 def document_shards(folder: Folder) -> list[DocumentShard]:
-    """Return the committed document shards of a stage directory; InputError where it has none."""
+    """Return the committed document shards of a stage directory.
+
+    Raises InputError where it has none or the stage has not run to its end, DamageError where commits are damaged or
+    missing.
+    """
+    commits = list(read_commits(folder))
+    listed = checksums.read_checksums(folder.url)
+    if listed is not None and commits:
+        if not listed.complete:
+            raise InputError(f"{folder.url}: the stage {listed.made_by} has not run to its end; run it again first")
+        recorded = {name: file for name, file in listed.files.items() if name.startswith("commits/")}
+        for name in recorded:
+            checksums.require(folder.path(name), recorded[name], checksums.remedy_of(listed.made_by))
     shards: list[DocumentShard] = []
-    for commit in read_commits(folder):
+    for commit in commits:
         name = f"documents/{commit.shard}.parquet"
         if name in commit.outputs:
             ledger = f"ledger/{commit.shard}.parquet"

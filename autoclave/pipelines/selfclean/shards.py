@@ -91,7 +91,7 @@ def score_shard(task: ShardTask, output: ShardOutput) -> None:
     files, models = task.inputs[1 : 1 + count], task.inputs[1 + count :]
     table = score_fold_files(folds, files, models, task.arguments["models"], task.settings)
     with output.open(f"scores/{task.shard}.parquet") as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
     output.count("documents", table.num_rows)
     output.count("tokens", pc.sum(table.column("tokens")).as_py() or 0)
 
@@ -124,7 +124,7 @@ def _with_scores(
 
 def _read_bits(path: str) -> np.ndarray:
     with open_read(path) as file:
-        column = pq.read_table(file, columns=["bits_per_byte"]).column("bits_per_byte")
+        column = pq.read_table(file, columns=["bits_per_byte"], page_checksum_verification=True).column("bits_per_byte")
     return column.to_numpy()
 
 

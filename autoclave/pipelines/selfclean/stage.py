@@ -25,6 +25,7 @@ import pyarrow as pa
 from autoclave.cleaning.selfclean.folds import HOST_BUCKETS, large_buckets
 from autoclave.cleaning.selfclean.sample import Candidate, smallest, write_sample
 from autoclave.cleaning.selfclean.thresholds import Band, find_bands, merge_histograms
+from autoclave.corpus.checksums import read_checked
 from autoclave.corpus.commits import Commit
 from autoclave.errors import MissingDependencyError, RunError
 from autoclave.pipelines.running.attempts import Resources
@@ -76,7 +77,7 @@ def _census(context: StageContext[SelfcleanSettings]) -> list[int]:
     sizes = np.zeros(HOST_BUCKETS, dtype=np.int64)
     folder = context.phase_folder("census")
     for commit in commits:
-        with pa.ipc.open_file(pa.BufferReader(folder.read_bytes(f"hosts/{commit.shard}.arrow"))) as file:
+        with pa.ipc.open_file(pa.BufferReader(read_checked(folder, f"hosts/{commit.shard}.arrow"))) as file:
             table = file.read_all()
         np.add.at(sizes, table.column("bucket").to_numpy(), table.column("bytes").to_numpy())
     return [int(bucket) for bucket in large_buckets(sizes, context.settings.folds)]
@@ -194,7 +195,7 @@ def _find_bands(context: StageContext[SelfcleanSettings], number: int, scores: d
     ]
     commits = context.map_shards(count_scores, tasks, phase=phase)
     folder = context.phase_folder(phase)
-    total = merge_histograms(read_histogram(folder.read_bytes(f"histograms/{c.shard}.json")) for c in commits)
+    total = merge_histograms(read_histogram(read_checked(folder, f"histograms/{c.shard}.json")) for c in commits)
     bands = find_bands(
         total, drop_low=settings.drop_low, drop_high=settings.drop_high, min_documents=settings.min_stratum
     )
@@ -202,15 +203,15 @@ def _find_bands(context: StageContext[SelfcleanSettings], number: int, scores: d
         name: {**msgspec.to_builtins(band), "low_bits": band.low_bits, "high_bits": band.high_bits}
         for name, band in bands.items()
     }
-    round_folder = context.phase_folder(f"round-{number}")
-    round_folder.write_bytes("bands.json", msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+    context.write_file(f"phases/round-{number}/bands.json", data)
     return bands
 
 
 def _dropped_share(context: StageContext[SelfcleanSettings], number: int, bands: Bands) -> float:
     """Return the share of a round's documents outside their band."""
     folder = context.phase_folder(f"round-{number}/histograms")
-    total = merge_histograms(read_histogram(folder.read_bytes(name)) for name in folder.files("histograms/*.json"))
+    total = merge_histograms(read_histogram(read_checked(folder, name)) for name in folder.files("histograms/*.json"))
     documents = sum(int(counts.sum()) for counts in total.values())
     kept = sum(int(counts[bands[name].low : bands[name].high + 1].sum()) for name, counts in total.items())
     return (documents - kept) / max(documents, 1)
@@ -239,11 +240,11 @@ def _write_sample(context: StageContext[SelfcleanSettings]) -> None:
     candidates = (
         msgspec.json.decode(line, type=Candidate)
         for commit in context.commits
-        for line in folder.read_bytes(f"candidates/{commit.shard}.jsonl").splitlines()
+        for line in read_checked(folder, f"candidates/{commit.shard}.jsonl").splitlines()
     )
     sample, key = write_sample(smallest(candidates, context.settings.sample))
-    folder.write_bytes("sample/sample.jsonl", sample)
-    folder.write_bytes("sample/key.jsonl", key)
+    context.write_file("sample/sample.jsonl", sample)
+    context.write_file("sample/key.jsonl", key)
 
 
 STAGE = Stage("selfclean", SelfcleanSettings, run_selfclean)

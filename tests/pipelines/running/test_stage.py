@@ -68,11 +68,11 @@ def context(
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """All files but commits, which hold seconds."""
+    """All files but commits, which hold seconds, and their checksums."""
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and "commits" not in p.parts
+        if p.is_file() and "commits" not in p.parts and p.name != "checksums.json"
     }
 
 
