@@ -11,8 +11,8 @@
     └── RunError                 the work as a whole failed                                   (exit 1)
 
 Messages are one line and name the file, the record or the key, and the remedy. Anything else that is raised is a
-bug in Autoclave or a fault of the machine, and keeps its traceback. What a person should know of work that goes on is an
-AutoclaveWarning, given through the standard library's `warnings`.
+bug in Autoclave or a fault of the machine, and keeps its traceback. What a person should know of work that goes on is
+an AutoclaveWarning, given through the standard library's `warnings`.
 """
 
 from __future__ import annotations

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
 from autoclave.cli import cleaning, explain, inspection, stages, tools, training
-from autoclave.errors import AutoclaveError
+from autoclave.errors import AutoclaveError, AutoclaveWarning
 
 app = typer.Typer(
     name="autoclave",
@@ -37,6 +38,16 @@ def common(
     """Raw crawl in, token shards out, cleaned by the model that trains on them."""
 
 
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, *_: object
+) -> None:
+    """Print a warning of ours as one line; others as Python does."""
+    if issubclass(category, AutoclaveWarning):
+        typer.secho(f"warning: {message}", fg="yellow", err=True)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno), file=file or sys.stderr, end="")
+
+
 stages.register(app)
 cleaning.register(app)
 training.register(app)
@@ -51,6 +62,8 @@ def main() -> None:
     A recipe's 'module:object' is looked for in the current directory as well, after the installed packages.
     """
     sys.path.append(os.getcwd())
+    warnings.simplefilter("always", AutoclaveWarning)
+    warnings.showwarning = show_warning
     try:
         app()
     except AutoclaveError as error:

@@ -1,7 +1,7 @@
 """Checksums that are read: what a file must be by the record that covers it, and whether it is that.
 
-Two kinds of records cover files. A shard's commit covers its outputs. `checksums.json` of a folder covers the commits and
-whatever else lies there (settings, manifests, a checkpoint's files). Both carry a checksum of their own (sealed.py).
+Two kinds of records cover files. A shard's commit covers its outputs. `checksums.json` of a folder covers the commits
+and whatever else lies there (settings, manifests, a checkpoint's files). Both carry a checksum of their own (sealed.py).
 `check` finds the record from a path alone, so that whatever opens a file can ask; a file that no record covers is
 foreign, and taken as it is.
 """
@@ -52,7 +52,7 @@ Kind = TypeVar("Kind")
 
 
 def _version(path: str) -> _Version | None:
-    """Return what changes when a file is written again: size first, then node and time, or ETag; None where it is gone."""
+    """Return what changes when a file is written again: size first, then node and time, or ETag. None: gone."""
     fs, inner = filesystem(path)
     try:
         info = fs.info(inner)

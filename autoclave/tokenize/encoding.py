@@ -54,7 +54,7 @@ class Encoder:
         self.fingerprint = tokenizer_fingerprint(self.json)
         if switched_off:
             warnings.warn(
-                f"tokenizer {self.fingerprint[:12]}: {', '.join(switched_off)} switched off: every token of a text counts",
+                f"tokenizer {self.fingerprint[:12]}: {', '.join(switched_off)} switched off: texts are encoded whole",
                 AutoclaveWarning,
                 stacklevel=2,
             )
@@ -64,7 +64,7 @@ class Encoder:
         if [self._tokenizer.id_to_token(index) for index in range(len(SPECIALS))] != list(SPECIALS):
             raise SchemaError(f"tokenizer {self.fingerprint[:12]}: ids 0, 1, 2 are not {', '.join(SPECIALS)}")
         # The library numbers added tokens anew where their ids leave a gap.
-        self._controls = {name: self._tokenizer.token_to_id(name) for name in (*SPECIALS, *names)}
+        self._controls = {name: int(self._tokenizer.token_to_id(name) or 0) for name in (*SPECIALS, *names)}
         self._splits = json.loads(self.json)["pre_tokenizer"] == PRE_TOKENIZER
         require_text_stays_text(lambda text: self._tokenizer.encode(text, add_special_tokens=False).ids, self._controls)
         require_lossless(lambda text: self.decode(self._encode([text])[1]))

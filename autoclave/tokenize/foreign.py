@@ -2,10 +2,10 @@
 
 A corpus must come back as it went in, the same way every time, and its text must never become a control token. So
 
-- switched off, with a warning: truncation, padding, dropout. They say how somebody used the tokenizer, not what ids mean;
+- switched off, with a warning: truncation, padding, dropout. They say how somebody used it, not what ids mean;
 - always off: special tokens in text, and those that a template would put around it;
 - refused: whatever does not write every text back as it was (a normaliser that changes text, an `<unk>` for what the
-  vocabulary lacks, a pre-tokenizer that drops spaces), and whatever writes a control token for a text that looks like one.
+  vocabulary lacks, a pre-tokenizer that drops spaces), and whatever writes a control token for a text like it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ PROBES = (
     "  two  spaces, a\ttab, \r\n\n line ends \n and at the end  ",
     "e\u0301 \u00e9 \u212b \uff21\uff11\u3000\ufb01 \u00bd \u2460 \u00a0|",  # NFC and NFKC would change it
     "\u4e2d\u6587\u6ca1\u6709\u7a7a\u683c\u3002\u65e5\u672c\u8a9e \ud55c\uad6d\uc5b4",
-    "\u0645\u0631\u062d\u0628\u0627 \u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 \u0f40\u0f41 \u10ea\u12a0\u1780",
+    "\u0645\u0631\u062d\u0628\u0627 \u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22",
+    "\u0f40\u0f41 \u10ea\u12a0\u1780",
     "\U0001f469\u200d\U0001f4bb \U0001d518 \U00020000 \U000e0041 \ue000 \ufffd \u0000\u0001\u007f\u0085",
     "def f(x):\n    return x[0]  # <b>not</b> & markup\n\n\n",
     "<0x41> <0xE4> <pad> <mask> [CLS] [SEP] <|endoftext|> <|im_start|>system",

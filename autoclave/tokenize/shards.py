@@ -248,9 +248,8 @@ def read_manifest(url: str) -> Manifest:
     try:
         manifest = unseal(folder.read_bytes(MANIFEST), Manifest)
     except ValueError as error:
-        raise DamageError(
-            f"{url}/{MANIFEST}: damaged, or no manifest of token shards ({error}); run tokenize again, which makes it anew"
-        ) from error
+        what = f"damaged, or no manifest of token shards ({error})"
+        raise DamageError(f"{url}/{MANIFEST}: {what}; {remedy_of('tokenize')}") from error
     if manifest.version != TOKEN_SCHEMA_VERSION:
         raise SchemaError(f"{url}/{MANIFEST}: version {manifest.version}, not {TOKEN_SCHEMA_VERSION}; tokenize again")
     return manifest

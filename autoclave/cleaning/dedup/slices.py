@@ -1,5 +1,5 @@
-"""Files partitioned by key: an Arrow IPC file whose record batch p is partition p, so that a reader reads its slice, and
-whose last batch holds no rows but the checksums of all slices."""
+"""Files partitioned by key: an Arrow IPC file whose record batch p is partition p, so that a reader reads its slice,
+and whose last batch holds no rows but the checksums of all slices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import xxhash
 from autoclave.corpus.sealed import seal, unseal
 from autoclave.corpus.storage import HashingFile, open_read
 from autoclave.errors import DamageError, InputError
-
 
 INDEX = b"autoclave.slices"
 """Key of the metadata of a file's last record batch, which has no rows: where the slices lie, and their checksums. So a

@@ -209,6 +209,7 @@ def convert_from_released(source: str | Path, out: str | Path) -> ModelConfig:
         if (source / name).exists():
             checkpoints.write_atomically(out / name, (source / name).read_bytes())
     checkpoints.write_atomically(out / checkpoints.CONFIG_FILE, encode_config(config))
+    checkpoints.record_files(out, "convert")
     return config
 
 

@@ -12,8 +12,8 @@ from autoclave.cleaning.chain import CleanSettings, build_filters
 from autoclave.cleaning.decontamination.index import ContaminationIndex, IndexSettings, build_index, load_index
 from autoclave.cleaning.decontamination.spans import DecontaminationRules, hits, index_of
 from autoclave.cleaning.filters.base import Filter
-from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.checksums import read_checked
+from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.storage import Folder, content_fingerprint
 from autoclave.errors import InputError, RecipeError
 from autoclave.pipelines.clean import FILES_FILE, SETTINGS_FILE

@@ -20,7 +20,7 @@ from autoclave.pipelines.running.engine import Engine, InProcessEngine
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
 IN_PROCESS_BYTES = 256 << 20
-"""Outputs of an earlier run up to this size are read to their checksums in the leading process, larger ones by workers."""
+"""Outputs of an earlier run up to this size are read to their checksums in the leading process, others by workers."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,10 @@ class DocumentShard:
 
 @dataclass(frozen=True)
 class _Runner:
-    """The function that workers call: skips what is done, reads the inputs to their checksums, runs the function, commits.
+    """The function that workers call: skips what is done, checks the inputs, runs the stage's function, commits.
 
-    Raises DamageError for an input that is not what its stage wrote."""
+    Raises DamageError for an input that is not what its stage wrote.
+    """
 
     function: ShardFunction
 

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from autoclave.corpus.checksums import read_checked
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.storage import Folder, HashingFile, open_read
 from autoclave.errors import ShardError
@@ -201,5 +202,5 @@ def _scorer(model: str, checksum: str, device: str, threads: int) -> Scorer:
         return Scorer.from_checkpoint(folder.root, device=device, threads=threads)
     with tempfile.TemporaryDirectory() as scratch:
         for name in ("config.json", "model.safetensors"):
-            (Path(scratch) / name).write_bytes(folder.read_bytes(name))
+            (Path(scratch) / name).write_bytes(read_checked(folder, name))
         return Scorer.from_checkpoint(scratch, device=device, threads=threads)

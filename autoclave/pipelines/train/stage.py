@@ -10,7 +10,7 @@ from autoclave.model.training.metrics import METRICS_FILE, MetricsFile
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.stage import Stage, StageContext
 from autoclave.pipelines.train.ray_group import train_on_ray
-from autoclave.pipelines.train.run import can_resume, train_on_shards
+from autoclave.pipelines.train.run import changed_since, train_on_shards
 from autoclave.pipelines.train.settings import TrainStageSettings
 
 
@@ -42,7 +42,10 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
     # absolute paths: Ray's processes start in a folder of their own
     tokens = context.previous.root if context.previous.is_local else context.previous.url
     out = context.folder.root
-    resume = can_resume(tokens, out, settings, seed=context.seed)
+    changed = changed_since(tokens, out, settings, seed=context.seed)
+    resume = not changed
+    if changed:
+        context.progress.message(f"warning: {context.name}: training starts anew, since {'; '.join(changed)}")
     context.progress.begin(context.name, settings.steps)
     if context.engine.name == "ray":
         message = context.progress.message
