@@ -39,13 +39,18 @@ def common(
 
 
 def show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, *_: object
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
     """Print a warning of ours as one line; others as Python does."""
     if issubclass(category, AutoclaveWarning):
         typer.secho(f"warning: {message}", fg="yellow", err=True)
     else:
-        print(warnings.formatwarning(message, category, filename, lineno), file=file or sys.stderr, end="")
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
 
 
 stages.register(app)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autoclave.corpus.storage import Folder
+from autoclave.pipelines.reading.verification import Verification
 from autoclave.pipelines.running.funnel import StageRow, Summary
 
 
@@ -57,3 +59,22 @@ def print_results(summary: Summary, folder: str, console: Console) -> None:
     if run.exists("report.html"):
         console.print(f"report: {run.path('report.html')}", highlight=False)
     console.print(f"look closer: autoclave inspect {folder}", highlight=False)
+
+
+def print_verification(found: Verification, console: Console) -> None:
+    """Print what is damaged or missing and the commands that mend it, or that all is as it was written."""
+    if found.findings:
+        table = Table(title="Damaged or missing", title_justify="left", header_style="bold")
+        table.add_column("file", overflow="fold")
+        table.add_column("what is wrong", overflow="fold")
+        for finding in found.findings:
+            table.add_row(Text(finding.file), Text(finding.what))
+        console.print(table)
+        for remedy in sorted({finding.remedy for finding in found.findings}):
+            console.print(Text(f"to mend: {remedy}"), soft_wrap=True)
+    if found.unrecorded:
+        names = ", ".join(found.unrecorded[:5]) + (", ..." if len(found.unrecorded) > 5 else "")
+        console.print(Text(f"{len(found.unrecorded):,} files have no checksum: {names}"), style="dim", soft_wrap=True)
+    verdict = f"{len(found.findings):,} damaged or missing" if found.findings else "all as they were written"
+    style = "red" if found.findings else "green"
+    console.print(f"{found.files:,} files, {found.bytes:,} bytes: {verdict}", style=style)

@@ -1,4 +1,4 @@
-"""Commands beside the road: refilter, plan, eval."""
+"""Commands beside the road: verify, refilter, plan, eval."""
 
 from __future__ import annotations
 
@@ -11,12 +11,47 @@ from autoclave.cli.stages import Engine, Json, Overrides, Workers
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    app.command("verify")(verify)
     app.command("refilter")(refilter)
     plan = typer.Typer(help="Memory, speed and days of a training before it is paid for.", no_args_is_help=True)
     plan.callback()(lambda: None)
     plan.command("train")(plan_train)
     app.add_typer(plan, name="plan")
     app.command("eval")(evaluate)
+
+
+def verify(
+    folder: Annotated[str, typer.Argument(help="A run, the folder of a stage, token shards, or a checkpoint.")],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes that read (default: all cores).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read every file and compare it with its checksum; exit code 1, with what to do, where one is damaged or missing.
+
+    Example: autoclave verify runs/demo
+    """
+    import os
+
+    import msgspec
+
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.cli.tables import print_verification
+    from autoclave.cli.views import make_console
+    from autoclave.pipelines.reading.verification import verify as verify_folder
+
+    with TerminalProgress() as progress:
+
+        def advance(done: int, total: int) -> None:
+            progress.update("verify", done, total, "files")
+
+        found = verify_folder(folder, workers or os.cpu_count() or 1, advance)
+    if json:
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        print_verification(found, make_console())
+    if found.findings:
+        raise typer.Exit(1)
 
 
 def refilter(

@@ -1,7 +1,7 @@
 """Checksums that are read: what a file must be by the record that covers it, and whether it is that.
 
 Two kinds of records cover files. A shard's commit covers its outputs. `checksums.json` of a folder covers the commits
-and whatever else lies there (settings, manifests, a checkpoint's files). Both carry a checksum of their own (sealed.py).
+and whatever else lies there (settings, manifests, a checkpoint's files). Both have a checksum of their own (sealed.py).
 `check` finds the record from a path alone, so that whatever opens a file can ask; a file that no record covers is
 foreign, and taken as it is.
 """
