@@ -198,7 +198,7 @@ def test_a_rerun_redoes_what_is_damaged_and_says_so(finished: SmallRun, tmp_path
     for number, names in enumerate(files_by_kind(run).values()):
         name = next((n for n in names if newest in n or "step-" not in n), names[0])
         data = bytearray((run / name).read_bytes())
-        if data:
+        if data and name != "06-train/metrics.jsonl":  # only another training would make that anew
             data[len(data) * (number % 7) // 7] ^= 1 << number % 8
             put(run / name, bytes(data))
             damaged.append(name)

@@ -327,6 +327,7 @@ class Trainer:
             latest = checkpoints.latest_checkpoint(self.folder)
         if self.world.rank == 0 and latest is not None:
             checkpoints.publish(latest, self.folder, self.state.step)
+            remove_partial_checkpoints(self.folder)  # damaged ones that were set aside
         self.world.barrier()
         return TrainResult(
             folder=str(self.folder),
