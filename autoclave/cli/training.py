@@ -203,6 +203,11 @@ def generate(
         raise InputError(f"{folder}: has no {TOKENIZER_FILE}; copy the one that the model was trained with")
     encoder = Encoder.open(str(folder / TOKENIZER_FILE))
     model = load_model(folder, device=str(resolve_device("auto")))
+    if encoder.vocabulary_size > model.config.vocabulary_size:
+        raise InputError(
+            f"{folder / TOKENIZER_FILE}: {encoder.vocabulary_size} tokens, of which the model knows"
+            f" {model.config.vocabulary_size}; copy the one that the model was trained with"
+        )
     text = sys.stdin.read() if prompt == "-" else prompt
     settings = SamplingSettings(
         max_new_tokens=max_new_tokens,

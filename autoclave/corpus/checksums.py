@@ -28,6 +28,9 @@ LEVELS = 3
 
 READ_BYTES = 1 << 22
 
+MOST_REMEMBERED = 1 << 14
+"""Files, and records, that a process remembers."""
+
 
 class Checksums(msgspec.Struct, frozen=True, kw_only=True):
     """`checksums.json`: what the files of a folder must be, those of single shards aside."""
@@ -92,6 +95,8 @@ def compare(path: str, expected: OutputFile) -> str | None:
     found = hash_file(path).checksum
     if found != expected.checksum:
         return f"its checksum is {found}, not {expected.checksum}"
+    if len(_checked) > MOST_REMEMBERED:
+        _checked.clear()
     _checked[path] = (version, expected.checksum)
     return None
 
@@ -114,6 +119,7 @@ def find_record(path: str) -> tuple[OutputFile, str] | None:
     """Return what a file must be, and what makes it anew; None where no commit and no list covers it."""
     root, rest = posixpath.split(path)
     for _ in range(LEVELS):
+        root = root or "."
         listed = read_checksums(root)
         if listed is not None and rest in listed.files:
             return listed.files[rest], remedy_of(listed.made_by)
@@ -121,7 +127,7 @@ def find_record(path: str) -> tuple[OutputFile, str] | None:
             commit = _record(f"{root}/{commit_name(shard)}", Commit)
             if commit is not None and rest in commit.outputs:
                 return commit.outputs[rest], remedy_of(commit.stage)
-        if not root or root == posixpath.dirname(root) or root.endswith((":", ":/", "://")):
+        if root in (".", posixpath.dirname(root)) or root.endswith((":", ":/", "://")):
             break
         root, last = posixpath.split(root)
         rest = f"{last}/{rest}"
@@ -152,7 +158,7 @@ def _record(path: str, kind: type[Kind]) -> Kind | None:
             known = (version, unseal(data, kind))
         except ValueError as error:
             raise DamageError(f"{path}: damaged ({error}); run what made it again, which makes it anew") from error
-        if len(_records) > 4096:
+        if len(_records) > MOST_REMEMBERED:
             _records.clear()
         _records[path] = known
     found: Kind = known[1]
@@ -202,12 +208,11 @@ def forget(folder: Folder, name: str) -> None:
         write_checksums(folder, msgspec.structs.replace(listed, files=left))
 
 
-def reopen(folder: Folder) -> None:
-    """Mark a folder's list as incomplete before a stage changes shards."""
-    if folder.exists(CHECKSUMS):
-        listed = _standing(folder, "")
-        left = {name: file for name, file in listed.files.items() if not name.startswith("commits/")}
-        write_checksums(folder, msgspec.structs.replace(listed, complete=False, files=left))
+def reopen(folder: Folder, made_by: str) -> None:
+    """Mark a folder's list, a new one where there is none, as incomplete before a stage changes shards."""
+    listed = _standing(folder, made_by)
+    left = {name: file for name, file in listed.files.items() if not name.startswith("commits/")}
+    write_checksums(folder, msgspec.structs.replace(listed, complete=False, files=left))
 
 
 def close(folder: Folder, commits: Iterable[Commit], made_by: str) -> None:

@@ -43,7 +43,7 @@ def run_recipe(
     run = Folder(run_folder)
     with locked(run):
         run.remove_partials()
-        checksums.reopen(run)
+        checksums.reopen(run, "run")
         checksums.write_recorded(run, "recipe.yaml", recipe.resolved().encode(), "run")
         rows: list[StageRow] = []
         results: dict[str, float] = {}

@@ -225,7 +225,7 @@ class StageContext(Generic[SettingsType]):
             else:
                 self.progress.advance(label, Outcome(index, commits[index]), True)
         if waiting:
-            checksums.reopen(folder)
+            checksums.reopen(folder, label)
         failures: list[Failure] = []
         chosen = [tasks[index] for index in waiting]
         for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():

@@ -42,7 +42,7 @@ def run_tokenize(context: StageContext[TokenizeSettings]) -> None:
     settings = context.settings
     tokens = context.folder.child(TOKENS)
     forget(context.folder, f"{TOKENS}/{CHECKSUMS}")
-    reopen(tokens)
+    reopen(tokens, context.name)
     forget(tokens, MANIFEST)
     tokens.remove(MANIFEST)
     if settings.tokenizer:

@@ -16,9 +16,10 @@ from autoclave.corpus.commits import read_commit, read_commits
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_documents, read_documents
 from autoclave.corpus.storage import Folder
-from autoclave.errors import RunError, ShardError
+from autoclave.errors import DamageError, InputError, RunError, ShardError
+from autoclave.pipelines.running import stage
 from autoclave.pipelines.running.engine import InProcessEngine, LocalEngine
-from autoclave.pipelines.running.stage import DocumentShard, ShardTask, StageContext, document_shards
+from autoclave.pipelines.running.stage import DocumentShard, ShardTask, Silent, StageContext, document_shards
 
 
 class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +108,66 @@ def test_a_damaged_output_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "toy/documents/000000.parquet").write_bytes(b"truncated")
     run.map_shards(keep_long, run.document_tasks())
     assert tree(tmp_path / "toy") == expected
+
+
+class Told(Silent):
+    """Keeps what a stage says."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_flipped_byte_in_any_output_or_commit_is_made_good(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "IN_PROCESS_BYTES", -1)  # as if outputs were large: workers read them
+    engine = LocalEngine(workers) if workers else InProcessEngine()
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]], engine)
+    run.map_shards(keep_long, run.document_tasks())
+    expected = tree(tmp_path / "toy")
+    names = [name for name, data in expected.items() if data and "000001" in name] + ["commits/000001.json"]
+    for number, name in enumerate(names):
+        path = tmp_path / "toy" / name
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(number, number))
+        untouched = (tmp_path / "toy/documents/000000.parquet").stat().st_mtime_ns
+        run.progress = Told()
+        commits = run.map_shards(keep_long, run.document_tasks())
+        assert [commit.shard for commit in commits] == ["000000", "000001"]
+        assert tree(tmp_path / "toy") == expected
+        assert (tmp_path / "toy/documents/000000.parquet").stat().st_mtime_ns == untouched
+        (message,) = run.progress.messages
+        assert message.startswith("warning: toy: ")
+        assert name in message
+    engine.close()
+
+
+def test_a_damaged_input_stops_the_stage_and_quarantines_nothing(tmp_path: Path) -> None:
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]])
+    path = tmp_path / "source/documents/000001.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamageError, match=r"source/documents/000001\.parquet: damaged: .*; run source again"):
+        run.map_shards(keep_long, run.document_tasks())
+    assert not (tmp_path / "toy/quarantine").exists()
+    with pytest.raises(InputError, match="the stage toy has not run to its end"):
+        document_shards(run.folder)
+
+
+def test_a_missing_commit_of_the_stage_before_is_not_a_smaller_corpus(tmp_path: Path) -> None:
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]])
+    run.map_shards(keep_long, run.document_tasks())
+    assert len(document_shards(run.folder)) == 2
+    (tmp_path / "toy/commits/000001.json").unlink()
+    with pytest.raises(DamageError, match=r"commits/000001\.json: damaged: it is missing; run toy again"):
+        document_shards(run.folder)
 
 
 def test_a_lost_document_is_noticed(tmp_path: Path) -> None:
