@@ -30,7 +30,7 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 class _Sink(HashingFile):
-    """A file that knows the checksum of what was written since `mark`."""
+    """A file that knows the checksum of what was written since `mark`, of a file that is open already."""
 
     def mark(self) -> int:
         """Begin a new checksum; returns the place in the file."""
