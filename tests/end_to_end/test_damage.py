@@ -234,5 +234,11 @@ def test_the_next_command_stops_with_one_message(finished: SmallRun, tmp_path: P
     assert failed.returncode == 1
     assert "commits/000001.json: damaged: it is missing" in " ".join(failed.stderr.split())
     assert autoclave("verify", tmp_path, check=False).returncode == 1
+    tokens = tmp_path / "elsewhere"
+    shutil.copytree(finished.run / "05-tokenize/tokens", tokens)
+    assert autoclave("verify", tokens).stdout.strip().endswith("all as they were written")
+    put(tokens / "000000.arrow", b"")
+    assert f"copy {tokens} anew" in autoclave("verify", tokens, check=False).stdout
+    autoclave("verify", finished.run / "06-train/checkpoints/step-00000010")
     (tmp_path / "nothing").mkdir()
     assert autoclave("verify", tmp_path / "nothing", check=False).returncode == 2

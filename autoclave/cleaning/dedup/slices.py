@@ -14,7 +14,7 @@ import pyarrow as pa
 import xxhash
 
 from autoclave.corpus.sealed import seal, unseal
-from autoclave.corpus.storage import HashingFile, open_read
+from autoclave.corpus.storage import open_read
 from autoclave.errors import DamageError, InputError
 
 INDEX = b"autoclave.slices"
@@ -29,13 +29,33 @@ class _Index(msgspec.Struct, frozen=True):
     slices: list[tuple[int, int, str]]
 
 
-class _Sink(HashingFile):
-    """A file that knows the checksum of what was written since `mark`, of a file that is open already."""
+class _Sink:
+    """What Arrow writes to: a file that is open already, and the checksum of what was written since `mark`."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._hash = xxhash.xxh3_128()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        self._file.write(view)
+        return view.nbytes
+
+    def close(self) -> None:
+        """Left to whoever opened the file."""
 
     def mark(self) -> int:
         """Begin a new checksum; returns the place in the file."""
         self._hash.reset()
-        return self.size
+        return int(self._file.tell())
+
+    @property
+    def checksum(self) -> str:
+        return self._hash.hexdigest()
 
 
 class SliceWriter:
@@ -56,7 +76,7 @@ class SliceWriter:
         """Write the next slice, a batch of the schema."""
         start = self._sink.mark()
         self._writer.write_batch(batch)
-        self._slices.append((start, self._sink.size - start, self._sink.checksum))
+        self._slices.append((start, self._sink.tell() - start, self._sink.checksum))
 
     def close(self) -> None:
         """Write the index and the footer; the file stays open."""

@@ -29,16 +29,16 @@ def newest_whole(world: World, folder: Path) -> Path | None:
     Raises CheckpointError where every checkpoint is damaged.
     """
     found = list(checkpoints.newest_first(folder))
-    for number, checkpoint in enumerate(found):
-        damage = _first_of(world, checkpoints.checkpoint_damage(checkpoint, part=(world.rank, world.size)))
-        if damage is None:
-            return checkpoint
-        if number + 1 == len(found):
-            raise CheckpointError(f"{damage}; no whole checkpoint is left: --no-resume starts anew")
-        if world.rank == 0:
-            checkpoints.warn(f"{damage}; training goes on from {found[number + 1].name}")
-            set_aside(checkpoint)
-    return None
+    part = (world.rank, world.size)
+    damage = {path: _first_of(world, checkpoints.checkpoint_damage(path, part=part)) for path in found}
+    whole = next((path for path in found if damage[path] is None), None)
+    if found and whole is None:
+        raise CheckpointError(f"{damage[found[0]]}; no whole checkpoint is left: --no-resume starts anew")
+    for path, what in damage.items():
+        if what is not None and whole is not None and world.rank == 0:
+            checkpoints.warn(f"{what}; training goes on from {whole.name}, this one is removed")
+            set_aside(path)
+    return whole
 
 
 def _first_of(world: World, message: str | None) -> str | None:

@@ -8,6 +8,7 @@ unfinished stage, a removed file) is a finding as well.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import multiprocessing
 import posixpath
 import re
@@ -180,18 +181,27 @@ class _Records:
     def remedy(self, base: str) -> str:
         """The command that makes a file anew: that of the run where it is one's, else of the stage."""
         root = self.folder.url
-        head = base.split("/")[0]
-        if _STAGE.fullmatch(head) or "recipe.yaml" in self.present:
-            return f"autoclave run {root}/recipe.yaml --run-dir {root}"
-        above, _, last = root.rpartition("/")
-        if _STAGE.fullmatch(last) and Folder(above).exists("recipe.yaml"):
-            return f"autoclave run {above}/recipe.yaml --run-dir {above}"
+        run = root if _STAGE.fullmatch(base.split("/")[0]) or "recipe.yaml" in self.present else self._run_above
+        if run is not None:
+            return f"autoclave run {run}/recipe.yaml --run-dir {run}"
         made_by = next((self._made_by[part] for part in _up(base) if part in self._made_by), "")
         command = made_by.partition("/")[0]
         place = f"{root}/{base}".rstrip("/")
         if "checkpoints/step-" in f"{place}/":
             return f"the same autoclave train again, which goes on from a whole checkpoint (or remove {place})"
+        if command == "tokenize" and MANIFEST in self.present:
+            return f"the same autoclave tokenize again, or copy {root} anew from where it was made"
         return f"the same autoclave {command} again with --out {root}" if command else f"make {place} again"
+
+    @functools.cached_property
+    def _run_above(self) -> str | None:
+        """The run that the folder is a stage of, or a part of one's stage."""
+        above, _, last = self.folder.url.rpartition("/")
+        for _ in range(3):
+            if _STAGE.fullmatch(last) and Folder(above or "/").exists("recipe.yaml"):
+                return above
+            above, _, last = above.rpartition("/")
+        return None
 
 
 def _up(base: str) -> Iterator[str]:

@@ -68,6 +68,13 @@ def test_a_damaged_checkpoint_falls_back_on_the_one_before(run: Path, whole: Pat
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-00000008", "step-00000012"]
 
 
+def test_an_older_checkpoint_that_is_damaged_goes(run: Path) -> None:
+    flip(run / "checkpoints/step-00000008/model.safetensors")
+    with pytest.warns(AutoclaveWarning, match=r"step-00000008/model\.safetensors: damaged.* this one is removed"):
+        train(CONFIG, SETTINGS, PatternLoader(), run)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000012"]
+
+
 def test_where_no_checkpoint_is_whole_training_stops(run: Path) -> None:
     for step in ("08", "12"):
         flip(run / f"checkpoints/step-000000{step}/training_state.safetensors")
