@@ -7,10 +7,12 @@
     ├── SchemaError              two outputs do not fit together: schema, parameters, tokenizer
     ├── ShardError               one shard cannot be processed; the run goes on without it
     ├── CheckpointError          a checkpoint is incomplete, corrupt or of another model
+    ├── MachineError             disk, store, permission, credentials: nothing is wrong with the data
     └── RunError                 the work as a whole failed                                   (exit 1)
 
-Messages are one line and name the file, the record or the key, and the remedy. Anything else that is raised is a
-bug in Autoclave or a fault of the machine, and keeps its traceback.
+Messages are one line and name the file, the record or the key, and the remedy. What the machine raises (OSError and
+its like) becomes a MachineError where it is shown (corpus/machine.py); anything else is a bug in Autoclave, and keeps
+its traceback.
 """
 
 from __future__ import annotations
@@ -53,6 +55,20 @@ class ShardError(AutoclaveError):
 
 class CheckpointError(AutoclaveError):
     """A checkpoint is incomplete, corrupt, or belongs to another model."""
+
+
+class MachineError(AutoclaveError):
+    """The machine, not the data, is at fault: a full disk, a store that is down, a permission. The run can be resumed.
+
+    passing: whether trying again after a moment may help (a store that does not answer)
+    """
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message, passing)
+        self.message, self.passing = message, passing
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RunError(AutoclaveError):

@@ -42,6 +42,12 @@ def run(
     stages: Annotated[str | None, typer.Option("--stages", help="Only these, as in extract,clean.")] = None,
     workers: Workers = None,
     overrides: Overrides = None,
+    on_lost_shard: Annotated[
+        str | None,
+        typer.Option(
+            "--on-lost-shard", help="stop (default) before the next stage where documents were lost; continue."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a recipe: crawl files in, token shards out. The same command resumes.
@@ -53,7 +59,8 @@ def run(
     from autoclave.pipelines.running.recipe import load_recipe
     from autoclave.pipelines.running.run import run_recipe
 
-    checked = load_recipe(recipe, overrides or [])
+    lost = [f"guards.on_lost_shard={on_lost_shard}"] if on_lost_shard else []
+    checked = load_recipe(recipe, [*(overrides or []), *lost])
     folder = run_dir or f"runs/{checked.name}"
     chosen = [name.strip() for name in stages.split(",")] if stages else []
     running = make_engine(engine, workers)
@@ -66,7 +73,7 @@ def run(
 
 
 def finish(summary: Any, folder: str, json: bool) -> None:
-    """Print what a run did; exit code 1 where a shard was given up."""
+    """Print what a run did; exit code 1 where documents were lost or an input could not be read at all."""
     import msgspec
     from rich.console import Console
 
@@ -80,7 +87,12 @@ def finish(summary: Any, folder: str, json: bool) -> None:
         print_funnel(summary.stages, summary.alarms, console)
         print_reasons(summary.stages, console)
         print_results(summary, folder, console)
-    if any(row.quarantined for row in summary.stages):
+    losses = [f"{row.label}: {row.loss}" for row in summary.stages if row.loss is not None]
+    if not any(row.documents_in or row.quarantined for row in summary.stages):
+        losses.append("no document was found in the inputs")
+    for loss in losses:
+        typer.secho(f"error: {loss}", fg="red", err=True)
+    if losses:
         raise typer.Exit(1)
 
 

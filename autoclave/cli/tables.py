@@ -7,6 +7,7 @@ from rich.table import Table
 
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.running.funnel import StageRow, Summary
+from autoclave.pipelines.running.guards.losses import nothing_kept
 
 
 def human_bytes(number: float) -> str:
@@ -38,7 +39,18 @@ def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> N
         )
     console.print(table)
     checked = [row for row in rows if row.documents_in]
-    if checked and all(row.accounted for row in checked):
+    broken = [row for row in checked if not row.accounted]
+    nothing = nothing_kept(checked)
+    for row in broken:
+        console.print(
+            f"documents in = kept + dropped + errors does NOT hold at {row.label}: {row.documents_in:,} in,"
+            f" {row.kept + row.dropped + row.errors:,} accounted for",
+            style="bold red",
+            markup=False,
+        )
+    if nothing is not None:
+        console.print(nothing, style="bold red", markup=False)
+    elif not broken:
         console.print("documents in = kept + dropped + errors, at every stage", style="green")
     for alarm in alarms:
         console.print(f"alarm: {alarm}", style="bold red", markup=False)

@@ -32,6 +32,9 @@ LEDGER_SCHEMA = pa.schema(
 )
 """The first columns of every ledger; one column a signal follows."""
 
+UNREAD = "unread_files"
+"""Counter of input files of which nothing could be read, and the folder that names them with their first faults."""
+
 DROPPED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, pa.field("filter", pa.string()), pa.field("reason", pa.string())])
 
 
@@ -157,6 +160,7 @@ class ShardOutput:
         }
         self._wrote_documents = False
         self._errors: list[bytes] = []
+        self._unread: dict[str, str] = {}
         self._files: dict[str, HashingFile] = {}
         self._kept = self._dropped = self._bytes_in = self._bytes_kept = 0
         self._expected: int | None = None
@@ -224,6 +228,10 @@ class ShardOutput:
         self._wrote_documents = True
         self._errors.append(msgspec.json.encode({"place": place, "cause": cause}) + b"\n")
 
+    def unread(self, source: str, cause: str) -> None:
+        """Record that nothing at all could be read of an input file, and its first fault."""
+        self._unread[source] = cause
+
     def count(self, name: str, number: int) -> None:
         """Add to one of the stage's own counters."""
         self._counts[name] += int(number)
@@ -251,6 +259,10 @@ class ShardOutput:
             outputs |= {f"{kind}/{self.shard}.parquet": sink.close() for kind, sink in self._sinks.items()}
             with self.open(f"errors/{self.shard}.jsonl") as file:
                 file.write(b"".join(self._errors))
+        if self._unread:
+            self.count(UNREAD, len(self._unread))
+            with self.open(f"{UNREAD}/{self.shard}.json") as file:
+                file.write(msgspec.json.encode(self._unread))
         outputs |= {name: OutputFile(file.size, file.checksum) for name, file in self._files.items()}
         self._stack.close()
         commit = Commit(

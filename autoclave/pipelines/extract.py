@@ -88,20 +88,41 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
     settings: ExtractSettings = task.settings
     with Extractor(settings.extractor, settings.page_seconds) as extractor:
         for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
-            batches = read_raw(
-                path,
-                source,
-                output.error,
-                lambda kind: output.count("records_skipped", 1),
-                settings.fields,
-                settings.max_payload_bytes,
-                unreadable=lambda number: output.count("unreadable_values", number),
-                max_text_bytes=settings.max_text_bytes,
-            )
-            for batch in batches:
-                _write_batch(batch, settings, extractor, output)
+            _extract_file(path, source, settings, extractor, output)
     # So that a shard whose files hold no document has its outputs, too, with all their columns.
     _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], [], [], output)
+
+
+def _extract_file(path: str, source: str, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:
+    """Extract the documents of one file; one that has faults and no record is recorded as unread."""
+    faults: list[str] = []
+    records = 0
+
+    def skip(kind: str) -> None:
+        nonlocal records
+        records += 1
+        output.count("records_skipped", 1)
+
+    def report(place: str, cause: str) -> None:
+        if not faults:
+            faults.append(cause if place == source else f"{place.removeprefix(source).lstrip(':')}: {cause}")
+        output.error(place, cause)
+
+    batches = read_raw(
+        path,
+        source,
+        report,
+        skip,
+        settings.fields,
+        settings.max_payload_bytes,
+        unreadable=lambda number: output.count("unreadable_values", number),
+        max_text_bytes=settings.max_text_bytes,
+    )
+    for batch in batches:
+        records += batch.num_rows
+        _write_batch(batch, settings, extractor, output)
+    if faults and not records:
+        output.unread(source, faults[0])
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:

@@ -35,6 +35,8 @@ class Failure:
     shard: str
     message: str
     details: str = ""
+    documents: int | None = None
+    """How many documents went into the shard, None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def settle(index: int, task: Any, answer: Answer, attempt: int) -> Outcome | Non
     if answer.error is None and attempt < ATTEMPTS:
         return None
     message = str(answer.error) if answer.error else answer.details.strip().splitlines()[-1]
-    return Outcome(index, None, Failure(task.shard, message, answer.details))
+    return Outcome(index, None, Failure(task.shard, message, answer.details, task.expected_documents))
 
 
 def pause(attempt: int) -> None:

@@ -42,7 +42,8 @@ def main(stage: str) -> None:
     for row in (row for row in summary.stages if row.label in labels):
         counts = f"{row.kept} kept, {row.dropped} dropped, {row.errors} errors"
         print(f"{row.label}: {row.documents_in} documents in, {counts}")
-        if row.quarantined:
+        if row.loss is not None:
+            print(f"error: {row.label}: {row.loss}", file=sys.stderr)
             sys.exit(1)
 
 

@@ -14,6 +14,7 @@ from autoclave.corpus.storage import Folder
 from autoclave.errors import RecipeError, RunError
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.funnel import StageRow, Summary, find_alarms, fold, write_summary
+from autoclave.pipelines.running.guards.losses import note_missing, refuse_to_go_on
 from autoclave.pipelines.running.recipe import PlannedStage, Recipe
 from autoclave.pipelines.running.stage import Progress, Silent, StageContext, document_shards
 
@@ -48,19 +49,23 @@ def run_recipe(
         for position, planned in enumerate(recipe.stages):
             context = make_context(recipe, run, position, planned, engine, progress or Silent())
             if not stages or planned.label in stages:
+                if recipe.guards.on_lost_shard == "stop":
+                    refuse_to_go_on(rows, planned.label, "--on-lost-shard continue")
                 connect(recipe, run, position, context)
                 planned.stage.run(context)
+                note_missing(context)
             commits = context.commits or list(read_commits(context.folder))
             row = fold(planned.label, context.folder, commits)
             rows.append(row)
             results |= context.results
+            summary = Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results)
+            write_summary(run, summary)
             if planned.stage.writes == "documents" and row.documents_in and not row.kept and position + 1 < len(labels):
-                write_summary(run, Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results))
+                cause = f" ({row.loss})" if row.loss else ""
                 raise RunError(
-                    f"{planned.label} kept none of {row.documents_in} documents; see why: autoclave inspect {run.url}"
+                    f"{planned.label} kept none of {row.documents_in} documents{cause};"
+                    f" see why: autoclave inspect {run.url}"
                 )
-        summary = Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results)
-        write_summary(run, summary)
         write_report_if_possible(run, progress or Silent())
     return summary
 
@@ -92,6 +97,7 @@ def make_context(
         sources=recipe.inputs,
         progress=progress,
         dropped_share=recipe.dropped_share,
+        guards=recipe.guards,
     )
 
 

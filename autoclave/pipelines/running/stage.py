@@ -15,6 +15,7 @@ from autoclave.corpus.storage import Folder, input_fingerprint
 from autoclave.errors import InputError, RunError
 from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
 from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.settings import GuardSettings
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
@@ -124,6 +125,7 @@ class StageContext(Generic[SettingsType]):
     previous: Folder | None = None
     progress: Progress = field(default_factory=Silent)
     dropped_share: float = 1.0
+    guards: GuardSettings = field(default_factory=GuardSettings)
     failures: list[Failure] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     """Commits of the stage itself (not of its phases), set by `map_shards`."""
@@ -183,7 +185,8 @@ class StageContext(Generic[SettingsType]):
         """Run `function(task, output)` over the tasks and return the commits in the order of the tasks.
 
         Shards whose commit stands and matches are not run again. A shard that keeps failing is quarantined: it is
-        absent from the result and reported at the end. Raises RunError where every shard failed.
+        absent from the result and reported at the end. Raises RunError where every shard failed, and where a phase
+        lost one (what follows would be made of less than came in) unless the guards say to continue.
         """
         folder = self.phase_folder(phase)
         self._forget_others(folder, {task.shard for task in tasks})
@@ -211,6 +214,9 @@ class StageContext(Generic[SettingsType]):
         done = [commit for commit in commits if commit is not None]
         if tasks and not done:
             raise RunError(f"{label}: every shard failed; the first: {failures[0].message}")
+        if failures and phase is not None and self.guards.on_lost_shard == "stop":
+            lost = f"{len(failures)} of {len(tasks)} shards given up"
+            raise RunError(f"{label}: {lost}; first {failures[0].shard}: {failures[0].message}; run again to try again")
         for commit in done:
             folder.remove(f"quarantine/{commit.shard}.json")
         if phase is None:
@@ -223,6 +229,9 @@ class StageContext(Generic[SettingsType]):
             if commit.shard not in shards:
                 for name in (commit.name, *commit.outputs):
                     folder.remove(name)
+        for name in folder.files("quarantine/*.json"):
+            if name.removeprefix("quarantine/").removesuffix(".json") not in shards:
+                folder.remove(name)
 
 
 @dataclass(frozen=True)
