@@ -161,6 +161,7 @@ class ShardOutput:
         self._wrote_documents = False
         self._errors: list[bytes] = []
         self._unread: dict[str, str] = {}
+        self._refused: dict[bytes, tuple[str, str]] = {}
         self._files: dict[str, HashingFile] = {}
         self._kept = self._dropped = self._bytes_in = self._bytes_kept = 0
         self._expected: int | None = None
@@ -190,10 +191,11 @@ class ShardOutput:
         self._wrote_documents = True
         batch = batch.cast(DOCUMENT_SCHEMA) if batch.schema != DOCUMENT_SCHEMA else batch
         ledger = verdicts.ledger(batch.column("doc_id"))
+        if self._refused:
+            batch, ledger = self._without_refused(batch, ledger)
         if self._sinks["ledger"].schema is None:
             self._sinks["ledger"].schema = ledger.schema
-        kept_mask = pa.array(verdicts.kept, pa.bool_())
-        kept = batch.filter(kept_mask)
+        kept = batch.filter(ledger.column("kept"))
         self._kept += kept.num_rows
         self._dropped += batch.num_rows - kept.num_rows
         self._bytes_in += text_bytes(batch) if bytes_in is None else bytes_in
@@ -205,6 +207,14 @@ class ShardOutput:
             self._sinks.pop("documents", None)
         count_groups(self._groups, batch, ledger)
         self._write_dropped(batch, ledger)
+
+    def _without_refused(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        ids = batch.column("doc_id").to_pylist()
+        for doc_id in ids:
+            if doc_id in self._refused:
+                self.error(*self._refused[doc_id])
+        stay = pa.array([doc_id not in self._refused for doc_id in ids], pa.bool_())
+        return batch.filter(stay), ledger.filter(stay)
 
     def _write_dropped(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> None:
         rows = np.flatnonzero(~ledger.column("kept").to_numpy(zero_copy_only=False))
@@ -227,6 +237,10 @@ class ShardOutput:
         """Record one input record that could not be read: where it is and why."""
         self._wrote_documents = True
         self._errors.append(msgspec.json.encode({"place": place, "cause": cause}) + b"\n")
+
+    def refuse(self, doc_id: bytes, place: str, cause: str) -> None:
+        """Make an error of a document, whatever is written on it later: it is neither kept nor dropped."""
+        self._refused[doc_id] = (place, cause)
 
     def unread(self, source: str, cause: str) -> None:
         """Record that nothing at all could be read of an input file, and its first fault."""

@@ -173,5 +173,5 @@ def score_folder(
         shards = open_documents_folder(url, context.folder, engine, context.progress)
     folder = str(checkpoint_folder(model))
     tasks = [context.task(s.name, [s], model=model_version(folder), _model=folder) for s in shards]
-    needs = Resources(settings.threads, settings.gpus)
+    needs = Resources(settings.threads, settings.gpus, limited=False)
     return context.map_shards(score_shard_function, tasks, resources=needs)

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from autoclave.corpus.machine import machine_error
 from autoclave.errors import AutoclaveError
 from autoclave.pipelines.running.engine import make_engine
 from autoclave.pipelines.running.recipe import load_recipe
@@ -36,9 +37,15 @@ def main(stage: str) -> None:
             )
         finally:
             engine.close()
-    except AutoclaveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        known = error if isinstance(error, AutoclaveError) else machine_error(error, named=True)
+        if known is None:
+            raise
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(known.exit_code)
     for row in (row for row in summary.stages if row.label in labels):
         counts = f"{row.kept} kept, {row.dropped} dropped, {row.errors} errors"
         print(f"{row.label}: {row.documents_in} documents in, {counts}")

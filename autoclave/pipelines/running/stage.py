@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from autoclave.corpus.storage import Folder, input_fingerprint
 from autoclave.errors import InputError, RunError
 from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
 from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.mask import Mask, Masking, mask_documents
+from autoclave.pipelines.running.guards.rescue import BISECTION, run_guarded
 from autoclave.pipelines.running.guards.settings import GuardSettings
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
@@ -41,6 +44,19 @@ class ShardTask:
     expected_documents: int | None = None
     """How many documents go in, where that is known beforehand."""
     dropped_share: float = 1.0
+    size: int | None = None
+    """Bytes of the inputs as stored, None where that is not known; what default limits are made from."""
+    allowance: float = 0.0
+    """Seconds that the default time limit is longer for what is known to be slow."""
+    seconds: float | None = None
+    memory: int | None = None
+    """Limits, the latter in bytes; set when the task is run."""
+    masking: Masking | None = None
+    """How documents can be left out, None where they cannot; with `units`, their number, None where it is not known."""
+    units: int | None = None
+    mask: Mask | None = None
+    probe: bool = False
+    """Whether this is a part of the search for a document at fault, whose outputs go away."""
 
 
 ShardFunction = Callable[[ShardTask, ShardOutput], None]
@@ -55,6 +71,9 @@ class DocumentShard:
     fingerprint: str
     documents: int
     ledger: str | None = None
+    """Of the stage that wrote the documents; None for other files."""
+    size: int | None = None
+    """Bytes as stored, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +89,13 @@ class _Runner:
             return standing
         folder.remove(f"commits/{task.shard}.json")
         with ShardOutput(folder, task.stage, task.shard, dropped_share=task.dropped_share, seed=task.seed) as output:
-            if task.expected_documents is not None:
-                output.expect(task.expected_documents)
-            self.function(task, output)
+            given = task
+            if task.mask is not None and task.masking != "own":
+                scratch = folder if task.probe else folder.child(f"{BISECTION}/{task.shard}")
+                given = mask_documents(task, scratch, output)
+            if given.expected_documents is not None:
+                output.expect(given.expected_documents)
+            self.function(given, output)
             return output.commit(task.fingerprint, task.inputs)
 
 
@@ -144,19 +167,26 @@ class StageContext(Generic[SettingsType]):
         phase: str | None = None,
         settings: msgspec.Struct | None = None,
         expected_documents: int | None = None,
+        masking: Masking | None = None,
+        units: int | None = None,
+        allowance: float = 0.0,
         **arguments: Any,
     ) -> ShardTask:
         """Return the task for one shard.
 
         Its fingerprint covers the settings (the stage's, or those given), the arguments, the seed and the inputs'
         contents: give `arguments` for whatever else the result depends on. Argument names that begin with an
-        underscore (paths, say) do not count towards the fingerprint.
+        underscore (paths, say) do not count towards the fingerprint. A task whose first input is a shard of documents
+        can leave some of them out, others where they say how (masking, units: see guards/mask.py).
         """
         given = self.settings if settings is None else settings
         paths = tuple(item.path if isinstance(item, DocumentShard) else item for item in inputs)
         versions = [item.fingerprint if isinstance(item, DocumentShard) else input_fingerprint(item) for item in inputs]
         stage = self.name if phase is None else f"{self.name}/{phase}"
         counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
+        first = inputs[0] if inputs else None
+        if masking is None and isinstance(first, DocumentShard) and first.ledger is not None:
+            masking, units = "aligned", first.documents
         return ShardTask(
             stage=stage,
             shard=shard,
@@ -168,11 +198,18 @@ class StageContext(Generic[SettingsType]):
             fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share),
             expected_documents=expected_documents,
             dropped_share=self.dropped_share,
+            size=_size(inputs, versions),
+            allowance=allowance,
+            masking=masking,
+            units=units,
         )
 
     def document_tasks(self, **arguments: Any) -> list[ShardTask]:
         """Return one task per input shard for the stage itself, each expecting all of its documents."""
-        return [self.task(s.name, [s], expected_documents=s.documents, **arguments) for s in self.inputs]
+        return [
+            self.task(s.name, [s], expected_documents=s.documents, masking="rows", units=s.documents, **arguments)
+            for s in self.inputs
+        ]
 
     def map_shards(
         self,
@@ -190,6 +227,7 @@ class StageContext(Generic[SettingsType]):
         """
         folder = self.phase_folder(phase)
         self._forget_others(folder, {task.shard for task in tasks})
+        folder.remove(BISECTION)
         label = self.name if phase is None else f"{self.name}/{phase}"
         self.progress.begin(label, len(tasks))
         commits: list[Commit | None] = [None] * len(tasks)
@@ -202,8 +240,9 @@ class StageContext(Generic[SettingsType]):
             else:
                 waiting.append(index)
         failures: list[Failure] = []
-        chosen = [tasks[index] for index in waiting]
-        for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():
+        chosen = [self._limited(tasks[index], resources) for index in waiting]
+        tell = functools.partial(self._tell, label)
+        for outcome in run_guarded(self.engine, _Runner(function), chosen, resources or Resources(), tell):
             commits[waiting[outcome.index]] = outcome.commit
             if outcome.failure is not None:
                 failures.append(outcome.failure)
@@ -223,6 +262,18 @@ class StageContext(Generic[SettingsType]):
             self.commits = done
         return done
 
+    def _limited(self, task: ShardTask, resources: Resources | None) -> ShardTask:
+        """Return the task with its limits."""
+        if resources is not None and not resources.limited:
+            return task
+        seconds = self.guards.seconds(task.size)
+        if seconds is not None and self.guards.task_seconds is None:
+            seconds += task.allowance
+        return replace(task, seconds=seconds, memory=self.guards.memory(task.size))
+
+    def _tell(self, label: str, message: str) -> None:
+        self.progress.message(f"warning: {label}: {message}")
+
     def _forget_others(self, folder: Folder, shards: set[str]) -> None:
         """Remove what an earlier run left of shards that no longer exist (the inputs changed)."""
         for commit in list(read_commits(folder)):
@@ -232,6 +283,16 @@ class StageContext(Generic[SettingsType]):
         for name in folder.files("quarantine/*.json"):
             if name.removeprefix("quarantine/").removesuffix(".json") not in shards:
                 folder.remove(name)
+
+
+def _size(inputs: Sequence[str | DocumentShard], versions: Sequence[str]) -> int | None:
+    """Return the bytes of the inputs whose size is known, None where none is."""
+    sizes = [
+        item.size if isinstance(item, DocumentShard) else int(version.partition(":")[0])
+        for item, version in zip(inputs, versions, strict=True)
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -259,7 +320,12 @@ def document_shards(folder: Folder) -> list[DocumentShard]:
             ledger = f"ledger/{commit.shard}.parquet"
             shards.append(
                 DocumentShard(
-                    commit.shard, folder.path(name), commit.outputs[name].checksum, commit.kept, folder.path(ledger)
+                    commit.shard,
+                    folder.path(name),
+                    commit.outputs[name].checksum,
+                    commit.kept,
+                    folder.path(ledger),
+                    commit.outputs[name].bytes,
                 )
             )
     if not shards:

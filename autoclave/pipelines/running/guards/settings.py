@@ -18,11 +18,11 @@ class GuardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Limits of a task and what a lost shard means. Outputs do not depend on them."""
 
     task_seconds: float | None = None
-    """Longest time of one task on documents; none: 120 s and 60 s for each MB that it reads as stored. Tasks that train or
-    score with a model have no limit."""
+    """Longest time of one task on documents; none: 120 s and 60 s for each MB that it reads as stored. Tasks
+    that train or score with a model have no limit."""
     task_memory_mb: int | None = None
-    """Most memory of one task on documents in MiB; none: 4096, or 32 times what it reads as stored where that is more, and
-    never more than nine tenths of the machine's."""
+    """Most memory of one task on documents in MiB; none: 4096, or 32 times what it reads as stored where that is
+    more, and never more than nine tenths of the machine's."""
     on_lost_shard: Literal["stop", "continue"] = "stop"
     """Whether a run goes on to the next stage when a shard, or all of an input file, was lost."""
 
