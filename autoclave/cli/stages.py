@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -48,6 +49,9 @@ def run(
             "--on-lost-shard", help="stop (default) before the next stage where documents were lost; continue."
         ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Train a model anew that is there, where settings or data changed.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a recipe: crawl files in, token shards out. The same command resumes.
@@ -66,7 +70,8 @@ def run(
     running = make_engine(engine, workers)
     try:
         with TerminalProgress() as progress:
-            summary = run_recipe(checked, folder, running, stages=chosen, progress=progress)
+            ask = typer.confirm if sys.stdin.isatty() else None
+            summary = run_recipe(checked, folder, running, stages=chosen, progress=progress, yes=yes, ask=ask)
     finally:
         running.close()
     finish(summary, folder, json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+import autoclave
 from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS, split_batch
 from autoclave.corpus.commits import Commit, OutputFile, write_commit
 from autoclave.corpus.groups import GroupCounts, count_groups, largest_groups
@@ -294,6 +296,8 @@ class ShardOutput:
             counts=dict(sorted(self._counts.items())),
             groups=largest_groups(self._groups),
             seconds=round(time.monotonic() - self._started, 3),
+            autoclave=autoclave.__version__,
+            made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             outputs=dict(sorted(outputs.items())),
         )
         write_commit(self.folder, commit)

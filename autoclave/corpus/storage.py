@@ -24,6 +24,8 @@ PARTIAL = ".partial"
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the filesystem of `url` and the path on it; MissingDependencyError names the extra of an absent one."""
+    if "://" not in url:  # a colon is a letter of a file's name like any other
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(url))
     try:
         return url_to_fs(url)
     except ImportError as error:

@@ -24,6 +24,7 @@ def main(stage: str) -> None:
     parser.add_argument("--engine", choices=["local", "ray"], help="default: ray inside a Ray job, otherwise local")
     parser.add_argument("--workers", type=int, help="shards at a time (default: all cores)")
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.KEY=VALUE", dest="overrides")
+    parser.add_argument("--yes", action="store_true", help="train a model anew that is there")
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe, arguments.overrides)
@@ -33,7 +34,12 @@ def main(stage: str) -> None:
         )
         try:
             summary = run_recipe(
-                recipe, arguments.run_dir or f"runs/{recipe.name}", engine, stages=labels or [stage], progress=Lines()
+                recipe,
+                arguments.run_dir or f"runs/{recipe.name}",
+                engine,
+                stages=labels or [stage],
+                progress=Lines(),
+                yes=arguments.yes,
             )
         finally:
             engine.close()

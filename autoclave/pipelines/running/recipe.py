@@ -115,8 +115,10 @@ def check_recipe(document: Mapping[str, Any], place: str) -> Recipe:
     """Check a recipe given as plain values; `place` names it in messages."""
     top = convert(document, RecipeFile, place)
     planned = []
+    check_name(top.name, f"{place}: name")
     for label, settings in top.stages.items():
         kind = label.split("-", 1)[0]
+        check_name(label, f"{place}: stages")
         if kind not in STAGE_MODULES:
             raise RecipeError(f"{place}: unknown stage '{label}'; {_suggest(kind, list(STAGE_MODULES))}")
         stage = load_stage(kind)
@@ -126,6 +128,14 @@ def check_recipe(document: Mapping[str, Any], place: str) -> Recipe:
     if not 0 <= top.dropped_share <= 1:
         raise RecipeError(f"{place}: dropped_share is a share between 0 and 1, not {top.dropped_share}")
     return Recipe(top.name, list(top.inputs), planned, top.seed, top.dropped_share, top.guards)
+
+
+def check_name(name: str, place: str) -> None:
+    """Raise RecipeError for a name that would be no plain folder: it could leave the folder of runs."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable() or name != name.strip():
+        raise RecipeError(f"{place}: {name!a} names a folder: write it without slashes and control characters")
+    if len(name.encode("utf-8", "surrogatepass")) > 200:
+        raise RecipeError(f"{place}: the name is longer than 200 bytes")
 
 
 def convert(values: Any, kind: type[Any], place: str) -> Any:

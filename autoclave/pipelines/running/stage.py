@@ -149,6 +149,10 @@ class StageContext(Generic[SettingsType]):
     progress: Progress = field(default_factory=Silent)
     dropped_share: float = 1.0
     guards: GuardSettings = field(default_factory=GuardSettings)
+    code: str = ""
+    """Version of the code that decides (guards/code_version.py); part of every fingerprint."""
+    permit: Callable[[str], None] = field(default=lambda what: None)
+    """Raises RunError unless what it is told (that a trained model goes) is allowed."""
     failures: list[Failure] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     """Commits of the stage itself (not of its phases), set by `map_shards`."""
@@ -195,7 +199,7 @@ class StageContext(Generic[SettingsType]):
             settings=given,
             arguments=arguments,
             seed=self.seed,
-            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share),
+            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share, self.code),
             expected_documents=expected_documents,
             dropped_share=self.dropped_share,
             size=_size(inputs, versions),
@@ -308,6 +312,8 @@ class Stage(Generic[SettingsType]):
     reads: str = "documents"
     """What it takes from the stage before it: 'documents', 'tokens', or 'sources' for raw files."""
     writes: str = "documents"
+    free: frozenset[str] = frozenset()
+    """Settings that may change without the stage's output being made anew."""
     check: Callable[[SettingsType, Engine], None] | None = None
 
 

@@ -11,10 +11,11 @@ from autoclave.corpus.storage import Folder
 from autoclave.errors import RunError
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.funnel import Summary, find_alarms, fold, write_summary
+from autoclave.pipelines.running.guards.code_version import code_version
 from autoclave.pipelines.running.guards.losses import note_missing, refuse_to_go_on
 from autoclave.pipelines.running.guards.settings import GuardSettings
 from autoclave.pipelines.running.recipe import apply_override, convert
-from autoclave.pipelines.running.registry import load_stage
+from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 from autoclave.pipelines.running.run import locked
 from autoclave.pipelines.running.stage import (
     DocumentShard,
@@ -56,6 +57,7 @@ def run_stage(
         folder.remove_partials()
         checked = convert(document["stages"][kind], stage.settings, kind)
         context = StageContext(kind, folder, checked, seed, engine, progress=progress, guards=guards)
+        context.code = code_version(STAGE_MODULES[kind])
         if stage.reads == "sources":
             context.sources = list(inputs)
         elif stage.reads == "tokens":
@@ -90,6 +92,7 @@ def open_documents_folder(
     imported = StageContext(
         "import", place, extract.settings(), 0, engine, sources=[argument], progress=progress, guards=guards
     )
+    imported.code = code_version(STAGE_MODULES["extract"])
     extract.run(imported)
     row = fold("import", place, imported.commits)
     if row.documents_in == row.errors and row.loss is not None:

@@ -16,6 +16,26 @@ RECIPE_DEFAULTS = {"steps": 200, "learning_rate": 3e-3, "warmup_steps": 20, "che
 """Where a recipe's defaults differ from the loop's: a first run, on a CPU, is short and of a small model."""
 
 
+FREE = frozenset(
+    [
+        "steps",
+        "threads",
+        "device",
+        "compile",
+        "activation_checkpointing",
+        "tensor_parallel",
+        "sequence_parallel",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "max_skipped",
+        "tensorboard",
+        "workers",
+        "gpus",
+    ]
+)
+"""Settings with which training goes on from a checkpoint that was made with others."""
+
+
 def check_model(name: str, changes: dict[str, Any], place: str) -> None:
     """Raise RecipeError where there is no such preset, or fields to change that it lacks or the tokenizer decides."""
     for field in ("vocabulary_size", "bos_id", "eos_id", "pad_id"):

@@ -8,10 +8,11 @@ from typing import Any
 from autoclave.errors import RecipeError
 from autoclave.model.training.metrics import METRICS_FILE, MetricsFile
 from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.identity import holds_model
 from autoclave.pipelines.running.stage import Stage, StageContext
 from autoclave.pipelines.train.ray_group import train_on_ray
 from autoclave.pipelines.train.run import can_resume, train_on_shards
-from autoclave.pipelines.train.settings import TrainStageSettings
+from autoclave.pipelines.train.settings import FREE, TrainStageSettings
 
 
 def check_engine(settings: TrainStageSettings, engine: Engine) -> None:
@@ -43,6 +44,8 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
     tokens = context.previous.root if context.previous.is_local else context.previous.url
     out = context.folder.root
     resume = can_resume(tokens, out, settings, seed=context.seed)
+    if not resume and holds_model(context.folder):
+        context.permit(f"the model in {context.folder.url} was trained on other data or settings and would be replaced")
     context.progress.begin(context.name, settings.steps)
     if context.engine.name == "ray":
         message = context.progress.message
@@ -57,4 +60,4 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
         context.results |= {"training_loss": losses[-1], "training_tokens": float(lines[-1]["tokens"])}
 
 
-STAGE = Stage("train", TrainStageSettings, run_train, reads="tokens", writes="model", check=check_engine)
+STAGE = Stage("train", TrainStageSettings, run_train, reads="tokens", writes="model", check=check_engine, free=FREE)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def test_a_disk_that_takes_no_more_and_then_does(tmp_path: Path, workers: str) -
 
 
 @pytest.fixture
-def denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def denied(monkeypatch: pytest.MonkeyPatch) -> str:
     """Any file named `denied.jsonl` may not be opened (root may open everything, so that modes prove nothing)."""
     real = open
 
@@ -147,7 +146,7 @@ def denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         return real(path, *arguments, **named)
 
     monkeypatch.setattr(storage, "open", refuse, raising=False)
-    yield "denied.jsonl"
+    return "denied.jsonl"
 
 
 def test_an_input_that_may_not_be_read(
