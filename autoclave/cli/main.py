@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from autoclave.cli import cleaning, explain, inspection, stages, tools, training
+from autoclave.cli.terminal import say, say_error
 from autoclave.corpus.machine import machine_error
 from autoclave.errors import AutoclaveError
 
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def say_stopped() -> None:
-    typer.secho("stopped; the same command goes on from here", fg="yellow", err=True)
+    say("stopped; the same command goes on from here", error=True, colour="yellow")
 
 
 def explain_error(error: Exception, debug: bool) -> int:
@@ -87,5 +88,5 @@ def explain_error(error: Exception, debug: bool) -> int:
         raise error
     if debug:
         traceback.print_exception(error)
-    typer.secho(f"error: {known}", fg="red", err=True)
+    say_error(str(known))
     return known.exit_code

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autoclave.cli.terminal import clean_console, say, say_error, say_json
+
 Engine = Annotated[str, typer.Option("--engine", help="local: processes on this machine; ray: a Ray cluster.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Shards at a time (default: all cores; 0: this process).")
@@ -80,15 +82,14 @@ def run(
 def finish(summary: Any, folder: str, json: bool) -> None:
     """Print what a run did; exit code 1 where documents were lost or an input could not be read at all."""
     import msgspec
-    from rich.console import Console
 
     from autoclave.cli.tables import print_funnel, print_results
     from autoclave.cli.views import print_reasons
 
     if json:
-        typer.echo(msgspec.json.encode(summary).decode())
+        say_json(msgspec.json.encode(summary))
     else:
-        console = Console()
+        console = clean_console()
         print_funnel(summary.stages, summary.alarms, console)
         print_reasons(summary.stages, console)
         print_results(summary, folder, console)
@@ -96,7 +97,7 @@ def finish(summary: Any, folder: str, json: bool) -> None:
     if not any(row.documents_in or row.quarantined for row in summary.stages):
         losses.append("no document was found in the inputs")
     for loss in losses:
-        typer.secho(f"error: {loss}", fg="red", err=True)
+        say_error(loss)
     if losses:
         raise typer.Exit(1)
 
@@ -186,7 +187,7 @@ def dedup(
     if explain:
         from autoclave.pipelines.dedup.stage import explain_settings
 
-        typer.echo(explain_settings(overrides or []))
+        say(explain_settings(overrides or []))
         return
     if documents is None or out is None:
         raise typer.BadParameter("give a folder of documents and --out")
@@ -231,7 +232,7 @@ def tokenizer_train(
     from autoclave.pipelines.tokenize.stage import train_tokenizer_file
 
     train_tokenizer_file(documents, out, vocab_size=vocab_size, seed=seed)
-    typer.echo(f"tokenizer: {out}")
+    say(f"tokenizer: {out}")
 
 
 def tokenize(

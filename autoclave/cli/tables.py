@@ -8,6 +8,7 @@ from rich.table import Table
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.running.funnel import StageRow, Summary
 from autoclave.pipelines.running.guards.losses import nothing_kept
+from autoclave.pipelines.running.guards.printable import printable
 
 
 def human_bytes(number: float) -> str:
@@ -53,7 +54,7 @@ def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> N
     elif not broken:
         console.print("documents in = kept + dropped + errors, at every stage", style="green")
     for alarm in alarms:
-        console.print(f"alarm: {alarm}", style="bold red", markup=False)
+        console.print(f"alarm: {printable(alarm, lines=False)}", style="bold red", markup=False)
 
 
 def print_results(summary: Summary, folder: str, console: Console) -> None:
@@ -67,5 +68,5 @@ def print_results(summary: Summary, folder: str, console: Console) -> None:
         console.print(table)
     run = Folder(folder)
     if run.exists("report.html"):
-        console.print(f"report: {run.path('report.html')}", highlight=False)
-    console.print(f"look closer: autoclave inspect {folder}", highlight=False)
+        console.print(f"report: {run.path('report.html')}", highlight=False, markup=False)
+    console.print(f"look closer: autoclave inspect {folder}", highlight=False, markup=False)

@@ -9,6 +9,7 @@ import sys
 from autoclave.corpus.machine import machine_error
 from autoclave.errors import AutoclaveError
 from autoclave.pipelines.running.engine import make_engine
+from autoclave.pipelines.running.guards.printable import printable
 from autoclave.pipelines.running.recipe import load_recipe
 from autoclave.pipelines.running.run import run_recipe
 from autoclave.pipelines.running.stage import Silent
@@ -50,13 +51,13 @@ def main(stage: str) -> None:
         known = error if isinstance(error, AutoclaveError) else machine_error(error, named=True)
         if known is None:
             raise
-        print(f"error: {known}", file=sys.stderr)
+        print(f"error: {printable(str(known), lines=False)}", file=sys.stderr)
         sys.exit(known.exit_code)
     for row in (row for row in summary.stages if row.label in labels):
         counts = f"{row.kept} kept, {row.dropped} dropped, {row.errors} errors"
         print(f"{row.label}: {row.documents_in} documents in, {counts}")
         if row.loss is not None:
-            print(f"error: {row.label}: {row.loss}", file=sys.stderr)
+            print(f"error: {row.label}: {printable(row.loss, lines=False)}", file=sys.stderr)
             sys.exit(1)
 
 
@@ -67,4 +68,4 @@ class Lines(Silent):
         print(f"{name}: done", flush=True)
 
     def message(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text, lines=False), flush=True)
