@@ -7,8 +7,8 @@
     ├── SchemaError              two outputs do not fit together: schema, parameters, tokenizer
     ├── ShardError               one shard cannot be processed; the run goes on without it
     ├── CheckpointError          a checkpoint is incomplete, corrupt or of another model
-    ├── MachineError             disk, store, permission, credentials: nothing is wrong with the data
     └── RunError                 the work as a whole failed                                   (exit 1)
+        └── MachineError         disk, store, permission, credentials: nothing is wrong with the data
 
 Messages are one line and name the file, the record or the key, and the remedy. What the machine raises (OSError and
 its like) becomes a MachineError where it is shown (corpus/machine.py); anything else is a bug in Autoclave, and keeps
@@ -57,7 +57,11 @@ class CheckpointError(AutoclaveError):
     """A checkpoint is incomplete, corrupt, or belongs to another model."""
 
 
-class MachineError(AutoclaveError):
+class RunError(AutoclaveError):
+    """The work as a whole failed."""
+
+
+class MachineError(RunError):
     """The machine, not the data, is at fault: a full disk, a store that is down, a permission. The run can be resumed.
 
     passing: whether trying again after a moment may help (a store that does not answer)
@@ -69,7 +73,3 @@ class MachineError(AutoclaveError):
 
     def __str__(self) -> str:
         return self.message
-
-
-class RunError(AutoclaveError):
-    """The work as a whole failed."""

@@ -15,7 +15,7 @@ _REMEDIES: dict[int, tuple[str, str]] = {
     errno.EROFS: ("the file system is read-only", f"choose another folder, or mount it writable, {AGAIN}"),
     errno.EACCES: ("permission denied", f"give this user the right (chmod, chown), or choose another folder, {AGAIN}"),
     errno.EPERM: ("operation not permitted", f"give this user the right, or choose another folder, {AGAIN}"),
-    errno.EIO: ("the device reports an error", f"check the disk and its cables (dmesg), {AGAIN}"),
+    errno.EIO: ("Input/output error of the device", f"check the disk and its cables (dmesg), {AGAIN}"),
     errno.EMFILE: ("too many open files", f"raise the limit (ulimit -n), {AGAIN}"),
     errno.ENFILE: ("too many open files on this machine", f"close some, {AGAIN}"),
     errno.ENOMEM: ("the machine has no memory left", f"use fewer --workers, {AGAIN}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.corpus.storage import naming
 from autoclave.errors import InputError, MissingDependencyError
 from autoclave.pipelines.running.guards.mask import UNITS, Mask
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
@@ -138,7 +140,7 @@ def _extract_file(
         max_text_bytes=settings.max_text_bytes,
     )
     start = 0
-    for batch in batches:
+    for batch in named_errors(path, batches):
         for row, cause in mask.causes(start, batch.num_rows).items():
             output.error(f"{source}:{batch.column('offset')[row].as_py() & ~(1 << 62)}", cause)
         taken = mask.takes(start, batch.num_rows)
@@ -149,6 +151,12 @@ def _extract_file(
         output.count(UNITS, start)
     if faults and not records:
         output.unread(source, faults[0])
+
+
+def named_errors(path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield what a reader yields; errors of the machine that name no file name this one."""
+    with naming(path):
+        yield from batches
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:

@@ -40,7 +40,7 @@ def write_input(path: Path, documents: int = 400) -> Path:
         (errno.EDQUOT, "the disk quota is used up; free some space"),
         (errno.EROFS, "the file system is read-only; choose another folder"),
         (errno.EACCES, "permission denied; give this user the right"),
-        (errno.EIO, "the device reports an error; check the disk"),
+        (errno.EIO, "Input/output error of the device; check the disk"),
         (errno.EMFILE, "too many open files; raise the limit"),
         (errno.ECONNREFUSED, "no answer (ConnectionRefusedError"),
     ],

@@ -66,10 +66,12 @@ class Search:
 
     def _seconds(self, span: Span) -> float | None:
         whole: float | None = self.task.seconds
-        if whole is None or self.failure.cause != "time" or self.healthy_seconds is None or span == (0, 0):
+        if whole is None or span == (0, 0):
             return whole
         if span in self.confirming:
             return min(whole, CONFIRM_SECONDS)
+        if self.healthy_seconds is None:
+            return min(whole, max(LEAST_SECONDS, whole / 2))
         return min(whole, max(LEAST_SECONDS, HEALTHY_TIMES * self.healthy_seconds))
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
@@ -83,7 +85,11 @@ class Search:
             elif outcome.failure is not None:
                 self._halve(span, outcome.failure)
         if len(self.culprits) + len(self.spans) > MOST_CULPRITS:
-            self.hopeless = f"more than {MOST_CULPRITS} documents fail"
+            self.spans = []
+            if self.failure.cause == "time":  # the shard is slow as a whole, and gets one try with more time
+                self.culprits = {}
+            else:
+                self.hopeless = f"more than {MOST_CULPRITS} documents fail"
 
     def _begin(self, outcome: Outcome) -> None:
         if outcome.commit is None:
@@ -95,7 +101,7 @@ class Search:
     def _halve(self, span: Span, failure: Failure) -> None:
         if span[1] - span[0] > 1:
             self.spans += halves(span)
-        elif failure.cause == "time" and span not in self.confirming and self.healthy_seconds is not None:
+        elif failure.cause == "time" and span not in self.confirming:
             self.confirming.add(span)
             self.spans.append(span)
         else:
@@ -105,7 +111,7 @@ class Search:
         """Return the task that does the shard without the documents at fault."""
         seconds = self.task.seconds
         if self.failure.cause == "time" and seconds is not None and not self.culprits:
-            seconds *= 4  # every part ended in time: the shard is slow, and nothing hangs
+            seconds *= 4  # no document hangs, or all do
         return replace(self.task, mask=Mask(tuple(sorted(self.culprits.items()))), seconds=seconds)
 
     def lost(self, failure: Failure | None) -> Outcome:
