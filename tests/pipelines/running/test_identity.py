@@ -196,6 +196,17 @@ def test_comments_and_docstrings_are_no_code() -> None:
     assert deciding_lines(one) != deciding_lines(one.replace("x + 1", "x + 2"))
 
 
+def test_a_file_of_data_that_a_module_names_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "bad_words.txt.zst"
+    data.write_bytes(b"1")
+    monkeypatch.setattr(versions, "data_files", lambda: [data])
+    one = {kind: code_version(STAGE_MODULES[kind]) for kind in ("clean", "tokenize")}
+    data.write_bytes(b"2")
+    other = {kind: code_version(STAGE_MODULES[kind]) for kind in ("clean", "tokenize")}
+    assert one["clean"] != other["clean"]
+    assert one["tokenize"] == other["tokenize"]
+
+
 def test_a_version_covers_what_the_stage_imports_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Which version of the code decides in a stage: a hash of its own modules and of all of ours that they import.
 
-An upgrade redoes the stages whose code it changed, and no other. Comments, docstrings and blank lines do not count, and
-neither does what runs a stage and decides nothing.
+An upgrade redoes the stages whose code it changed, and no other. Models and lists that they name in assets/ count;
+comments, docstrings, blank lines and what runs a stage without deciding anything do not.
 """
 
 from __future__ import annotations
@@ -33,10 +33,19 @@ _UNDECIDING = (
 def code_version(module: str) -> str:
     """Return the hash (xxh3-64) of what decides in a module such as 'autoclave.pipelines.clean'."""
     state = xxhash.xxh3_64()
-    for name in sorted(_reached(module)):
+    reached = sorted(_reached(module))
+    for name in reached:
         state.update(f"{name}\0".encode())
         state.update(_deciding_text(name).encode())
+    for path in data_files():
+        if any(path.name.partition(".")[0] in _deciding_text(name) for name in reached):
+            state.update(path.name.encode() + path.read_bytes())
     return state.hexdigest()
+
+
+def data_files() -> list[Path]:
+    """Return the models and lists that are part of the package, without their descriptions."""
+    return sorted(path for path in (PACKAGE / "assets").iterdir() if path.is_file() and path.suffix != ".md")
 
 
 def _reached(module: str) -> set[str]:
