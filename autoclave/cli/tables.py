@@ -9,6 +9,8 @@ from rich.text import Text
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.reading.verification import Verification
 from autoclave.pipelines.running.funnel import StageRow, Summary
+from autoclave.pipelines.running.guards.losses import nothing_kept
+from autoclave.pipelines.running.guards.printable import printable
 
 
 def human_bytes(number: float) -> str:
@@ -40,10 +42,21 @@ def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> N
         )
     console.print(table)
     checked = [row for row in rows if row.documents_in]
-    if checked and all(row.accounted for row in checked):
+    broken = [row for row in checked if not row.accounted]
+    nothing = nothing_kept(checked)
+    for row in broken:
+        console.print(
+            f"documents in = kept + dropped + errors does NOT hold at {row.label}: {row.documents_in:,} in,"
+            f" {row.kept + row.dropped + row.errors:,} accounted for",
+            style="bold red",
+            markup=False,
+        )
+    if nothing is not None:
+        console.print(nothing, style="bold red", markup=False)
+    elif not broken:
         console.print("documents in = kept + dropped + errors, at every stage", style="green")
     for alarm in alarms:
-        console.print(f"alarm: {alarm}", style="bold red", markup=False)
+        console.print(f"alarm: {printable(alarm, lines=False)}", style="bold red", markup=False)
 
 
 def print_results(summary: Summary, folder: str, console: Console) -> None:
@@ -57,8 +70,8 @@ def print_results(summary: Summary, folder: str, console: Console) -> None:
         console.print(table)
     run = Folder(folder)
     if run.exists("report.html"):
-        console.print(f"report: {run.path('report.html')}", highlight=False)
-    console.print(f"look closer: autoclave inspect {folder}", highlight=False)
+        console.print(f"report: {run.path('report.html')}", highlight=False, markup=False)
+    console.print(f"look closer: autoclave inspect {folder}", highlight=False, markup=False)
 
 
 def print_verification(found: Verification, console: Console) -> None:

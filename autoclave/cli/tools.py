@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from autoclave.cli.stages import Engine, Json, Overrides, Workers
+from autoclave.cli.terminal import say, say_json
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def verify(
 
         found = verify_folder(folder, workers or os.cpu_count() or 1, advance)
     if json:
-        typer.echo(msgspec.json.encode(found).decode())
+        say_json(msgspec.json.encode(found))
     else:
         print_verification(found, make_console())
     if found.findings:
@@ -77,15 +78,15 @@ def refilter(
     finally:
         running.close()
     if json:
-        typer.echo(msgspec.json.encode(report).decode())
+        say_json(msgspec.json.encode(report))
         return
-    typer.echo(f"{report.documents:,} documents: {report.kept_before:,} kept before, {report.kept_after:,} now")
-    typer.echo(f"newly kept {report.newly_kept:,}, newly dropped {report.newly_dropped:,}")
+    say(f"{report.documents:,} documents: {report.kept_before:,} kept before, {report.kept_after:,} now")
+    say(f"newly kept {report.newly_kept:,}, newly dropped {report.newly_dropped:,}")
     names = sorted(report.reasons_before | report.reasons_after)
     for name in names:
         before, after = report.reasons_before.get(name, 0), report.reasons_after.get(name, 0)
         if before != after:
-            typer.echo(f"  {name}: {before:,} -> {after:,}")
+            say(f"  {name}: {before:,} -> {after:,}")
 
 
 def plan_train(
@@ -126,7 +127,7 @@ def plan_train(
         total_tokens=total_tokens,
         mfu=mfu,
     )
-    typer.echo(msgspec.json.encode(plan).decode() if json else plan.text())
+    say_json(msgspec.json.encode(plan)) if json else say(plan.text())
 
 
 def evaluate(
@@ -153,4 +154,4 @@ def evaluate(
     from autoclave.model.inference.evaluation import evaluate as run_tasks
 
     results = run_tasks(checkpoint, tasks.split(","), task_folder=task_folder, few_shot=few_shot, limit=limit)
-    typer.echo(msgspec.json.encode(results).decode())
+    say_json(msgspec.json.encode(results))

@@ -211,7 +211,7 @@ def forget(folder: Folder, name: str) -> None:
 def reopen(folder: Folder, made_by: str) -> None:
     """Mark a folder's list, a new one where there is none, as incomplete before a stage changes shards."""
     listed = _standing(folder, made_by)
-    left = {name: file for name, file in listed.files.items() if not name.startswith("commits/")}
+    left = {name: file for name, file in listed.files.items() if not name.startswith(("commits/", "quarantine/"))}
     write_checksums(folder, msgspec.structs.replace(listed, complete=False, files=left))
 
 

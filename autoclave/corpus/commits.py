@@ -46,6 +46,9 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, dict[str, dict[str, int]]] = {}
     """language, host, source -> its largest values -> filter -> documents dropped, '' -> documents in."""
     seconds: float = 0.0
+    autoclave: str = ""
+    made: str = ""
+    """The version that made the shard, and when (UTC)."""
     outputs: dict[str, OutputFile] = {}
     """Relative name -> file."""
 

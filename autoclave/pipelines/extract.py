@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,10 +21,14 @@ from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import group_files, resolve_inputs
+from autoclave.corpus.storage import naming
 from autoclave.errors import InputError, MissingDependencyError
+from autoclave.pipelines.running.guards.mask import UNITS, Mask
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
+PAGE_BYTES = 10_000
+"""About what a page takes in an archive."""
 TEXT_TYPES = frozenset({"text/plain", CONVERTED_TYPE, "text/markdown", "text/x-rst", "text/gemini"})
 # Declarations that say nothing; the bytes decide.
 VAGUE_TYPES = frozenset({None, "application/octet-stream", "application/x-unknown", "unknown/unknown", "text", "html"})
@@ -77,7 +82,14 @@ def run_extract(context: StageContext[ExtractSettings]) -> None:
         raise InputError("extract: no inputs named; give files, folders or globs")
     groups = group_files(resolve_inputs(context.sources), settings.group_bytes, settings.group_files)
     tasks = [
-        context.task(f"{number:06d}", [file.path for file in group], sources=[file.source for file in group])
+        context.task(
+            f"{number:06d}",
+            [file.path for file in group],
+            masking="own",
+            units=len(group) if len(group) > 1 else None,
+            allowance=settings.page_seconds * max(len(group), sum(file.size for file in group) / PAGE_BYTES),
+            sources=[file.source for file in group],
+        )
         for number, group in enumerate(groups)
     ]
     context.map_shards(extract_shard, tasks)
@@ -87,21 +99,64 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
     """Extract the documents of one shard's files, in order."""
     settings: ExtractSettings = task.settings
     with Extractor(settings.extractor, settings.page_seconds) as extractor:
-        for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
-            batches = read_raw(
-                path,
-                source,
-                output.error,
-                lambda kind: output.count("records_skipped", 1),
-                settings.fields,
-                settings.max_payload_bytes,
-                unreadable=lambda number: output.count("unreadable_values", number),
-                max_text_bytes=settings.max_text_bytes,
-            )
-            for batch in batches:
-                _write_batch(batch, settings, extractor, output)
+        for number, (path, source) in enumerate(zip(task.inputs, task.arguments["sources"], strict=True)):
+            mask = task.mask or Mask()
+            if task.units is not None:  # several files: they are what can be left out
+                for cause in mask.causes(number, 1).values():
+                    output.error(source, cause)
+                if not mask.takes(number, 1)[0]:
+                    continue
+                mask = Mask()
+            _extract_file(path, source, settings, extractor, output, mask)
     # So that a shard whose files hold no document has its outputs, too, with all their columns.
     _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], [], [], output)
+
+
+def _extract_file(
+    path: str, source: str, settings: ExtractSettings, extractor: Extractor, output: ShardOutput, mask: Mask
+) -> None:
+    """Extract the documents of one file; one that has faults and no record is recorded as unread."""
+    faults: list[str] = []
+    records = 0
+
+    def skip(kind: str) -> None:
+        nonlocal records
+        records += 1
+        output.count("records_skipped", 1)
+
+    def report(place: str, cause: str) -> None:
+        if not faults:
+            faults.append(cause if place == source else f"{place.removeprefix(source).lstrip(':')}: {cause}")
+        output.error(place, cause)
+
+    batches = read_raw(
+        path,
+        source,
+        report,
+        skip,
+        settings.fields,
+        settings.max_payload_bytes,
+        unreadable=lambda number: output.count("unreadable_values", number),
+        max_text_bytes=settings.max_text_bytes,
+    )
+    start = 0
+    for batch in named_errors(path, batches):
+        for row, cause in mask.causes(start, batch.num_rows).items():
+            output.error(f"{source}:{batch.column('offset')[row].as_py() & ~(1 << 62)}", cause)
+        taken = mask.takes(start, batch.num_rows)
+        start += batch.num_rows
+        _write_batch(batch.filter(pa.array(taken)), settings, extractor, output)
+    records += start
+    if mask.only is not None:
+        output.count(UNITS, start)
+    if faults and not records:
+        output.unread(source, faults[0])
+
+
+def named_errors(path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield what a reader yields; errors of the machine that name no file name this one."""
+    with naming(path):
+        yield from batches
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:

@@ -186,5 +186,5 @@ def score_folder(
     folder = str(checkpoint_folder(model))
     version = model_version(folder)
     tasks = [context.task(s.name, [s], model=version, _model=folder) for s in shards]
-    needs = Resources(settings.threads, settings.gpus)
+    needs = Resources(settings.threads, settings.gpus, limited=False)
     return context.map_shards(score_shard_function, tasks, resources=needs)

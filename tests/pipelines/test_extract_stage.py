@@ -21,7 +21,7 @@ from autoclave.corpus.commits import Commit
 from autoclave.corpus.readers import detect
 from autoclave.corpus.schema import DOCUMENT_SCHEMA
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RunError
+from autoclave.errors import InputError, MachineError
 from autoclave.pipelines.extract import ExtractSettings, run_extract, sniff
 from autoclave.pipelines.running.engine import Engine, InProcessEngine, LocalEngine
 from autoclave.pipelines.running.stage import StageContext
@@ -209,7 +209,7 @@ def test_a_reader_that_raises_costs_its_file_and_a_fault_of_the_machine_stops(
         {"place": "b.jsonl", "cause": "reading stopped, the rest is left out: OverflowError: too large"}
     ]
     monkeypatch.setattr(detect, "read_jsonl", failing(OSError(5, "Input/output error")))
-    with pytest.raises(RunError, match="Input/output error"):
+    with pytest.raises(MachineError, match=r"b\.jsonl: Input/output error of the device; check the disk"):
         extract(tmp_path / "machine", *tmp_path.glob("*.jsonl"))
 
 

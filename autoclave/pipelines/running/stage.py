@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from autoclave.corpus import checksums
-from autoclave.corpus.commits import Commit, commit_name, fingerprint, is_done, read_commit, read_commits
+from autoclave.corpus.commits import Commit, commit_name, fingerprint, is_done, read_commits
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import count_documents
 from autoclave.corpus.storage import Folder, input_fingerprint
-from autoclave.errors import DamageError, InputError, RunError
+from autoclave.errors import InputError, RunError
 from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
-from autoclave.pipelines.running.engine import Engine, InProcessEngine
+from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.mask import Mask, Masking, mask_documents
+from autoclave.pipelines.running.guards.rescue import BISECTION, run_guarded
+from autoclave.pipelines.running.guards.settings import GuardSettings
+from autoclave.pipelines.running.standing import find_standing, forget_others, standing_commit
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
-
-IN_PROCESS_BYTES = 256 << 20
-"""Outputs of an earlier run up to this size are read to their checksums in the leading process, others by workers."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,19 @@ class ShardTask:
     expected_documents: int | None = None
     """How many documents go in, where that is known beforehand."""
     dropped_share: float = 1.0
+    size: int | None = None
+    """Bytes of the inputs as stored, None where that is not known; what default limits are made from."""
+    allowance: float = 0.0
+    """Seconds that the default time limit is longer for what is known to be slow."""
+    seconds: float | None = None
+    memory: int | None = None
+    """Limits, the latter in bytes; set when the task is run."""
+    masking: Masking | None = None
+    """How documents can be left out, None where they cannot; with `units`, their number, None where it is not known."""
+    units: int | None = None
+    mask: Mask | None = None
+    probe: bool = False
+    """Whether this is a part of the search for a document at fault, whose outputs go away."""
 
 
 ShardFunction = Callable[[ShardTask, ShardOutput], None]
@@ -58,6 +73,9 @@ class DocumentShard:
     fingerprint: str
     documents: int
     ledger: str | None = None
+    """Of the stage that wrote the documents; None for other files."""
+    size: int | None = None
+    """Bytes as stored, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -71,34 +89,21 @@ class _Runner:
 
     def __call__(self, task: ShardTask) -> Commit:
         folder = Folder(task.folder)
-        standing = _standing_commit(folder, task.shard)
+        standing = standing_commit(folder, task.shard)
         if standing is not None and is_done(folder, standing, task.fingerprint):
             return standing
         folder.remove(commit_name(task.shard))
         for path in task.inputs:
             checksums.check(path)
         with ShardOutput(folder, task.stage, task.shard, dropped_share=task.dropped_share, seed=task.seed) as output:
-            if task.expected_documents is not None:
-                output.expect(task.expected_documents)
-            self.function(task, output)
+            given = task
+            if task.mask is not None and task.masking != "own":
+                scratch = folder if task.probe else folder.child(f"{BISECTION}/{task.shard}")
+                given = mask_documents(task, scratch, output)
+            if given.expected_documents is not None:
+                output.expect(given.expected_documents)
+            self.function(given, output)
             return output.commit(task.fingerprint, task.inputs)
-
-
-def _standing_commit(folder: Folder, shard: str) -> Commit | None:
-    """Return the commit of a shard; None where there is none, or where it is damaged and the shard must be redone."""
-    try:
-        return read_commit(folder, shard)
-    except DamageError:
-        return None
-
-
-def _damaged_part(task: ShardTask) -> Commit:
-    """Read the outputs of a committed shard; returns its commit with the outputs alone that are not as committed."""
-    folder = Folder(task.folder)
-    standing = read_commit(folder, task.shard)
-    assert standing is not None
-    damaged = checksums.find_damage(folder, standing.outputs)
-    return msgspec.structs.replace(standing, outputs={name: standing.outputs[name] for name in damaged})
 
 
 class Progress(Protocol):
@@ -150,6 +155,11 @@ class StageContext(Generic[SettingsType]):
     previous: Folder | None = None
     progress: Progress = field(default_factory=Silent)
     dropped_share: float = 1.0
+    guards: GuardSettings = field(default_factory=GuardSettings)
+    code: str = ""
+    """Version of the code that decides (guards/code_version.py); part of every fingerprint."""
+    permit: Callable[[str], None] = field(default=lambda what: None)
+    """Raises RunError unless what it is told (that a trained model goes) is allowed."""
     failures: list[Failure] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     """Commits of the stage itself (not of its phases), set by `map_shards`."""
@@ -168,19 +178,26 @@ class StageContext(Generic[SettingsType]):
         phase: str | None = None,
         settings: msgspec.Struct | None = None,
         expected_documents: int | None = None,
+        masking: Masking | None = None,
+        units: int | None = None,
+        allowance: float = 0.0,
         **arguments: Any,
     ) -> ShardTask:
         """Return the task for one shard.
 
         Its fingerprint covers the settings (the stage's, or those given), the arguments, the seed and the inputs'
         contents: give `arguments` for whatever else the result depends on. Argument names that begin with an
-        underscore (paths, say) do not count towards the fingerprint.
+        underscore (paths, say) do not count towards the fingerprint. A task whose first input is a shard of documents
+        can leave some of them out, others where they say how (masking, units: see guards/mask.py).
         """
         given = self.settings if settings is None else settings
         paths = tuple(item.path if isinstance(item, DocumentShard) else item for item in inputs)
         versions = [item.fingerprint if isinstance(item, DocumentShard) else input_fingerprint(item) for item in inputs]
         stage = self.name if phase is None else f"{self.name}/{phase}"
         counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
+        first = inputs[0] if inputs else None
+        if masking is None and isinstance(first, DocumentShard) and first.ledger is not None:
+            masking, units = "aligned", first.documents
         return ShardTask(
             stage=stage,
             shard=shard,
@@ -189,14 +206,21 @@ class StageContext(Generic[SettingsType]):
             settings=given,
             arguments=arguments,
             seed=self.seed,
-            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share),
+            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share, self.code),
             expected_documents=expected_documents,
             dropped_share=self.dropped_share,
+            size=_size(inputs, versions),
+            allowance=allowance,
+            masking=masking,
+            units=units,
         )
 
     def document_tasks(self, **arguments: Any) -> list[ShardTask]:
         """Return one task per input shard for the stage itself, each expecting all of its documents."""
-        return [self.task(s.name, [s], expected_documents=s.documents, **arguments) for s in self.inputs]
+        return [
+            self.task(s.name, [s], expected_documents=s.documents, masking="rows", units=s.documents, **arguments)
+            for s in self.inputs
+        ]
 
     def map_shards(
         self,
@@ -208,16 +232,20 @@ class StageContext(Generic[SettingsType]):
     ) -> list[Commit]:
         """Run `function(task, output)` over the tasks and return the commits in the order of the tasks.
 
-        Shards whose commit stands and matches are not run again. A shard that keeps failing is quarantined: it is
-        absent from the result and reported at the end. Raises RunError where every shard failed.
+        Shards whose commit stands and matches, with outputs that are as committed, are not run again. A shard that
+        keeps failing is quarantined: it is absent from the result and reported at the end. Raises RunError where every
+        shard failed, and where a phase lost one (what follows would be made of less than came in) unless the guards say
+        to continue.
         """
         folder = self.phase_folder(phase)
-        self._forget_others(folder, {task.shard for task in tasks})
+        forget_others(folder, {task.shard for task in tasks})
+        folder.remove(BISECTION)
         label = self.name if phase is None else f"{self.name}/{phase}"
         self.progress.begin(label, len(tasks))
         commits: list[Commit | None] = [None] * len(tasks)
         waiting: list[int] = []
-        standing = self._standing(folder, tasks, label)
+        tell = functools.partial(self._tell, label)
+        standing = find_standing(folder, tasks, self.engine, tell)
         for index, task in enumerate(tasks):
             commits[index] = standing.get(task.shard)
             if commits[index] is None:
@@ -227,8 +255,8 @@ class StageContext(Generic[SettingsType]):
         if waiting:
             checksums.reopen(folder, label)
         failures: list[Failure] = []
-        chosen = [tasks[index] for index in waiting]
-        for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():
+        chosen = [self._limited(tasks[index], resources) for index in waiting]
+        for outcome in run_guarded(self.engine, _Runner(function), chosen, resources or Resources(), tell):
             commits[waiting[outcome.index]] = outcome.commit
             if outcome.failure is not None:
                 failures.append(outcome.failure)
@@ -239,6 +267,9 @@ class StageContext(Generic[SettingsType]):
         done = [commit for commit in commits if commit is not None]
         if tasks and not done:
             raise RunError(f"{label}: every shard failed; the first: {failures[0].message}")
+        if failures and phase is not None and self.guards.on_lost_shard == "stop":
+            lost = f"{len(failures)} of {len(tasks)} shards given up"
+            raise RunError(f"{label}: {lost}; first {failures[0].shard}: {failures[0].message}; run again to try again")
         for commit in done:
             folder.remove(f"quarantine/{commit.shard}.json")
         checksums.close(folder, done, label)
@@ -246,46 +277,31 @@ class StageContext(Generic[SettingsType]):
             self.commits = done
         return done
 
-    def _standing(self, folder: Folder, tasks: Sequence[ShardTask], label: str) -> dict[str, Commit]:
-        """Return the commits, by shard, that match their task and whose outputs are as committed.
-
-        Says of every other matching one what is wrong with it, and removes it.
-        """
-        found: dict[str, Commit] = {}
-        for task in tasks:
-            try:
-                commit = read_commit(folder, task.shard)
-            except DamageError as error:
-                self.progress.message(f"warning: {label}: {error}")
-                continue
-            if commit is not None and commit.fingerprint == task.fingerprint:
-                found[task.shard] = commit
-        matching = [task for task in tasks if task.shard in found]
-        size = sum(file.bytes for commit in found.values() for file in commit.outputs.values())
-        engine = self.engine if size > IN_PROCESS_BYTES else InProcessEngine()
-        for outcome in engine.map_shards(_damaged_part, matching, Resources()) if matching else ():
-            shard = matching[outcome.index].shard
-            damaged = {} if outcome.commit is None else checksums.find_damage(folder, outcome.commit.outputs)
-            if outcome.failure is not None:
-                damaged[shard] = outcome.failure.message
-            for name, what in damaged.items():
-                self.progress.message(f"warning: {label}: shard {shard} is made anew: {folder.path(name)}: {what}")
-            if damaged:
-                folder.remove(found.pop(shard).name)
-        return found
-
     def write_file(self, name: str, data: bytes) -> None:
         """Write a small file of the stage as a whole (settings, a manifest) with its checksum."""
         checksums.write_recorded(self.folder, name, data, self.name)
 
-    def _forget_others(self, folder: Folder, shards: set[str]) -> None:
-        """Remove what an earlier run left of shards that no longer exist (the inputs changed)."""
-        for name in folder.files("commits/*.json"):
-            shard = name.removeprefix("commits/").removesuffix(".json")
-            if shard not in shards:
-                commit = _standing_commit(folder, shard)
-                for output in (name, *(commit.outputs if commit is not None else ())):
-                    folder.remove(output)
+    def _limited(self, task: ShardTask, resources: Resources | None) -> ShardTask:
+        """Return the task with its limits."""
+        if resources is not None and not resources.limited:
+            return task
+        seconds = self.guards.seconds(task.size)
+        if seconds is not None and self.guards.task_seconds is None:
+            seconds += task.allowance
+        return replace(task, seconds=seconds, memory=self.guards.memory(task.size))
+
+    def _tell(self, label: str, message: str) -> None:
+        self.progress.message(f"warning: {label}: {message}")
+
+
+def _size(inputs: Sequence[str | DocumentShard], versions: Sequence[str]) -> int | None:
+    """Return the bytes of the inputs whose size is known, None where none is."""
+    sizes = [
+        item.size if isinstance(item, DocumentShard) else int(version.partition(":")[0])
+        for item, version in zip(inputs, versions, strict=True)
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -301,6 +317,8 @@ class Stage(Generic[SettingsType]):
     reads: str = "documents"
     """What it takes from the stage before it: 'documents', 'tokens', or 'sources' for raw files."""
     writes: str = "documents"
+    free: frozenset[str] = frozenset()
+    """Settings that may change without the stage's output being made anew."""
     check: Callable[[SettingsType, Engine], None] | None = None
 
 
@@ -325,7 +343,12 @@ def document_shards(folder: Folder) -> list[DocumentShard]:
             ledger = f"ledger/{commit.shard}.parquet"
             shards.append(
                 DocumentShard(
-                    commit.shard, folder.path(name), commit.outputs[name].checksum, commit.kept, folder.path(ledger)
+                    commit.shard,
+                    folder.path(name),
+                    commit.outputs[name].checksum,
+                    commit.kept,
+                    folder.path(ledger),
+                    commit.outputs[name].bytes,
                 )
             )
     if not shards:

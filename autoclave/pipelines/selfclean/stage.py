@@ -145,7 +145,7 @@ def _train_models(
             for other in used
         ]
         tasks.append(context.task(f"{fold:06d}", [tokenizer, *files], phase=phase, settings=settings.model))
-    needs = Resources(settings.model.threads, settings.model.gpus)
+    needs = Resources(settings.model.threads, settings.model.gpus, limited=False)
     commits = context.map_shards(train_fold, tasks, phase=phase, resources=needs)
     if len(commits) < settings.models:
         raise RunError(f"{context.name}: an evaluation model could not be trained: {context.failures[-1].message}")
@@ -178,7 +178,7 @@ def _score(
         tasks.append(
             context.task(commit.shard, [*files, *models], phase=phase, settings=settings.model, models=checksums)
         )
-    needs = Resources(settings.model.threads, settings.model.gpus)
+    needs = Resources(settings.model.threads, settings.model.gpus, limited=False)
     commits = context.map_shards(score_shard, tasks, phase=phase, resources=needs)
     return {commit.shard: _output(context, phase, commit, f"scores/{commit.shard}.parquet") for commit in commits}
 

@@ -17,7 +17,7 @@ from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_documents, read_documents
 from autoclave.corpus.storage import Folder
 from autoclave.errors import DamageError, InputError, RunError, ShardError
-from autoclave.pipelines.running import stage
+from autoclave.pipelines.running import standing
 from autoclave.pipelines.running.engine import InProcessEngine, LocalEngine
 from autoclave.pipelines.running.stage import DocumentShard, ShardTask, Silent, StageContext, document_shards
 
@@ -124,7 +124,7 @@ class Told(Silent):
 def test_a_flipped_byte_in_any_output_or_commit_is_made_good(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "IN_PROCESS_BYTES", -1)  # as if outputs were large: workers read them
+    monkeypatch.setattr(standing, "IN_PROCESS_BYTES", -1)  # as if outputs were large: workers read them
     engine = LocalEngine(workers) if workers else InProcessEngine()
     run = context(tmp_path, [["short", "long enough"], ["another long text"]], engine)
     run.map_shards(keep_long, run.document_tasks())
@@ -173,9 +173,10 @@ def test_a_missing_commit_of_the_stage_before_is_not_a_smaller_corpus(tmp_path: 
 def test_a_lost_document_is_noticed(tmp_path: Path) -> None:
     run = context(tmp_path, [["lose", "long enough"], ["long enough"]])
     commits = run.map_shards(keep_long, run.document_tasks())
-    assert [c.shard for c in commits] == ["000001"]
-    assert "2 documents went in, 1 are accounted for" in run.failures[0].message
-    assert list((tmp_path / "toy").rglob("documents/000000*")) == []
+    assert [(c.shard, c.documents_in, c.kept, c.errors) for c in commits] == [("000000", 2, 1, 1), ("000001", 1, 1, 0)]
+    (error,) = (tmp_path / "toy/errors/000000.jsonl").read_text().splitlines()
+    assert "1 documents went in, 0 are accounted for" in error
+    assert '"place":"toy0:0"' in error
 
 
 @pytest.mark.parametrize("word", ["boom", "bad", "die"])
@@ -186,16 +187,17 @@ def test_one_bad_shard_never_kills_a_run(tmp_path: Path, word: str) -> None:
         commits = run.map_shards(keep_long, run.document_tasks())
     finally:
         engine.close()
-    assert [c.shard for c in commits] == ["000000", "000002"]
-    assert [f.shard for f in run.failures] == ["000001"]
-    assert (tmp_path / "toy/quarantine/000001.json").exists()
+    assert [(c.shard, c.kept, c.errors) for c in commits] == [("000000", 1, 0), ("000001", 1, 1), ("000002", 1, 0)]
+    assert run.failures == []
+    assert not (tmp_path / "toy/bisection").exists()
     assert not any("partial" in name for name in tree(tmp_path / "toy"))
 
 
 def test_a_run_of_failures_fails(tmp_path: Path) -> None:
-    run = context(tmp_path, [["bad"]])
+    run = context(tmp_path, [["bad"] * 100])
     with pytest.raises(RunError, match="every shard failed"):
         run.map_shards(keep_long, run.document_tasks())
+    assert (tmp_path / "toy/quarantine/000000.json").exists()
 
 
 def test_engines_and_worker_counts_give_the_same_bytes(tmp_path: Path) -> None:
