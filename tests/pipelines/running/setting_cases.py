@@ -126,8 +126,9 @@ TOKENIZE = {
     "sample.document_size": Case(40),
 }
 
+SELFCLEAN_STAGE = "pipelines/test_selfclean_stage.py"
 SELFCLEAN = {
-    "rounds": Case(2),
+    "rounds": Elsewhere(2, f"{SELFCLEAN_STAGE}::test_rounds_stop_and_say_why"),
     "method": Case("single"),
     "folds": Case(3),
     "model.overrides": Case({"layers": 1}),
@@ -136,16 +137,25 @@ SELFCLEAN = {
     "model.batch_size": Case(2),
     "model.gpus": Case(1),
     "model.steps": Case(2),
+    "model.epochs": Case(0.02, {"model.steps": None, "model.most_tokens": 200}),
+    "model.most_tokens": Case(100, {"model.steps": None}),
     "model.threads": Case(2),
     "model.device": Raises("cuda:99", "'cuda:99' is not there"),
     "model.learning_rate": Case(0.1),
+    "trusted": Raises("nowhere.jsonl", "nowhere.jsonl"),
+    "early": Case(True),
+    "labels": Raises("nowhere", "has no sample.jsonl", {"method": "combined"}),
     "tokenizer": Case("TOKENIZER", {"vocabulary_size": 8192}),
     "vocabulary_size": Case(600),
     "strata": Case(["source"]),
     "drop_high": Case(0.4),
     "drop_low": Case(0.4),
     "min_stratum": Case(1000),
-    "stop_share": Case(0.9, {"rounds": 2}),
+    "floor": Elsewhere(0.1, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "floor_documents": Elsewhere(5, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "confirmed": Elsewhere(["x"], f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "stop_share": Elsewhere(0.9, f"{SELFCLEAN_STAGE}::test_rounds_stop_and_say_why"),
+    "fit_documents": Case(3),
     "sample": Case(1),
 }
 
