@@ -23,16 +23,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.data import add_data_option
 from benchmarks.selfclean.models import SIZES, Size
 from benchmarks.selfclean.report import detection, detection_markdown, next_model_markdown, summary
 from benchmarks.selfclean.variants import STRATA, bad_rows, with_derived
 
 
 def prepare(arguments: argparse.Namespace) -> None:
+    from benchmarks.data import DATA
     from benchmarks.selfclean.prepare import prepare as build
 
-    build(arguments.data, arguments.out, arguments.documents, arguments.vocabulary, arguments.seed, arguments.order)
+    build(
+        arguments.data or DATA,
+        arguments.out,
+        arguments.documents,
+        arguments.vocabulary,
+        arguments.seed,
+        arguments.order,
+    )
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -96,7 +103,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("prepare")
-    add_data_option(one)
+    one.add_argument(
+        "--data", type=Path, help="folder of the labelled sets (default: AUTOCLAVE_DATA, or ../shared/data)"
+    )
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--documents", type=int, default=25_330)
     one.add_argument("--vocabulary", type=int, default=16_384)

@@ -44,8 +44,8 @@ CONFIRMED = 0.9
 """Chance that a text which a rule finds misread is bad, or one that repeats itself and scores low."""
 
 REPEATED = 0.3
-"""A text that repeats so much of itself repeats: twice Gopher's limit for word 5-grams (.15) and its limit for duplicate
-lines (Rae et al. 2021, table A1)."""
+"""A text that repeats so much of itself repeats: twice Gopher's limit for word 5-grams (.15), that for lines
+(Rae et al. 2021, table A1)."""
 
 LOW = -1.0
 """A repetitive text scores low where its residual is below this: only then does the model find it empty, too."""
