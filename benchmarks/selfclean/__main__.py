@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.selfclean.models import SIZES, Size
+from benchmarks.selfclean.models import SIZES, Size, scoring_speed
 from benchmarks.selfclean.report import detection, detection_markdown, next_model_markdown, summary
 from benchmarks.selfclean.variants import STRATA, bad_rows, with_derived
 
@@ -58,6 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     size = chosen_size(arguments)
+    speed = scoring_speed(size.device, 6_000_000 if size.device == "cuda" else 60_000)
+    print(f"the table of scores, tnl-small: {speed:,.0f} tokens a second", flush=True)
+    (out / "speed.json").write_text(json.dumps({"tokens_per_second": round(speed), "device": size.device}))
     scored_file = arguments.scored or out / "scored.parquet"
     if not scored_file.exists():
         prepared = pq.read_table(arguments.prepared)

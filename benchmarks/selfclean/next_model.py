@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.selfclean.models import Size, score, train
 from benchmarks.selfclean.table import read_tokens
-from benchmarks.selfclean.variants import VARIANTS, bad_rows, random_like, with_derived
+from benchmarks.selfclean.variants import MATCHED, VARIANTS, bad_rows, random_like, with_derived
 
 DRAWN = 0.8
 """Share of the hosts that a seed's corpus is drawn of."""
@@ -53,7 +53,7 @@ def kept_rows(scored: pa.Table, variant: str, seed: int) -> tuple[np.ndarray, np
     corpus = with_derived(scored.take(rows))
     draw = np.random.default_rng([seed, 11])
     if variant == "random":
-        dropped = int((~VARIANTS["combined"](corpus, draw)).sum())
+        dropped = int((~VARIANTS[MATCHED](corpus, draw)).sum())
         return rows, random_like(dropped)(corpus, draw)
     return rows, VARIANTS[variant](corpus, draw)
 
@@ -135,6 +135,6 @@ def run_jobs(jobs: list[Job], out: Path, workers: int, until: float) -> list[dic
 def all_jobs(prepared: Path, scored: Path, size: Size, seeds: int) -> list[Job]:
     """Return the trainings in the order of their worth: what can decide first, over all seeds."""
     names = ["oracle", "random", "raw", *(name for name in VARIANTS if name not in ("oracle", "raw"))]
-    first = [Job(str(prepared), str(scored), size, seed, name) for seed in range(seeds) for name in names[:5]]
-    rest = [Job(str(prepared), str(scored), size, seed, name) for seed in range(seeds) for name in names[5:]]
+    first = [Job(str(prepared), str(scored), size, seed, name) for seed in range(seeds) for name in names[:6]]
+    rest = [Job(str(prepared), str(scored), size, seed, name) for seed in range(seeds) for name in names[6:]]
     return first + rest

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from autoclave.cleaning.selfclean.decisions import Rules, decide_table, strata_of
 from autoclave.cleaning.selfclean.residuals import column_of
+from autoclave.cleaning.selfclean.thresholds import StratumKey
 
-STRATA = ("language", "length")
+STRATA: tuple[StratumKey, ...] = ("language", "length")
 """The sources of the crawl are the domains themselves; as in a real crawl, a method does not know them."""
 
 LABELS = 400
@@ -44,11 +45,19 @@ def labels_of(table: pa.Table, draw: np.random.Generator, count: int = LABELS) -
     return {ids[row]: bool(bad[row]) for row in rows}
 
 
-def by_method(method: str, *, labelled: bool = False, without: tuple[str, ...] = ()) -> Keep:
+def by_method(
+    method: str,
+    *,
+    labelled: bool = False,
+    without: tuple[str, ...] = (),
+    strata: tuple[StratumKey, ...] = STRATA,
+    most: float = 0.5,
+    least_chance: float = 0.5,
+) -> Keep:
     """Return what the package's decision keeps; `without`: columns that it may not see."""
 
     def keep(table: pa.Table, draw: np.random.Generator) -> np.ndarray:
-        rules = Rules(method=method, strata=STRATA, drop_high=0.5, drop_low=0.05)
+        rules = Rules(method, strata, drop_high=most, drop_low=0.02, least_chance=least_chance)
         seen = table
         for name in without:
             empty = pa.array(np.full(table.num_rows, np.nan, dtype=np.float32))
@@ -89,18 +98,32 @@ def random_like(number: int) -> Keep:
     return keep
 
 
+LIKELY = 0.27
+"""Log-odds of -1: a good document costs the next model less than a bad one does, so that doubt may go against it."""
+
 VARIANTS: dict[str, Keep] = {
     "raw": lambda table, draw: np.ones(table.num_rows, dtype=np.bool_),
     "oracle": _oracle,
+    "labels, likely, by topic": by_method(
+        "combined", labelled=True, strata=("language", "topic"), most=0.35, least_chance=LIKELY
+    ),
+    "labels, likely": by_method("combined", labelled=True, strata=("language",), least_chance=LIKELY),
     "combined": by_method("combined"),
-    "combined, 400 labels": by_method("combined", labelled=True),
-    "combined, no trusted text": by_method("combined", without=("trusted_difference",)),
-    "cross-fit": by_method("cross-fit"),
-    "trusted": by_method("trusted"),
+    "combined, by topic, likely": by_method("combined", strata=("language", "topic"), least_chance=LIKELY),
     "cross-fit, 10 %": by_share("bits_per_byte", 0.1),
-    "400 labels, no trusted text": by_method("combined", labelled=True, without=("trusted_difference",)),
+    "labels, likely, no trusted text": by_method(
+        "combined", labelled=True, strata=("language",), least_chance=LIKELY, without=("trusted_difference",)
+    ),
+    "labels": by_method("combined", labelled=True, strata=("language",)),
+    "cross-fit": by_method("cross-fit"),
+    "cross-fit, 20 %": by_share("bits_per_byte", SHARE),
     "single, 20 %": by_share("single_bits_per_byte", SHARE),
     "kenlm, 20 %": by_share("kenlm_bits_per_byte", SHARE),
+    "trusted, 20 %": by_share("trusted_difference", SHARE),
     "cross-fit, 20 %, one quantile for all": by_share("bits_per_byte", SHARE, stratified=False),
 }
-"""Name -> what it keeps, most important first. A random drop of as many as `combined` is added to them."""
+"""Name -> what it keeps, most important first; `labels` have 400 of them. A random drop of as many documents as the
+first of them drops is added."""
+
+MATCHED = "labels, likely, by topic"
+"""The variant that the random control matches in number."""

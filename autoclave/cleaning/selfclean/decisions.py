@@ -7,7 +7,8 @@ laws and licences are easy without being bad.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -29,6 +30,7 @@ from autoclave.cleaning.selfclean.thresholds import (
     score_bins,
     strata,
 )
+from autoclave.cleaning.selfclean.topics import FoldTopics, fit_topics, topics_of
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -39,6 +41,8 @@ class Rules(msgspec.Struct, frozen=True):
     drop_high: float = 0.2
     drop_low: float = 0.02
     min_stratum: int = 100
+    least_chance: float = 0.5
+    topics: int = 16
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -46,6 +50,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     rules: Rules
     fitted: Fitted
+    topics: list[FoldTopics] = []
     bands: dict[str, Band] = {}
     held_back: dict[str, list[str]] = {}
 
@@ -63,9 +68,12 @@ class Said:
     spared: np.ndarray
 
 
-def strata_of(rows: pa.Table | pa.RecordBatch, keys: tuple[StratumKey, ...]) -> pa.Array:
+def strata_of(
+    rows: pa.Table | pa.RecordBatch, keys: tuple[StratumKey, ...], topics: Sequence[FoldTopics] = ()
+) -> pa.Array:
     """Return the stratum of each row of the table of scores: string [n]."""
-    return strata(keys, _plain(rows, "language"), _plain(rows, "bytes").to_numpy(), _plain(rows, "source"))
+    topic = topics_of(rows, topics) if "topic" in keys else None
+    return strata(keys, _plain(rows, "language"), _plain(rows, "bytes").to_numpy(), _plain(rows, "source"), topic)
 
 
 def _plain(rows: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
@@ -79,13 +87,14 @@ def fit_decision(sample: pa.Table, rules: Rules, labels: Labels | None = None) -
     Rows without a score (a null bits_per_byte, float64) count for nothing.
     """
     scored = sample.filter(pc.is_valid(sample.column("bits_per_byte")))
-    fitted = load_method(rules.method).fit(scored, strata_of(scored, rules.strata), labels)
-    return Decision(rules, fitted)
+    topics = fit_topics(scored, rules.topics) if "topic" in rules.strata else []
+    fitted = load_method(rules.method).fit(scored, strata_of(scored, rules.strata, topics), labels)
+    return Decision(rules, fitted, topics)
 
 
 def badness(decision: Decision, rows: pa.Table | pa.RecordBatch) -> tuple[pa.Array, np.ndarray]:
     """Return (strata, badness float64 [n], NaN where a row has no score)."""
-    names = strata_of(rows, decision.rules.strata)
+    names = strata_of(rows, decision.rules.strata, decision.topics)
     return names, load_method(decision.rules.method).badness(rows, names, decision.fitted)
 
 
@@ -100,7 +109,8 @@ def find_limits(decision: Decision, histograms: Mapping[str, np.ndarray]) -> Dec
     """Return the decision with the band of every stratum. histograms: int64 [BINS] a stratum."""
     rules = decision.rules
     if load_method(rules.method).log_odds:
-        bands = limit_share(dict(histograms), OFFSET, rules.drop_high)
+        limit = OFFSET + math.log(rules.least_chance / (1 - rules.least_chance))
+        bands = limit_share(dict(histograms), limit, rules.drop_high)
     else:
         bands = find_bands(
             dict(histograms), drop_low=rules.drop_low, drop_high=rules.drop_high, min_documents=rules.min_stratum

@@ -24,13 +24,9 @@ class Signal(msgspec.Struct, frozen=True):
     group: str
 
 
-EVIDENCE = (
-    Signal("bits_per_byte", "surprise"),
-    Signal("surprise_upper", "surprise"),
-    Signal("worst_window", "surprise"),
-    Signal("window_spread", "jumps"),
-    Signal("trusted_difference", "trusted"),
-)
+EVIDENCE = (Signal("bits_per_byte", "surprise"), Signal("kenlm_bits_per_byte", "surprise"))
+"""What is bad by being high, whatever it is about. The difference to trusted text, jumps and spreads of the losses are
+not among them: without labels they find domains (docs/selfcleaning.md), and are left to the logistic regression."""
 
 PER_WIDTH = 8
 """Steps of the table a width."""
@@ -41,14 +37,14 @@ MOST = 0.95
 """No signal alone is surer than this."""
 
 CONFIRMED = 0.9
-"""Chance that a text which a rule finds misread is bad, or one that repeats itself and scores low."""
+"""Chance that a text is bad which a rule finds misread, or which two signals find to repeat itself."""
 
 REPEATED = 0.3
 """A text that repeats so much of itself repeats: twice Gopher's limit for word 5-grams (.15), that for lines
 (Rae et al. 2021, table A1)."""
 
-LOW = -1.0
-"""A repetitive text scores low where its residual is below this: only then does the model find it empty, too."""
+COMPRESSED = -2.0
+"""A text that compresses by so many widths better than is usual in its stratum repeats itself: the second signal."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -109,9 +105,9 @@ def log_odds(
 def _confirmed(
     rows: pa.Table | pa.RecordBatch, names: pa.Array, usual: Mapping[str, Mapping[str, Usual]]
 ) -> dict[str, np.ndarray]:
-    """What rules find: misread bytes, and repetition where the model finds the text empty as well."""
+    """What rules find: misread bytes, and repetition where two signals agree."""
     found = {"misread": CONFIRMED * (column_of(rows, "misread") > 0)}
-    if "bits_per_byte" in usual:
-        low = residuals(column_of(rows, "bits_per_byte"), names, usual["bits_per_byte"]) < LOW
-        found["repetition"] = CONFIRMED * (low & (column_of(rows, "repeated_share") >= REPEATED))
+    if "compression_ratio" in usual:
+        packed = residuals(column_of(rows, "compression_ratio"), names, usual["compression_ratio"]) < COMPRESSED
+        found["repetition"] = CONFIRMED * (packed & (column_of(rows, "repeated_share") >= REPEATED))
     return found

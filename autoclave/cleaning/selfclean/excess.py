@@ -22,8 +22,10 @@ REACH = 24
 
 SIZE = 2 * REACH * PER_SIGMA + 1
 
-SKEW = 1.25
-"""The upper half of good scores may be so much wider than the lower half: bits per byte of clean text are skewed."""
+SKEW = 2.0
+"""The upper half of good scores may be so much wider than the lower half: bits per byte of clean text are skewed, the
+more so the more kinds of text a stratum holds. Of 4,000 good documents of twelve domains 1.25 loses 5.5 %, 1.6 4.6 %,
+2.0 nothing (docs/selfcleaning.md)."""
 
 MOST_GOOD = 1 / 3
 """Largest share of good documents, by that estimate, in a tail that is dropped."""

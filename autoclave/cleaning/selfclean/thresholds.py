@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from autoclave.cleaning.selfclean.excess import Centre, centre, good_centre, standardised, upper_cut
 
-StratumKey = Literal["language", "length", "source"]
+StratumKey = Literal["language", "length", "source", "topic"]
 
 BINS_PER_BIT = 1024
 MAX_BITS = 16
@@ -67,11 +67,18 @@ def score_bins(bits_per_byte: np.ndarray) -> np.ndarray:
     return np.clip((clipped * BINS_PER_BIT).astype(np.int64), 0, BINS - 1)
 
 
-def strata(keys: Sequence[StratumKey], language: pa.Array, text_bytes: np.ndarray, source: pa.Array) -> pa.Array:
+def strata(
+    keys: Sequence[StratumKey],
+    language: pa.Array,
+    text_bytes: np.ndarray,
+    source: pa.Array,
+    topic: pa.Array | None = None,
+) -> pa.Array:
     """Return the name of each document's stratum, its keys in the order given joined by '|': string, one a document.
 
     language: as identified ('' where unknown); length: the bucket of LENGTH_EDGES; source: the folder part of the
-    input file's name, since files of one folder are one crawl or one collection. text_bytes: integer[n].
+    input file's name, since files of one folder are one crawl or one collection; topic: string [n], as topics.py names
+    it, wanted where it is among the keys. text_bytes: integer[n].
     """
     rows = len(text_bytes)
     columns: list[pa.Array] = []
@@ -81,6 +88,9 @@ def strata(keys: Sequence[StratumKey], language: pa.Array, text_bytes: np.ndarra
         elif key == "length":
             buckets = np.searchsorted(LENGTH_EDGES, text_bytes, side="right")
             columns.append(pa.array([f"length{bucket}" for bucket in buckets], pa.string()))
+        elif key == "topic":
+            assert topic is not None
+            columns.append(topic)
         else:
             folders = pc.replace_substring_regex(source, pattern="[^/]*$", replacement="")
             columns.append(pc.replace_substring(folders, pattern=SEPARATOR, replacement="_"))

@@ -71,6 +71,10 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     or in differences of bits."""
     min_stratum: int = 100
     """Fewest documents that limits are found of; a first key (a language) with fewer is kept whole."""
+    least_chance: float = 0.5
+    """A document goes that is bad with at least this chance; with method: combined."""
+    topics: int = 16
+    """Topics of a fold at most, with `topic` among the strata: clusters of the hidden states of documents."""
     floor: float = 0.5
     """A language, source or host of at least `floor_documents` documents that would lose a larger share loses nothing,
     until it is named in `confirmed`."""
@@ -94,7 +98,11 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         if chosen.models == 1:
             refuse_idle(self, ["folds"], "selfclean", f"with method: {self.method}")
         if self.method != "combined":
-            refuse_idle(self, ["labels"], "selfclean", "without method: combined")
+            refuse_idle(self, ["labels", "least_chance"], "selfclean", "without method: combined")
+        if "topic" not in self.strata:
+            refuse_idle(self, ["topics"], "selfclean", "without topic among the strata")
+        if not 0 < self.least_chance < 1 or self.topics < 1:
+            raise ValueError("least_chance is between 0 and 1, and topics at least 1")
         if "trusted_difference" in chosen.columns and self.trusted is None and self.method == "trusted":
             raise ValueError("method: trusted needs text that somebody vouches for; name its folder as trusted")
         if self.tokenizer is not None:
@@ -114,7 +122,9 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     @property
     def rules(self) -> Rules:
         """What decides, of these settings."""
-        return Rules(self.method, self.strata, self.drop_high, self.drop_low, self.min_stratum)
+        return Rules(
+            self.method, self.strata, self.drop_high, self.drop_low, self.min_stratum, self.least_chance, self.topics
+        )
 
 
 class NoSettings(msgspec.Struct, frozen=True):

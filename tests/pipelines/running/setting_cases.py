@@ -151,6 +151,8 @@ SELFCLEAN = {
     "drop_high": Case(0.4),
     "drop_low": Case(0.4),
     "min_stratum": Case(1000),
+    "least_chance": Case(0.1, {"method": "combined"}),
+    "topics": Case(3, {"strata": ["topic"]}),
     "floor": Elsewhere(0.1, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
     "floor_documents": Elsewhere(5, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
     "confirmed": Elsewhere(["x"], f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
