@@ -3,7 +3,7 @@
     python -m benchmarks.selfclean prepare --out .cache/selfclean.parquet              # minutes on one core
     python -m benchmarks.selfclean run .cache/selfclean.parquet --out OUT              # one GPU, ten minutes
     python -m benchmarks.selfclean run .cache/toy.parquet --out OUT --size nano --seeds 2   # toy size, CPU
-    python -m benchmarks.selfclean clean OUT/scored.parquet                            # what a clean corpus loses
+    python -m benchmarks.selfclean decide OUT/scored.parquet      # what each decision drops, and of a clean corpus
 
 `prepare` rebuilds the crawl of the experiment from the labelled sets (--data) and needs the text libraries; `run` needs
 torch alone: it scores the crawl (cross-fitted, single, trusted, early), writes detection.json and detection.md, then
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.selfclean.models import SIZES, Size, scoring_speed
 from benchmarks.selfclean.report import detection, detection_markdown, next_model_markdown, summary
-from benchmarks.selfclean.variants import STRATA, bad_rows, with_derived
+from benchmarks.selfclean.variants import STRATA, VARIANTS, bad_rows, with_derived
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -89,12 +89,21 @@ def _lighter(scored: pa.Table) -> pa.Table:
     return light.append_column("pooled_hidden", pa.FixedSizeListArray.from_arrays(pa.array(projected.ravel()), 16))
 
 
-def clean(arguments: argparse.Namespace) -> None:
-    """Decide on the good documents alone: whatever is dropped there is lost."""
+def decide(arguments: argparse.Namespace) -> None:
+    """Print what each decision drops; then decide on the good documents alone: whatever is dropped there is lost."""
     from autoclave.cleaning.selfclean.decisions import Rules, decide_table
 
     table = with_derived(pq.read_table(arguments.scored))
-    good = table.filter(pa.array(~bad_rows(table)))
+    bad = bad_rows(table)
+    domains = np.array(table.column("domain").to_pylist())
+    for name, keep in VARIANTS.items():
+        dropped = ~keep(table, np.random.default_rng(0))
+        most = max(float(dropped[(domains == one) & ~bad].mean()) for one in np.unique(domains[~bad]))
+        print(
+            f"{name:40} drops {dropped.mean():6.1%}, finds {dropped[bad].mean():6.1%} of the bad, loses "
+            f"{dropped[~bad].mean():6.1%} of the good, at most {most:.0%} of a domain's"
+        )
+    good = table.filter(pa.array(~bad))
     domain = np.array(good.column("domain").to_pylist())
     for method in ("cross-fit", "trusted", "kenlm", "combined"):
         lost = decide_table(good, Rules(method=method, strata=STRATA))[1].verdict != 0
@@ -126,9 +135,9 @@ def main() -> None:
     two.add_argument("--minutes", type=float, default=9)
     two.add_argument("--seed", type=int, default=1)
     two.set_defaults(run=run)
-    three = commands.add_parser("clean")
+    three = commands.add_parser("decide")
     three.add_argument("scored", type=Path)
-    three.set_defaults(run=clean)
+    three.set_defaults(run=decide)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -103,7 +103,9 @@ class SelfcleanSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             refuse_idle(self, ["topics"], "selfclean", "without topic among the strata")
         if not 0 < self.least_chance < 1 or self.topics < 1:
             raise ValueError("least_chance is between 0 and 1, and topics at least 1")
-        if "trusted_difference" in chosen.columns and self.trusted is None and self.method == "trusted":
+        if chosen.columns == ("kenlm_bits_per_byte",):
+            raise ValueError("method: the stage trains no n-gram model; use the filter perplexity of the stage clean")
+        if chosen.columns == ("trusted_difference",) and self.trusted is None:
             raise ValueError("method: trusted needs text that somebody vouches for; name its folder as trusted")
         if self.tokenizer is not None:
             refuse_idle(self, ["vocabulary_size"], "selfclean", "where a tokenizer is given")
