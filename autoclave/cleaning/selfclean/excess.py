@@ -106,8 +106,10 @@ def upper_cut(histogram: np.ndarray) -> float | None:
 
 def _mostly_bad_here(upper: np.ndarray, good: np.ndarray) -> np.ndarray:
     """Whether most of the documents right above each distance are bad, too: a far tail must not draw the cut down into
-    good text. upper, good: documents beyond each distance, all and good ones."""
-    beyond = np.minimum(np.arange(len(upper)) + PER_SIGMA // 2, len(upper) - 1)
+    good text. Right above: half a width, or a quarter of the distance, since far tails are thin. upper, good: documents
+    beyond each distance, all and good ones, [REACH * PER_SIGMA + 1]."""
+    places = np.arange(len(upper))
+    beyond = np.minimum(places + np.maximum(PER_SIGMA // 2, places // 4), len(upper) - 1)
     here, good_here = upper - upper[beyond], good - good[beyond]
     found: np.ndarray = (good_here <= MOST_GOOD * here) & (here - good_here >= 2 * np.sqrt(good_here + 1))
     return found
