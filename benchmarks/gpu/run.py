@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu.run RUN --out OUT --preset tnl-385m --minutes 4
 
-RUN is a run directory with a dedup and a tokenize stage. Writes metrics.jsonl of the training, bands and losses of
+RUN is a run directory with a dedup and a tokenize stage. Writes metrics.jsonl of the training, decision and losses of
 the round to OUT, prints short tables last. Needs no network and no text libraries: the texts were cleaned before.
 """
 

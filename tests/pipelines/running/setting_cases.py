@@ -126,7 +126,7 @@ TOKENIZE = {
     "sample.document_size": Case(40),
 }
 
-SELFCLEAN_STAGE = "pipelines/test_selfclean_stage.py"
+SELFCLEAN_STAGE, DECISIONS = "pipelines/test_selfclean_stage.py", "cleaning/selfclean/test_decisions.py"
 SELFCLEAN = {
     "rounds": Elsewhere(2, f"{SELFCLEAN_STAGE}::test_rounds_stop_and_say_why"),
     "method": Case("single"),
@@ -148,11 +148,11 @@ SELFCLEAN = {
     "tokenizer": Case("TOKENIZER", {"vocabulary_size": 8192}),
     "vocabulary_size": Case(600),
     "strata": Case(["source"]),
-    "drop_high": Case(0.4),
-    "drop_low": Case(0.4),
-    "min_stratum": Case(1000),
+    "drop_high": Elsewhere(0.4, f"{DECISIONS}::test_bands_never_drop_more_than_the_share"),
+    "drop_low": Elsewhere(0.4, f"{DECISIONS}::test_bands_never_drop_more_than_the_share"),
+    "min_stratum": Elsewhere(1000, f"{DECISIONS}::test_a_small_stratum_leans_on_its_parent_and_on_no_other_language"),
     "least_chance": Case(0.1, {"method": "combined"}),
-    "topics": Case(3, {"strata": ["topic"]}),
+    "topics": Elsewhere(3, "cleaning/selfclean/test_methods.py::test_topics_are_clusters_of_each_folds_own_space"),
     "floor": Elsewhere(0.1, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
     "floor_documents": Elsewhere(5, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
     "confirmed": Elsewhere(["x"], f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
