@@ -200,9 +200,7 @@ def selfclean(
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Turns of train, score, drop.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(
-            "--method", help="cross-fit: no document is scored by a model that trained on it; single: one model."
-        ),
+        typer.Option("--method", help="cross-fit, single, trusted, combined, or module:OBJECT (docs/selfcleaning.md)."),
     ] = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -210,7 +208,7 @@ def selfclean(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Train small models on the corpus, score every document, drop both tails, draw a sample for people.
+    """Train small models on the corpus, score every document, drop what stands out, draw a sample for people.
 
     Example: autoclave selfclean runs/dedup --out runs/selfclean --set model.steps=100
     """

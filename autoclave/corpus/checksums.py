@@ -23,8 +23,8 @@ from autoclave.errors import DamageError
 
 CHECKSUMS = "checksums.json"
 
-LEVELS = 3
-"""Folders above a file that are searched for its record: 'models/000000/model.safetensors' of a stage."""
+LEVELS = 4
+"""Folders above a file that are searched for its record: 'models/000000/early/model.safetensors' of a phase."""
 
 READ_BYTES = 1 << 22
 

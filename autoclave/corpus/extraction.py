@@ -1,120 +1,18 @@
-"""From the bytes of a page to its text: encoding, main content, structure worth keeping (code, lists, tables, TeX)."""
+"""From the characters of a page to its text: main content, structure worth keeping (code, lists, tables, TeX)."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
 
+from autoclave.corpus.html.main_content import extract_main_content
 from autoclave.corpus.inline import drop_readings, write_code, write_scripts
 from autoclave.errors import MissingDependencyError
 
-EXTRACTORS = ("resiliparse", "resiliparse-all", "trafilatura")
-
-# Python codecs that hold everything that sites send under the name on the left.
-_WIDER = {
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "gb_2312-80": "gb18030",
-    "shift_jis": "cp932",
-    "shift-jis": "cp932",
-    "sjis": "cp932",
-    "x-sjis": "cp932",
-    "euc-kr": "cp949",
-    "ks_c_5601-1987": "cp949",
-    "big5": "big5hkscs",
-    "iso-8859-1": "cp1252",
-    "latin-1": "cp1252",
-    "us-ascii": "cp1252",
-    "ascii": "cp1252",
-    "iso-8859-9": "cp1254",
-    "tis-620": "cp874",
-    "windows-874": "cp874",
-    "iso-8859-11": "cp874",
-    "x-gbk": "gb18030",
-}
-# Encodings whose bytes are valid ASCII: for them a declaration goes before the test for UTF-8.
-_SEVEN_BIT = frozenset({"iso-2022-jp", "iso-2022-kr", "iso-2022-cn", "hz-gb-2312", "hz"})
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_META_CHARSET = re.compile(rb"""<meta[^>]+?charset\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
-_XML_CHARSET = re.compile(rb"""<\?xml[^>]+?encoding\s*=\s*["']([\w:.-]+)""", re.IGNORECASE)
-META_WINDOW = 8192
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Text of a byte string, the encoding it was read in, and how many malformed places were replaced by U+FFFD."""
-
-    text: str
-    charset: str
-    replaced: int
-
-
-def decode(data: bytes, declared: str | None = None) -> Decoded:
-    """Decode the bytes of a page or text.
-
-    Order: byte order mark; valid UTF-8 (text in another encoding is hardly ever valid UTF-8, while declarations are
-    often wrong); the transport's declaration, then the page's own, each where it decodes without an error; what
-    uchardet makes of the bytes; whichever of these leaves the fewest malformed places. Never raises.
-    """
-    for mark, charset in _BOMS:
-        if data.startswith(mark):
-            text = data[len(mark) :].decode(charset, "replace")
-            return Decoded(text, charset, text.count("\ufffd"))
-    candidates = [name for name in (_codec(declared), *_own_declarations(data)) if name is not None]
-    if candidates[:1] == ["cp1252"]:
-        candidates = [*candidates[1:], "cp1252"]  # a default of servers, in which nearly any bytes are valid
-    if not any(name in _SEVEN_BIT for name in candidates):
-        try:
-            return Decoded(data.decode(), "utf-8", 0)
-        except UnicodeDecodeError:
-            pass
-    for name in candidates:
-        try:
-            return Decoded(data.decode(name), name, 0)
-        except UnicodeDecodeError:
-            continue
-    guess = _codec(detect_encoding(data, max_len=1 << 16))
-    best: Decoded | None = None
-    for name in dict.fromkeys([*([guess] if guess else []), *candidates, "utf-8"]):
-        text = data.decode(name, "replace")
-        replaced = text.count("\ufffd")
-        if best is None or replaced < best.replaced:
-            best = Decoded(text, name, replaced)
-    assert best is not None
-    return best
-
-
-def _codec(label: str | None) -> str | None:
-    """The Python codec for a charset label, or its wider relative; None where there is none (or it is no text)."""
-    if not label:
-        return None
-    label = label.strip().lower()
-    name = _WIDER.get(label, label)
-    try:
-        info = codecs.lookup(name)
-    except (LookupError, ValueError):
-        return None
-    # A page that declares UTF-16 in ASCII bytes is not UTF-16.
-    return name if info._is_text_encoding and not name.startswith(("utf-16", "utf-32", "utf-7", "idna")) else None
-
-
-def _own_declarations(data: bytes) -> list[str | None]:
-    head = data[:META_WINDOW]
-    return [
-        _codec(match.group(1).decode("ascii"))
-        for match in (_META_CHARSET.search(head), _XML_CHARSET.search(head))
-        if match
-    ]
-
+EXTRACTORS = ("autoclave", "autoclave-all", "resiliparse", "resiliparse-all", "trafilatura")
 
 # -- structure that the extractor would lose --------------------------------------------------------------------------
 
@@ -254,17 +152,37 @@ def tidy(text: str) -> str:
     return _MANY_LINES.sub("\n\n", text).strip("\n")
 
 
-def extract_text(html: str, extractor: str = "resiliparse") -> str:
-    """Return the text of an HTML page.
+@dataclass(frozen=True)
+class PageText:
+    """Text of one page.
 
-    resiliparse: main content only, structure kept (paragraphs, lists, tables by tabs, code fences, TeX).
-    resiliparse-all: the same with navigation and other boilerplate. trafilatura: slower and more precise; its tables
-    and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts a limit on that.
-    Raises MissingDependencyError where trafilatura is not installed.
+    how: how its main text was found (`MainContent.how`), None of engines that do not say; visible_characters: what a
+    reader of the page sees, without blanks, None where the engine does not count it; metadata: what the page says of
+    itself (`Metadata.pairs`), empty for other engines.
     """
-    if extractor == "trafilatura":
-        return tidy(_trafilatura(html))
-    text = extract_plain_text(
+
+    text: str
+    how: str | None = None
+    visible_characters: int | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def extract_page(html: str, extractor: str = "autoclave") -> PageText:
+    """Return the text of an HTML page, and what else the engine tells of it.
+
+    autoclave: the main text as Markdown (headings, lists, tables, code in fences, TeX), blocks scored by a small model.
+    autoclave-all: all visible text in the same form. resiliparse, resiliparse-all: main content, or all, by Resiliparse's
+    rules. trafilatura: slower; its tables and lists in Markdown. May run long or crash on hostile pages: `Extractor` puts
+    a limit on that. Raises MissingDependencyError where trafilatura is not installed.
+    """
+    if extractor.startswith("autoclave"):
+        found = extract_main_content(html, with_boilerplate=extractor.endswith("-all"))
+        return PageText(tidy(found.text), found.how, found.visible_characters, found.metadata.pairs())
+    return PageText(tidy(_trafilatura(html) if extractor == "trafilatura" else _resiliparse(html, extractor)))
+
+
+def _resiliparse(html: str, extractor: str) -> str:
+    return extract_plain_text(
         keep_structure(html),
         main_content=extractor == "resiliparse",
         preserve_formatting=True,
@@ -273,7 +191,6 @@ def extract_text(html: str, extractor: str = "resiliparse") -> str:
         # Matching selectors costs time on every element of a page, so only where there is something to match.
         skip_elements=_RENDERED_MATH if "katex" in html or "MathJax" in html else None,
     )
-    return tidy(text)
 
 
 def _trafilatura(html: str) -> str:
@@ -281,4 +198,4 @@ def _trafilatura(html: str) -> str:
         import trafilatura
     except ImportError as error:
         raise MissingDependencyError("trafilatura", "extract", "extractor: trafilatura") from error
-    return trafilatura.extract(html, include_comments=False, include_tables=True, favor_precision=True) or ""
+    return trafilatura.extract(html, include_comments=False, include_tables=True) or ""

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
+from autoclave.corpus.charset import decode, replaced_share
+from autoclave.corpus.encoding.labels import WIDE
 from autoclave.corpus.extraction import EXTRACTORS, tidy
 from autoclave.corpus.extraction_child import Extracted, Extractor
 from autoclave.corpus.output import ShardOutput, Verdicts
@@ -41,8 +43,9 @@ _BINARY = re.compile(
 class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of the extract stage."""
 
-    extractor: str = "resiliparse"
-    """resiliparse (main content, fast), resiliparse-all (whole page), trafilatura (slower, more precise)."""
+    extractor: str = "autoclave"
+    """autoclave (main text as Markdown), autoclave-all (all visible text), resiliparse (main content by rules),
+    resiliparse-all, trafilatura (slow)."""
     http_statuses: tuple[int, ...] = (200,)
     """Responses with another status are dropped; records without one (WET, JSONL) are not concerned."""
     min_text_characters: int = 1
@@ -51,8 +54,11 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Pages larger than this, content codings removed, are dropped unread (at most 32 MiB)."""
     max_text_bytes: int = 16 << 20
     """Documents with more text than this are dropped."""
+    max_replaced_share: float = 0.02
+    """Documents with more places of U+FFFD (characters lost in decoding, here or before) than this share of their
+    characters are dropped as replaced_characters: at 0.02 about one word in eight is damaged."""
     page_seconds: float = 10.0
-    """Time limit for a page that is risky to parse; one that exceeds it is an error."""
+    """CPU time for a page that is risky to parse; one that exceeds it is an error."""
     fields: dict[str, str] = {}
     """Names in JSONL and Parquet of: text, url, crawled_at, language, metadata. A declared language is the document's
     until clean identifies it, as its short code (eng_Latn, en-US: en)."""
@@ -68,6 +74,8 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ValueError("max_payload_bytes: must lie between 1 and 33554432 (32 MiB)")
         if self.min_text_characters < 1:
             raise ValueError("min_text_characters: must be at least 1: a document without text is never kept")
+        if not 0 <= self.max_replaced_share <= 1:
+            raise ValueError("max_replaced_share: must lie between 0 and 1 (1: none is dropped)")
         if not self.page_seconds > 0:
             raise ValueError("page_seconds: must be above 0")
         FieldMap(self.fields)
@@ -208,7 +216,7 @@ def _extract_row(
         return result, kind, "empty"
     if len(result.text) * 4 > settings.max_text_bytes and len(result.text.encode()) > settings.max_text_bytes:
         return Extracted("", result.charset, result.replaced), kind, "too_large"
-    return result, kind, None
+    return result, kind, "replaced_characters" if replaced_share(result.text) > settings.max_replaced_share else None
 
 
 def _is_readable(kind: str | None) -> bool:
@@ -223,6 +231,8 @@ def sniff(declared: str | None, payload: bytes) -> str | None:
     if _BINARY.match(head) is not None:
         return "application/octet-stream+binary"
     if declared in VAGUE_TYPES:
+        if b"\x00" in head and (opening := decode(head)).charset in WIDE:
+            head = opening.text.encode()
         if _MARKUP.search(head):
             return "text/html"
         return "application/octet-stream+binary" if b"\x00" in head else "text/plain"
@@ -255,6 +265,7 @@ def _write_documents(
         "payload_bytes": batch.column("payload_bytes"),
         "text_bytes": pa.array([len(value.encode()) for value in texts], pa.int64()),
         "replaced_characters": pa.array(replaced, pa.int32()),
+        "replaced_share": pa.array(map(replaced_share, texts), pa.float32()),
     }
     start = 0
     for part in split_batch(documents) if texts else [documents]:

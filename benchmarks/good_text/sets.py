@@ -15,7 +15,8 @@ from pathlib import Path
 import zstandard
 
 from autoclave.cleaning.language.identification import short_code
-from autoclave.corpus.extraction import decode, extract_text
+from autoclave.corpus.charset import decode
+from autoclave.corpus.extraction import extract_text
 from benchmarks.data import existing, read_set
 
 SENTENCES = 20

@@ -92,6 +92,7 @@ def test_every_reason(tmp_path: Path) -> None:
         (b"<html><body><nav><a href=/>x</a></nav></body></html>", "200 OK", html, "empty"),
         (b"<p>" + b"word " * 40_000 + b"</p>", "200 OK", html, "too_large"),
         (f"plain {PARAGRAPH}".encode(), "200 OK", "text/plain", None),
+        ("<p>P\ufffd \ufffdn bl\ufffdser det</p>".encode(), "200 OK", html, "replaced_characters"),
         (PAGE.replace("A par", "A\x00 par").encode() + b"\xff\xfe", "200 OK", html, None),
     ]
     write_warc(tmp_path / "in.warc.gz", [case[:3] for case in cases])
@@ -113,6 +114,8 @@ def test_every_reason(tmp_path: Path) -> None:
     assert last["text"].startswith("A par")
     assert last["host"] == "site.example"
     assert rows[-1]["charset"] != "utf-8" or rows[-1]["replaced_characters"] > 0
+    assert rows[-1]["replaced_share"] == 0
+    assert rows[-2]["replaced_share"] == pytest.approx(3 / len("P. .n bl.ser det"))
     schema = pq.read_schema(tmp_path / "out/documents/000000.parquet")
     assert schema.equals(DOCUMENT_SCHEMA)
 
@@ -276,6 +279,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
         {"extractor": "boilerpipe"},
         {"max_payload_bytes": 1 << 40},
         {"page_seconds": 0},
+        {"max_replaced_share": 1.5},
     ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             ExtractSettings(**wrong)
@@ -290,6 +294,9 @@ def test_wrong_requests(tmp_path: Path) -> None:
         (None, b"words", "text/plain"),
         ("application/pdf", b"<html>", "application/pdf"),
         ("unknown/unknown", b"\x00\x01", "application/octet-stream+binary"),
+        (None, "<html><p>words".encode("utf-16-le"), "text/html"),
+        (None, "<html><p>words".encode("utf-32"), "text/html"),
+        (None, "some words and no more".encode("utf-16"), "text/plain"),
     ],
 )
 def test_sniff(declared: str | None, payload: bytes, found: str) -> None:

@@ -63,6 +63,7 @@ def pages(folder: Path) -> Path:
         f"<html><body><nav><a href=/x>Elsewhere</a></nav><article><p>{ENGLISH}</p></article></body></html>"
     )
     rows = [{"text": "Short text.", "body": ENGLISH}, {"text": ENGLISH, "body": "Another body."}]
+    rows.append({"text": f"{ENGLISH} A caf\ufffd, a na\ufffdve r\ufffdle.", "body": "A third one."})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     body = b"<html><body><p>There is no such page here, and there never was one.</p></body></html>"
     http = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n" + body

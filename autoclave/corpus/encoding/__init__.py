@@ -1,0 +1,1 @@
+"""Character encodings: their labels and decoders, and the evidence for one in the characters that it gives."""
