@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.autoclave-installed
 EXTRAS := train,gpu,ray,report,extract,s3,hf,eval,kenlm,tensorboard,dev
 
-.PHONY: help setup demo check test test-slow bench clean
+.PHONY: help setup demo check test test-slow soak bench clean
 
 help:
 	@echo "make setup      make $(VENV) (or bring it up to date)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check      format, lint, types, docstrings"
 	@echo "make test       tests that take seconds each (under 15 minutes on two cores)"
 	@echo "make test-slow  proofs that take minutes"
+	@echo "make soak       20 minutes of faults, one a run, all stages on both engines; a table at the end"
 	@echo "make bench      list the benchmarks beside peers, how to call each"
 
 setup: $(STAMP)
@@ -39,6 +40,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m "slow and not gpu" --timeout 3600
+
+soak: setup
+	rm -rf runs/soak
+	$(BIN)/python tests/end_to_end/soak.py --minutes 20 --out runs/soak
 
 bench: setup
 	@grep -rl --include='*.py' --exclude-dir=peers '__name__ == "__main__"' benchmarks | sort | \

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoclave.cli.stages import Json, Overrides
+from autoclave.cli.terminal import say
+from autoclave.pipelines.running.guards.printable import printable
 
 if TYPE_CHECKING:
     from autoclave.pipelines.fitting.evaluation_index import ContaminationSummary
@@ -85,7 +87,7 @@ def thresholds_fit(
         print_json(report)
         return
     print_thresholds(report)
-    typer.echo(f"thresholds: {out}; in a recipe: clean: {{thresholds_by_language: {out}}}")
+    say(f"thresholds: {out}; in a recipe: clean: {{thresholds_by_language: {out}}}")
 
 
 def print_thresholds(report: ThresholdReport) -> None:
@@ -164,9 +166,9 @@ def decontaminate_index(
     if json:
         print_json(summary)
         return
-    typer.echo(f"index: {out}: {summary.sets:,} sets, {summary.items:,} items, {summary.ngrams:,} n-grams")
+    say(f"index: {out}: {summary.sets:,} sets, {summary.items:,} items, {summary.ngrams:,} n-grams")
     if summary.skipped:
-        typer.echo(f"{summary.skipped:,} items are too short to be looked for")
+        say(f"{summary.skipped:,} items are too short to be looked for")
 
 
 def decontaminate_list(
@@ -198,7 +200,7 @@ def decontaminate_list(
         return
     print_contamination(summary)
     if out is not None:
-        typer.echo(f"hits: {out}")
+        say(f"hits: {out}")
 
 
 def print_contamination(summary: ContaminationSummary) -> None:
@@ -233,7 +235,7 @@ def print_contamination(summary: ContaminationSummary) -> None:
         cells = [f"{hit.ngrams:,}", str(hit.size)]
         if from_run:
             cells += [f"{hit.share or 0:.0%}", "kept" if hit.kept else "dropped"]
-        table.add_row(Text(hit.set), str(hit.item), hit.doc_id, Text(hit.url or ""), *cells)
+        table.add_row(Text(hit.set), str(hit.item), hit.doc_id, Text(printable(hit.url or "", lines=False)), *cells)
     console.print(table)
 
 
@@ -263,7 +265,7 @@ def kenlm_train(
     if json:
         print_json({"model": out, "estimator": estimator})
         return
-    typer.echo(f"model: {out} (estimated by {'lmplz' if estimator == 'lmplz' else 'our own estimator'})")
+    say(f"model: {out} (estimated by {'lmplz' if estimator == 'lmplz' else 'our own estimator'})")
 
 
 def kenlm_cutoffs(
@@ -293,8 +295,8 @@ def kenlm_cutoffs(
         print_json({"cutoffs": cutoffs})
         return
     for code, (head, middle) in cutoffs.items():
-        typer.echo(f"{code}: head below {head:.1f}, middle below {middle:.1f}, tail from there")
-    typer.echo(f"cut-offs: {out}")
+        say(f"{code}: head below {head:.1f}, middle below {middle:.1f}, tail from there")
+    say(f"cut-offs: {out}")
 
 
 def by_language(pairs: list[str]) -> dict[str, str]:
@@ -341,10 +343,10 @@ def classifier_train(
         print_json(report)
         return
     held_out = report.held_out_positives + report.held_out_negatives
-    typer.echo(f"model: {out}, trained on {report.positives:,} positives and {report.negatives:,} negatives")
-    typer.echo(f"AUC {report.auc:.3f} on {held_out:,} held-out texts")
+    say(f"model: {out}, trained on {report.positives:,} positives and {report.negatives:,} negatives")
+    say(f"AUC {report.auc:.3f} on {held_out:,} held-out texts")
     kept = f"{settings.keep:.0%} of the held-out negatives and {report.kept_positives:.0%} of the held-out positives"
-    typer.echo(f"threshold {report.threshold:.6f} keeps {kept}")
-    typer.echo(f"in a recipe: filters: [{{quality_classifier: {{model: {out}, threshold: {report.threshold:.6f}}}}}]")
+    say(f"threshold {report.threshold:.6f} keeps {kept}")
+    say(f"in a recipe: filters: [{{quality_classifier: {{model: {out}, threshold: {report.threshold:.6f}}}}}]")
     if plot is not None:
-        typer.echo(f"calibration: {plot}")
+        say(f"calibration: {plot}")

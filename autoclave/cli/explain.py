@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoclave.pipelines.running.guards.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,7 +50,7 @@ def print_explanation(explanation: Explanation, changes: int, whole_text: bool, 
     from rich.text import Text
 
     title = explanation.source + (f" ({explanation.url})" if explanation.url else "")
-    console.print(Text(title, style="bold"))
+    console.print(Text(printable(title, lines=False), style="bold"))
     if explanation.records > 1:
         console.print(f"record {explanation.record} of {explanation.records} (choose with --record)", style="dim")
     for step in explanation.steps:
@@ -74,7 +76,7 @@ def print_step(step: Step, changes: int, console: Console) -> None:
     console.print(line)
     details = " · ".join(f"{name} {value}" for name, value in step.details.items())
     if details:
-        console.print(Text(f"{'':10}{details}", style="dim"))
+        console.print(Text(f"{'':10}{printable(details, lines=False)}", style="dim"))
     print_diff(step.diff, changes, console)
     if step.rules:
         print_rules(step.rules, console)

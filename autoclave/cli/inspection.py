@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from autoclave.cli.terminal import say, say_json
+from autoclave.pipelines.running.guards.printable import printable
+
 if TYPE_CHECKING:
     from autoclave.pipelines.reading.ledgers import StageView
 
@@ -59,7 +62,7 @@ def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     import msgspec
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+    say_json(msgspec.json.format(msgspec.json.encode(value), indent=1))
 
 
 @app.command()
@@ -242,7 +245,7 @@ def histogram(
             print_json(listed)
         else:
             for label, names in listed.items():
-                typer.echo(f"{label}: {', '.join(names) or 'no signals'}")
+                say(f"{label}: {', '.join(names) or 'no signals'}")
         return
     views = [view for view in stages if signal in numeric_signals(view)]
     if not views:
@@ -307,9 +310,9 @@ def errors(context: typer.Context, stage: StageName = None, count: Count = 20, j
         return
     for label, rows in found.items():
         for row in rows:
-            typer.echo(f"{label}  {row['place']}  {row['cause']}")
+            say(printable(f"{label}  {row['place']}  {row['cause']}", lines=False))
     if not found:
-        typer.echo("no errors")
+        say("no errors")
 
 
 @app.command()
@@ -344,4 +347,4 @@ def inputs(
             what = row.left_out or f"shard {', '.join(row.shards)}"
             console.print(f"{what}  {row.source}  {row.bytes:,} bytes", markup=False, soft_wrap=True)
     if not views:
-        typer.echo("no stage of this run reads files")
+        say("no stage of this run reads files")

@@ -8,7 +8,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from autoclave.cli.terminal import clean_console
 from autoclave.pipelines.running.attempts import Outcome
+from autoclave.pipelines.running.guards.printable import printable
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a long task says where it is this often."""
@@ -18,7 +20,7 @@ class TerminalProgress:
     """Shows a bar a stage. Use as a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or clean_console(stderr=True)
         self._live = self.console.is_terminal
         self._bars = Progress(
             TextColumn("{task.description:<24}"),
@@ -82,4 +84,5 @@ class TerminalProgress:
             self.console.print(f"{name}: {completed}/{total or '?'} {note}", highlight=False)
 
     def message(self, text: str) -> None:
+        text = printable(text, lines=False)
         self.console.print(text, style="yellow" if text.startswith("warning") else None, highlight=False, markup=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+
+from autoclave.cli.terminal import clean_console, say, say_error, say_json
 
 Engine = Annotated[str, typer.Option("--engine", help="local: processes on this machine; ray: a Ray cluster.")]
 Workers = Annotated[
@@ -42,6 +45,15 @@ def run(
     stages: Annotated[str | None, typer.Option("--stages", help="Only these, as in extract,clean.")] = None,
     workers: Workers = None,
     overrides: Overrides = None,
+    on_lost_shard: Annotated[
+        str | None,
+        typer.Option(
+            "--on-lost-shard", help="stop (default) before the next stage where documents were lost; continue."
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Train a model anew that is there, where settings or data changed.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run a recipe: crawl files in, token shards out. The same command resumes.
@@ -53,34 +65,40 @@ def run(
     from autoclave.pipelines.running.recipe import load_recipe
     from autoclave.pipelines.running.run import run_recipe
 
-    checked = load_recipe(recipe, overrides or [])
+    lost = [f"guards.on_lost_shard={on_lost_shard}"] if on_lost_shard else []
+    checked = load_recipe(recipe, [*(overrides or []), *lost])
     folder = run_dir or f"runs/{checked.name}"
     chosen = [name.strip() for name in stages.split(",")] if stages else []
     running = make_engine(engine, workers)
     try:
         with TerminalProgress() as progress:
-            summary = run_recipe(checked, folder, running, stages=chosen, progress=progress)
+            ask = typer.confirm if sys.stdin.isatty() else None
+            summary = run_recipe(checked, folder, running, stages=chosen, progress=progress, yes=yes, ask=ask)
     finally:
         running.close()
     finish(summary, folder, json)
 
 
 def finish(summary: Any, folder: str, json: bool) -> None:
-    """Print what a run did; exit code 1 where a shard was given up."""
+    """Print what a run did; exit code 1 where documents were lost or an input could not be read at all."""
     import msgspec
-    from rich.console import Console
 
     from autoclave.cli.tables import print_funnel, print_results
     from autoclave.cli.views import print_reasons
 
     if json:
-        typer.echo(msgspec.json.encode(summary).decode())
+        say_json(msgspec.json.encode(summary))
     else:
-        console = Console()
+        console = clean_console()
         print_funnel(summary.stages, summary.alarms, console)
         print_reasons(summary.stages, console)
         print_results(summary, folder, console)
-    if any(row.quarantined for row in summary.stages):
+    losses = [f"{row.label}: {row.loss}" for row in summary.stages if row.loss is not None]
+    if not any(row.documents_in or row.quarantined for row in summary.stages):
+        losses.append("no document was found in the inputs")
+    for loss in losses:
+        say_error(loss)
+    if losses:
         raise typer.Exit(1)
 
 
@@ -170,7 +188,7 @@ def dedup(
     if explain:
         from autoclave.pipelines.dedup.stage import explain_settings
 
-        typer.echo(explain_settings(overrides or []))
+        say(explain_settings(overrides or []))
         return
     if documents is None or out is None:
         raise typer.BadParameter("give a folder of documents and --out")
@@ -183,9 +201,7 @@ def selfclean(
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Turns of train, score, drop.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(
-            "--method", help="cross-fit: no document is scored by a model that trained on it; single: one model."
-        ),
+        typer.Option("--method", help="cross-fit, single, trusted, combined, or module:OBJECT (docs/selfcleaning.md)."),
     ] = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -193,7 +209,7 @@ def selfclean(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Train small models on the corpus, score every document, drop both tails, draw a sample for people.
+    """Train small models on the corpus, score every document, drop what stands out, draw a sample for people.
 
     Example: autoclave selfclean runs/dedup --out runs/selfclean --set model.steps=100
     """
@@ -215,7 +231,7 @@ def tokenizer_train(
     from autoclave.pipelines.tokenize.stage import train_tokenizer_file
 
     train_tokenizer_file(documents, out, vocab_size=vocab_size, seed=seed)
-    typer.echo(f"tokenizer: {out}")
+    say(f"tokenizer: {out}")
 
 
 def tokenize(

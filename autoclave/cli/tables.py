@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from autoclave.corpus.inputs.left_out import REASONS
 from autoclave.corpus.storage import Folder
+from autoclave.pipelines.reading.verification import Verification
 from autoclave.pipelines.running.funnel import StageRow, Summary
+from autoclave.pipelines.running.guards.losses import nothing_kept
+from autoclave.pipelines.running.guards.printable import printable
 
 
 def human_bytes(number: float) -> str:
@@ -39,12 +43,23 @@ def print_funnel(rows: list[StageRow], alarms: list[str], console: Console) -> N
         )
     console.print(table)
     checked = [row for row in rows if row.documents_in]
-    if checked and all(row.accounted for row in checked):
+    broken = [row for row in checked if not row.accounted]
+    nothing = nothing_kept(checked)
+    for row in broken:
+        console.print(
+            f"documents in = kept + dropped + errors does NOT hold at {row.label}: {row.documents_in:,} in,"
+            f" {row.kept + row.dropped + row.errors:,} accounted for",
+            style="bold red",
+            markup=False,
+        )
+    if nothing is not None:
+        console.print(nothing, style="bold red", markup=False)
+    elif not broken:
         console.print("documents in = kept + dropped + errors, at every stage", style="green")
     for row in rows:
         print_inputs(row, console)
     for alarm in alarms:
-        console.print(f"alarm: {alarm}", style="bold red", markup=False)
+        console.print(f"alarm: {printable(alarm, lines=False)}", style="bold red", markup=False)
 
 
 def print_inputs(row: StageRow, console: Console) -> None:
@@ -72,5 +87,24 @@ def print_results(summary: Summary, folder: str, console: Console) -> None:
         console.print(table)
     run = Folder(folder)
     if run.exists("report.html"):
-        console.print(f"report: {run.path('report.html')}", highlight=False)
-    console.print(f"look closer: autoclave inspect {folder}", highlight=False)
+        console.print(f"report: {run.path('report.html')}", highlight=False, markup=False)
+    console.print(f"look closer: autoclave inspect {folder}", highlight=False, markup=False)
+
+
+def print_verification(found: Verification, console: Console) -> None:
+    """Print what is damaged or missing and the commands that mend it, or that all is as it was written."""
+    if found.findings:
+        table = Table(title="Damaged or missing", title_justify="left", header_style="bold")
+        table.add_column("file", overflow="fold")
+        table.add_column("what is wrong", overflow="fold")
+        for finding in found.findings:
+            table.add_row(Text(finding.file), Text(finding.what))
+        console.print(table)
+        for remedy in sorted({finding.remedy for finding in found.findings}):
+            console.print(Text(f"to mend: {remedy}"), soft_wrap=True)
+    if found.unrecorded:
+        names = ", ".join(found.unrecorded[:5]) + (", ..." if len(found.unrecorded) > 5 else "")
+        console.print(Text(f"{len(found.unrecorded):,} files have no checksum: {names}"), style="dim", soft_wrap=True)
+    verdict = f"{len(found.findings):,} damaged or missing" if found.findings else "all as they were written"
+    style = "red" if found.findings else "green"
+    console.print(f"{found.files:,} files, {found.bytes:,} bytes: {verdict}", style=style)

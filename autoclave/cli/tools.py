@@ -1,4 +1,4 @@
-"""Commands beside the road: refilter, plan, eval."""
+"""Commands beside the road: verify, refilter, plan, eval."""
 
 from __future__ import annotations
 
@@ -7,16 +7,52 @@ from typing import Annotated, Literal
 import typer
 
 from autoclave.cli.stages import Engine, Json, Overrides, Workers
+from autoclave.cli.terminal import say, say_json
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    app.command("verify")(verify)
     app.command("refilter")(refilter)
     plan = typer.Typer(help="Memory, speed and days of a training before it is paid for.", no_args_is_help=True)
     plan.callback()(lambda: None)
     plan.command("train")(plan_train)
     app.add_typer(plan, name="plan")
     app.command("eval")(evaluate)
+
+
+def verify(
+    folder: Annotated[str, typer.Argument(help="A run, the folder of a stage, token shards, or a checkpoint.")],
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes that read (default: all cores).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read every file and compare it with its checksum; exit code 1, with what to do, where one is damaged or missing.
+
+    Example: autoclave verify runs/demo
+    """
+    import os
+
+    import msgspec
+
+    from autoclave.cli.progress import TerminalProgress
+    from autoclave.cli.tables import print_verification
+    from autoclave.cli.views import make_console
+    from autoclave.pipelines.reading.verification import verify as verify_folder
+
+    with TerminalProgress() as progress:
+
+        def advance(done: int, total: int) -> None:
+            progress.update("verify", done, total, "files")
+
+        found = verify_folder(folder, workers or os.cpu_count() or 1, advance)
+    if json:
+        say_json(msgspec.json.encode(found))
+    else:
+        print_verification(found, make_console())
+    if found.findings:
+        raise typer.Exit(1)
 
 
 def refilter(
@@ -42,15 +78,15 @@ def refilter(
     finally:
         running.close()
     if json:
-        typer.echo(msgspec.json.encode(report).decode())
+        say_json(msgspec.json.encode(report))
         return
-    typer.echo(f"{report.documents:,} documents: {report.kept_before:,} kept before, {report.kept_after:,} now")
-    typer.echo(f"newly kept {report.newly_kept:,}, newly dropped {report.newly_dropped:,}")
+    say(f"{report.documents:,} documents: {report.kept_before:,} kept before, {report.kept_after:,} now")
+    say(f"newly kept {report.newly_kept:,}, newly dropped {report.newly_dropped:,}")
     names = sorted(report.reasons_before | report.reasons_after)
     for name in names:
         before, after = report.reasons_before.get(name, 0), report.reasons_after.get(name, 0)
         if before != after:
-            typer.echo(f"  {name}: {before:,} -> {after:,}")
+            say(f"  {name}: {before:,} -> {after:,}")
 
 
 def plan_train(
@@ -91,7 +127,7 @@ def plan_train(
         total_tokens=total_tokens,
         mfu=mfu,
     )
-    typer.echo(msgspec.json.encode(plan).decode() if json else plan.text())
+    say_json(msgspec.json.encode(plan)) if json else say(plan.text())
 
 
 def evaluate(
@@ -118,4 +154,4 @@ def evaluate(
     from autoclave.model.inference.evaluation import evaluate as run_tasks
 
     results = run_tasks(checkpoint, tasks.split(","), task_folder=task_folder, few_shot=few_shot, limit=limit)
-    typer.echo(msgspec.json.encode(results).decode())
+    say_json(msgspec.json.encode(results))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autoclave.cli.stages import Engine, Json, Out, Overrides, Seed, Workers
+from autoclave.cli.terminal import say, say_json
+from autoclave.pipelines.running.guards.printable import printable
 
 if TYPE_CHECKING:
     from autoclave.model.training.loop import TrainResult
@@ -86,10 +88,10 @@ def train(
     if json:
         import msgspec
 
-        typer.echo(msgspec.json.encode(result).decode())
+        say_json(msgspec.json.encode(result))
     else:
-        typer.echo(f"{result.steps} steps, {result.tokens:,} tokens, loss {result.loss:.4f} nats a token")
-        typer.echo(f"checkpoint: {result.folder}")
+        say(f"{result.steps} steps, {result.tokens:,} tokens, loss {result.loss:.4f} nats a token")
+        say(f"checkpoint: {result.folder}")
 
 
 def trainer(engine: str, settings: TrainStageSettings, message: Callable[[str], None]) -> Callable[..., TrainResult]:
@@ -171,9 +173,9 @@ def score(
     if json:
         import msgspec
 
-        typer.echo(msgspec.json.encode(total | {"folder": out}).decode())
+        say_json(msgspec.json.encode(total | {"folder": out}))
     else:
-        typer.echo(f"{total['documents_scored']:,} documents, {total['tokens_scored']:,} tokens: {out}/scores/")
+        say(f"{total['documents_scored']:,} documents, {total['tokens_scored']:,} tokens: {out}/scores/")
 
 
 def generate(
@@ -203,6 +205,11 @@ def generate(
         raise InputError(f"{folder}: has no {TOKENIZER_FILE}; copy the one that the model was trained with")
     encoder = Encoder.open(str(folder / TOKENIZER_FILE))
     model = load_model(folder, device=str(resolve_device("auto")))
+    if encoder.vocabulary_size > model.config.vocabulary_size:
+        raise InputError(
+            f"{folder / TOKENIZER_FILE}: {encoder.vocabulary_size} tokens, of which the model knows"
+            f" {model.config.vocabulary_size}; copy the one that the model was trained with"
+        )
     text = sys.stdin.read() if prompt == "-" else prompt
     settings = SamplingSettings(
         max_new_tokens=max_new_tokens,
@@ -216,14 +223,19 @@ def generate(
     _, ids = encoder.encode([text])
     produced: list[int] = []
     shown = ""
-    typer.echo(text, nl=False)
+    write_text(text)
     for step in stream(model, [[encoder.bos_id, *ids.tolist()]], settings):
         produced += [token for token in step if token is not None and token != encoder.eos_id]
         whole = encoder.decode(produced)
         if not whole.endswith("�"):  # an unfinished character waits for its other bytes
-            typer.echo(whole[len(shown) :], nl=False)
+            write_text(whole[len(shown) :])
             shown = whole
-    typer.echo("")
+    write_text("\n")
+
+
+def write_text(text: str) -> None:
+    """Write a piece of generated text: to a file or a pipe as it is, to a terminal without what it would obey."""
+    typer.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def convert(
@@ -255,4 +267,4 @@ def convert(
         to_huggingface(source, out)
     else:
         raise typer.BadParameter(f"--to is autoclave, released or huggingface, not {to}")
-    typer.echo(f"checkpoint: {out}")
+    say(f"checkpoint: {out}")

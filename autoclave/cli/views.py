@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from autoclave.cleaning.ngram_model.buckets import BUCKET_NAMES
+from autoclave.cli.terminal import clean_console
 from autoclave.pipelines.reading.histograms import Histogram
 from autoclave.pipelines.reading.ledgers import DocumentRow, Event, LedgerRow
 from autoclave.pipelines.reading.samples import BAND
 from autoclave.pipelines.reading.stories import Cluster, Story
 from autoclave.pipelines.running.funnel import StageRow
+from autoclave.pipelines.running.guards.printable import printable
 
 PIPE_WIDTH = 160
 """Columns where output goes to a file or a pipe: wide enough that tables need no wrapping."""
@@ -24,8 +26,8 @@ BAR_WIDTH = 50
 
 def make_console() -> Console:
     """Return a console: colours and the terminal's width on a terminal, plain and wide elsewhere."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH, color_system=None)
+    console = clean_console(highlight=False)
+    return console if console.is_terminal else clean_console(highlight=False, width=PIPE_WIDTH, color_system=None)
 
 
 def print_reasons(rows: list[StageRow], console: Console) -> None:
@@ -65,7 +67,7 @@ def print_story(story: Story, characters: int, console: Console) -> None:
         console.print(_verdict(event.stage, event.verdict))
         other = story.representatives.get(event.verdict.duplicate_of or "")
         if other is not None:
-            console.print(Text(f"  in its place: {other.doc_id}  {other.url or other.source}"))
+            console.print(Text(f"  in its place: {other.doc_id}  {_line(other.url or other.source)}"))
         _print_signals(event.verdict.signals, console)
         if event.document is not None and event.document.text == before:
             console.print("  text unchanged", style="dim")
@@ -75,13 +77,18 @@ def print_story(story: Story, characters: int, console: Console) -> None:
 
 
 def _print_head(doc_id: str, document: DocumentRow | None, console: Console) -> None:
-    console.print(Text(doc_id, style="bold"), Text(document.url or document.source if document else ""))
+    console.print(Text(doc_id, style="bold"), Text(_line(document.url or document.source if document else "")))
     if document is not None:
         language = f"{document.language or 'language unknown'}"
         if document.language_score is not None:
             language += f" ({document.language_score:.2f})"
         parts = [f"{document.source} at {document.offset}", document.content_type, language, document.crawled_at]
-        console.print(Text("  " + " · ".join(part for part in parts if part), style="dim"))
+        console.print(Text(_line("  " + " · ".join(part for part in parts if part)), style="dim"))
+
+
+def _line(text: str) -> str:
+    """Return what belongs on one line, of a document that may say otherwise."""
+    return printable(text, lines=False)
 
 
 def _verdict(stage: str, verdict: LedgerRow) -> Text:
@@ -96,7 +103,7 @@ def _print_signals(signals: dict[str, Any], console: Console) -> None:
     named = {name: _named(name, value) for name, value in signals.items()}
     shown = [f"{name} {_number(value)}" for name, value in named.items() if value]
     if shown:
-        console.print(Text("  " + " · ".join(shown), style="dim"))
+        console.print(Text(_line("  " + " · ".join(shown)), style="dim"))
 
 
 def _named(signal: str, value: Any) -> Any:

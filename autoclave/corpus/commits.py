@@ -8,8 +8,12 @@ from typing import Any
 import msgspec
 import xxhash
 
-from autoclave.corpus.schema import SCHEMA_VERSION
+from autoclave.corpus.sealed import seal, unseal
 from autoclave.corpus.storage import Folder
+from autoclave.errors import DamageError
+
+SCHEMA_VERSION = 1
+"""Raised whenever stored shards of an older version must not be mixed with new ones; part of every fingerprint."""
 
 
 class OutputFile(msgspec.Struct, frozen=True):
@@ -44,6 +48,9 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     groups: dict[str, dict[str, dict[str, int]]] = {}
     """language, host, source -> its largest values -> filter -> documents dropped, '' -> documents in."""
     seconds: float = 0.0
+    autoclave: str = ""
+    made: str = ""
+    """The version that made the shard, and when (UTC)."""
     outputs: dict[str, OutputFile] = {}
     """Relative name -> file."""
 
@@ -56,22 +63,30 @@ def commit_name(shard: str) -> str:
     return f"commits/{shard}.json"
 
 
+def encode_commit(commit: Commit) -> bytes:
+    """Return the bytes of a commit's file: JSON with a checksum of its own (sealed.py)."""
+    return seal(commit)
+
+
 def write_commit(folder: Folder, commit: Commit) -> None:
-    folder.write_bytes(commit.name, msgspec.json.format(msgspec.json.encode(commit, order="sorted"), indent=1) + b"\n")
+    folder.write_bytes(commit.name, encode_commit(commit))
 
 
 def read_commit(folder: Folder, shard: str) -> Commit | None:
-    """Return the commit of a shard; None where there is none or where it cannot be read (the shard is then redone)."""
-    if not folder.exists(commit_name(shard)):
+    """Return the commit of a shard, None where there is none; DamageError where it is not what was written."""
+    name = commit_name(shard)
+    if not folder.exists(name):
         return None
     try:
-        return msgspec.json.decode(folder.read_bytes(commit_name(shard)), type=Commit)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        return None
+        return unseal(folder.read_bytes(name), Commit)
+    except ValueError as error:
+        raise DamageError(
+            f"{folder.path(name)}: damaged ({error}); run the stage again, which makes this shard anew"
+        ) from error
 
 
 def read_commits(folder: Folder) -> Iterator[Commit]:
-    """Yield the readable commits of a stage in shard order."""
+    """Yield the commits of a stage in shard order; DamageError for one that is not what was written."""
     for name in folder.files("commits/*.json"):
         commit = read_commit(folder, name.removeprefix("commits/").removesuffix(".json"))
         if commit is not None:
@@ -79,7 +94,10 @@ def read_commits(folder: Folder) -> Iterator[Commit]:
 
 
 def is_done(folder: Folder, commit: Commit | None, fingerprint: str) -> bool:
-    """Whether the commit stands, matches the task, and its outputs are there at their recorded sizes."""
+    """Whether the commit stands, matches the task, and its outputs are there at their recorded sizes.
+
+    What is in them is for `checksums.find_damage` to say.
+    """
     if commit is None or commit.fingerprint != fingerprint:
         return False
     return all(folder.size(name) == file.bytes for name, file in commit.outputs.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+import autoclave
 from autoclave.corpus.batches import BATCH_BYTES, BATCH_ROWS, split_batch
 from autoclave.corpus.commits import Commit, OutputFile, write_commit
 from autoclave.corpus.groups import GroupCounts, count_groups, largest_groups
@@ -31,6 +33,9 @@ LEDGER_SCHEMA = pa.schema(
     ]
 )
 """The first columns of every ledger; one column a signal follows."""
+
+UNREAD = "unread_files"
+"""Counter of input files of which nothing could be read, and the folder that names them with their first faults."""
 
 DROPPED_SCHEMA = pa.schema([*DOCUMENT_SCHEMA, pa.field("filter", pa.string()), pa.field("reason", pa.string())])
 
@@ -124,7 +129,12 @@ class _ParquetSink:
             assert self.schema is not None
             self._file = self._stack.enter_context(self._folder.open_write(self._name))
             self._writer = pq.ParquetWriter(
-                self._file, self.schema, compression="zstd", compression_level=3, use_dictionary=_shared(self.schema)
+                self._file,
+                self.schema,
+                compression="zstd",
+                compression_level=3,
+                use_dictionary=_shared(self.schema),
+                write_page_checksum=True,
             )
         if self._rows:
             self._writer.write_table(pa.Table.from_batches(self._pending, self.schema).combine_chunks())
@@ -157,6 +167,8 @@ class ShardOutput:
         }
         self._wrote_documents = False
         self._errors: list[bytes] = []
+        self._unread: dict[str, str] = {}
+        self._refused: dict[bytes, tuple[str, str]] = {}
         self._files: dict[str, HashingFile] = {}
         self._kept = self._dropped = self._bytes_in = self._bytes_kept = 0
         self._expected: int | None = None
@@ -187,10 +199,11 @@ class ShardOutput:
         self._wrote_documents = True
         batch = batch.cast(DOCUMENT_SCHEMA) if batch.schema != DOCUMENT_SCHEMA else batch
         ledger = verdicts.ledger(batch.column("doc_id"))
+        if self._refused:
+            batch, ledger = self._without_refused(batch, ledger)
         if self._sinks["ledger"].schema is None:
             self._sinks["ledger"].schema = ledger.schema
-        kept_mask = pa.array(verdicts.kept, pa.bool_())
-        kept = batch.filter(kept_mask)
+        kept = batch.filter(ledger.column("kept"))
         self._kept += kept.num_rows
         self._dropped += batch.num_rows - kept.num_rows
         self._bytes_in += text_bytes(batch) if bytes_in is None else bytes_in
@@ -202,6 +215,14 @@ class ShardOutput:
             self._sinks.pop("documents", None)
         count_groups(self._groups, batch, ledger)
         self._write_dropped(batch, ledger)
+
+    def _without_refused(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        ids = batch.column("doc_id").to_pylist()
+        for doc_id in ids:
+            if doc_id in self._refused:
+                self.error(*self._refused[doc_id])
+        stay = pa.array([doc_id not in self._refused for doc_id in ids], pa.bool_())
+        return batch.filter(stay), ledger.filter(stay)
 
     def _write_dropped(self, batch: pa.RecordBatch, ledger: pa.RecordBatch) -> None:
         rows = np.flatnonzero(~ledger.column("kept").to_numpy(zero_copy_only=False))
@@ -224,6 +245,14 @@ class ShardOutput:
         """Record one input record that could not be read: where it is and why."""
         self._wrote_documents = True
         self._errors.append(msgspec.json.encode({"place": place, "cause": cause}) + b"\n")
+
+    def refuse(self, doc_id: bytes, place: str, cause: str) -> None:
+        """Make an error of a document, whatever is written on it later: it is neither kept nor dropped."""
+        self._refused[doc_id] = (place, cause)
+
+    def unread(self, source: str, cause: str) -> None:
+        """Record that nothing at all could be read of an input file, and its first fault."""
+        self._unread[source] = cause
 
     def count(self, name: str, number: int) -> None:
         """Add to one of the stage's own counters."""
@@ -256,6 +285,10 @@ class ShardOutput:
             outputs |= {f"{kind}/{self.shard}.parquet": sink.close() for kind, sink in self._sinks.items()}
             with self.open(f"errors/{self.shard}.jsonl") as file:
                 file.write(b"".join(self._errors))
+        if self._unread:
+            self.count(UNREAD, len(self._unread))
+            with self.open(f"{UNREAD}/{self.shard}.json") as file:
+                file.write(msgspec.json.encode(self._unread))
         outputs |= {name: OutputFile(file.size, file.checksum) for name, file in self._files.items()}
         self._stack.close()
         commit = Commit(
@@ -274,6 +307,8 @@ class ShardOutput:
             notes=dict(sorted(self._notes.items())),
             groups=largest_groups(self._groups),
             seconds=round(time.monotonic() - self._started, 3),
+            autoclave=autoclave.__version__,
+            made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             outputs=dict(sorted(outputs.items())),
         )
         write_commit(self.folder, commit)

@@ -12,11 +12,9 @@ import pyarrow.parquet as pq
 import xxhash
 
 from autoclave.corpus.batches import joined, open_parquet, row_group_batches
+from autoclave.corpus.checksums import check
 from autoclave.corpus.storage import open_read
 from autoclave.errors import SchemaError, ShardError
-
-SCHEMA_VERSION = 1
-"""Raised whenever stored shards of an older version must not be mixed with new ones; part of every fingerprint."""
 
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -91,10 +89,12 @@ def text_bytes(batch: pa.RecordBatch) -> int:
 
 
 def open_documents(path: str) -> tuple[pq.ParquetFile, BinaryIO]:
-    """Open a documents shard and check its schema; the caller closes the file.
+    """Open a documents shard and check its checksum and schema; the caller closes the file.
 
-    Raises ShardError where the file is not Parquet, SchemaError where it has other columns.
+    Raises DamageError where it is not what its stage committed, ShardError where the file is not Parquet, SchemaError
+    where it has other columns.
     """
+    check(path)
     file = open_read(path)
     try:
         parquet = open_parquet(file)

@@ -15,6 +15,7 @@ import xxhash
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from autoclave.corpus.machine import machine_error
 from autoclave.errors import InputError, MissingDependencyError
 
 PARTIAL = ".partial"
@@ -23,6 +24,8 @@ PARTIAL = ".partial"
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the filesystem of `url` and the path on it; MissingDependencyError names the extra of an absent one."""
+    if "://" not in url:  # a colon is a letter of a file's name like any other
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(url))
     try:
         return url_to_fs(url)
     except ImportError as error:
@@ -40,20 +43,38 @@ def open_read(url: str, block_bytes: int | None = None) -> BinaryIO:
         return open(path, "rb") if isinstance(fs, LocalFileSystem) else fs.open(path, "rb", block_size=block_bytes)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{url}: no such file") from error
+    except Exception as error:
+        fault = machine_error(error, url)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+@contextlib.contextmanager
+def naming(path: str, *, always: bool = False) -> Iterator[None]:
+    """Give errors of the machine that name no file (a write to a full disk) the name of this one; or all (always)."""
+    try:
+        yield
+    except OSError as error:
+        if (error.filename is None or always) and error.errno is not None:
+            error.filename = path
+        raise
 
 
 class HashingFile:
     """A binary file being written that knows its size and checksum; what Arrow's writers and zstd need of a file."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        """name: of the file as people know it, for messages"""
+        self._file, self._name = file, name
         self._hash = xxhash.xxh3_128()
         self.size = 0
         self.mode = "wb"
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        self._file.write(view)
+        with naming(self._name):
+            self._file.write(view)
         self._hash.update(view)
         self.size += view.nbytes
         return view.nbytes
@@ -62,7 +83,8 @@ class HashingFile:
         return self.size
 
     def flush(self) -> None:
-        self._file.flush()
+        with naming(self._name):
+            self._file.flush()
 
     def readable(self) -> bool:
         return False
@@ -144,20 +166,33 @@ class Folder:
         target = self._inner(name)
         if not self.is_local:
             with tempfile.NamedTemporaryFile() as scratch:  # a store knows no rename: one put, of what is whole
-                yield HashingFile(scratch)  # type: ignore[arg-type]
-                scratch.flush()
-                self.fs.put_file(scratch.name, target)
+                yield HashingFile(scratch, scratch.name)  # type: ignore[arg-type]
+                with naming(scratch.name):
+                    scratch.flush()
+                try:
+                    self.fs.put_file(scratch.name, target)
+                except Exception as error:
+                    fault = machine_error(error, self.path(name))
+                    if fault is None:
+                        raise
+                    raise fault from error
             return
         os.makedirs(posixpath.dirname(target), exist_ok=True)
         partial = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}{PARTIAL}-{os.getpid()}")
         try:
-            with open(partial, "wb") as local:
-                yield HashingFile(local)
-                local.flush()
-                os.fsync(local.fileno())
+            with naming(target, always=True):
+                local = open(partial, "wb")  # noqa: SIM115
+            try:
+                yield HashingFile(local, target)
+                with naming(target):
+                    local.flush()
+                    os.fsync(local.fileno())
+            finally:
+                with contextlib.suppress(OSError):  # of what could not be flushed; said already
+                    local.close()
             os.replace(partial, target)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(partial)
             raise
 

@@ -72,8 +72,8 @@ def clean_shard(task: ShardTask, output: ShardOutput) -> None:
 def run_clean(context: StageContext[CleanSettings]) -> None:
     """Clean every shard of the stage before; the settings stay in the stage's folder, for `refilter`."""
     files = {path: content_fingerprint(path) for path in files_of(context.settings)}
-    context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(context.settings)))
-    context.folder.write_bytes(FILES_FILE, msgspec.json.encode(files))
+    context.write_file(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(context.settings)))
+    context.write_file(FILES_FILE, msgspec.json.encode(files))
     contents = {"files": sorted(files.values())} if files else {}  # a job's folder may lie elsewhere each time
     context.map_shards(clean_shard, context.document_tasks(**contents))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from autoclave.cleaning.language.codes import declared_code
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.charset import decode, replaced_share
 from autoclave.corpus.encoding.labels import WIDE
-from autoclave.corpus.inputs.account import write_account
+from autoclave.corpus.inputs.account import ACCOUNT, account_bytes
 from autoclave.corpus.inputs.splitting import plan_pieces
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.readers.detect import read_raw
@@ -24,6 +24,7 @@ from autoclave.corpus.readers.pieces.reading import PieceReader
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.schema import CONVERTED_TYPE, HTML_TYPES, make_documents
 from autoclave.corpus.sources import find_inputs
+from autoclave.corpus.storage import naming
 from autoclave.corpus.tidy import tidy
 from autoclave.corpus.xml_types import NO_PAGES, PAGE_TYPE, XML_TYPES, begins_as_xml, xml_type
 from autoclave.errors import InputError, MissingDependencyError
@@ -31,6 +32,7 @@ from autoclave.extraction.child import Extracted, Extractor
 from autoclave.extraction.engines import EXTRACTORS, PageText
 from autoclave.extraction.metadata import FIELDS
 from autoclave.pipelines.extract_plan import account, make_tasks, number_lines, plan_shards, settle
+from autoclave.pipelines.running.guards.mask import UNITS, Mask
 from autoclave.pipelines.running.stage import ShardTask, Stage, StageContext
 
 FILTER = "extract"
@@ -104,9 +106,9 @@ def run_extract(context: StageContext[ExtractSettings]) -> None:
     inputs = find_inputs(context.sources, settings.paths_base)
     plans = plan_pieces([(file.path, file.size) for file in inputs.files], settings.split_bytes, settings.fields)
     shards = number_lines(context, plan_shards(inputs.files, plans, settings.group_bytes, settings.group_files))
-    write_account(context.folder, account(inputs, plans, shards))
+    context.write_file(ACCOUNT, account_bytes(account(inputs, plans, shards)))
     while True:
-        commits = context.map_shards(extract_shard, make_tasks(context, shards))
+        commits = context.map_shards(extract_shard, make_tasks(context, shards, settings.page_seconds))
         settled = settle(shards, commits)
         if settled == shards:
             return
@@ -117,19 +119,64 @@ def extract_shard(task: ShardTask, output: ShardOutput) -> None:
     """Extract the documents of one shard's files, in order."""
     settings: ExtractSettings = task.settings
     with Extractor(settings.extractor, settings.page_seconds) as extractor:
-        for path, source in zip(task.inputs, task.arguments["sources"], strict=True):
-            for batch in _read(task, path, source, settings, output):
-                _write_batch(batch, settings, extractor, output)
+        for number, (path, source) in enumerate(zip(task.inputs, task.arguments["sources"], strict=True)):
+            mask = task.mask or Mask()
+            if task.units is not None:  # several files: they are what can be left out
+                for cause in mask.causes(number, 1).values():
+                    output.error(source, cause)
+                if not mask.takes(number, 1)[0]:
+                    continue
+                mask = Mask()
+            _extract_file(task, path, source, extractor, output, mask)
     # So that a shard whose files hold no document has its outputs, too, with all their columns.
     _write_documents(pa.RecordBatch.from_pylist([], RAW_SCHEMA), [], [], [], output)
 
 
+def _extract_file(
+    task: ShardTask, path: str, source: str, extractor: Extractor, output: ShardOutput, mask: Mask
+) -> None:
+    """Extract the documents of one file, or of the piece of it that the shard is; a whole file that has faults and no
+    record is recorded as unread."""
+    settings: ExtractSettings = task.settings
+    faults: list[str] = []
+    records = 0
+
+    def skip(kind: str) -> None:
+        nonlocal records
+        records += 1
+        output.count("records_skipped", 1)
+
+    def report(place: str, cause: str) -> None:
+        if not faults:
+            faults.append(cause if place == source else f"{place.removeprefix(source).lstrip(':')}: {cause}")
+        output.error(place, cause)
+
+    start = 0
+    for batch in named_errors(path, _read(task, path, source, report, skip, output)):
+        for row, cause in mask.causes(start, batch.num_rows).items():
+            output.error(f"{source}:{batch.column('offset')[row].as_py() & ~(1 << 62)}", cause)
+        taken = mask.takes(start, batch.num_rows)
+        start += batch.num_rows
+        _write_batch(batch.filter(pa.array(taken)), settings, extractor, output)
+    records += start
+    if mask.only is not None:
+        output.count(UNITS, start)
+    if faults and not records and task.arguments["piece"] is None:
+        output.unread(source, faults[0])
+
+
 def _read(
-    task: ShardTask, path: str, source: str, settings: ExtractSettings, output: ShardOutput
+    task: ShardTask,
+    path: str,
+    source: str,
+    report: Callable[[str, str], None],
+    skip: Callable[[str], None],
+    output: ShardOutput,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the raw records of one file of a shard, or of the piece of it that the shard is."""
+    settings: ExtractSettings = task.settings
     reports: dict[str, Any] = {
-        "skipped": lambda kind: output.count("records_skipped", 1),
+        "skipped": skip,
         "fields": settings.fields,
         "max_payload_bytes": settings.max_payload_bytes,
         "unreadable": lambda number: output.count("unreadable_values", number),
@@ -137,12 +184,18 @@ def _read(
     }
     piece = task.arguments["piece"]
     if piece is None:
-        yield from read_raw(path, source, output.error, **reports)
+        yield from read_raw(path, source, report, **reports)
         return
-    reader = PieceReader(path, source, piece, output.error, **reports)
+    reader = PieceReader(path, source, piece, report, **reports)
     yield from reader
     for name, value in msgspec.structs.asdict(reader.facts).items():
         output.note(name, value)
+
+
+def named_errors(path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield what a reader yields; errors of the machine that name no file name this one."""
+    with naming(path):
+        yield from batches
 
 
 def _write_batch(batch: pa.RecordBatch, settings: ExtractSettings, extractor: Extractor, output: ShardOutput) -> None:

@@ -25,6 +25,8 @@ from autoclave.errors import RunError
 from autoclave.pipelines.running.stage import ShardTask, StageContext
 
 LINES = "lines"
+PAGE_BYTES = 10_000
+"""About what a page takes in an archive."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +70,25 @@ def account(inputs: Inputs, plans: Sequence[Plan], shards: Sequence[PlannedShard
         yield InputRow(source=file.source, path=file.path, bytes=file.size, shards=names[file.path], whole=whole)
 
 
-def make_tasks(context: StageContext[Any], shards: Sequence[PlannedShard]) -> list[ShardTask]:
-    """Return the task of each shard."""
+def make_tasks(context: StageContext[Any], shards: Sequence[PlannedShard], page_seconds: float) -> list[ShardTask]:
+    """Return the task of each shard; page_seconds: what a page may take, for the time that the shard may."""
     return [
         context.task(
             shard_name(number),
             [file.path for file in shard.files],
             versions=[file.version for file in shard.files],
+            masking="own",
+            units=len(shard.files) if len(shard.files) > 1 else None,
+            allowance=page_seconds * max(len(shard.files), _bytes(shard) / PAGE_BYTES),
             sources=[file.source for file in shard.files],
             piece=shard.piece,
         )
         for number, shard in enumerate(shards)
     ]
+
+
+def _bytes(shard: PlannedShard) -> int:
+    return sum(file.size for file in shard.files) if shard.piece is None else shard.piece.end - shard.piece.start
 
 
 def number_lines(context: StageContext[Any], shards: Sequence[PlannedShard]) -> list[PlannedShard]:

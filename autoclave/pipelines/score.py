@@ -25,6 +25,7 @@ from autoclave.pipelines.running.attempts import Resources
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.stage import DocumentShard, Progress, ShardTask, Silent, StageContext
 from autoclave.tokenize.encoding import Encoder
+from autoclave.tokenize.fingerprints import require_same_tokenizer
 from autoclave.tokenize.shards import MANIFEST, TokenShard, read_manifest
 
 SCORE_SCHEMA = pa.schema(
@@ -110,13 +111,16 @@ def score_shard_function(task: ShardTask, output: ShardOutput) -> None:
     """Score one shard, a token shard (.arrow) or documents (.parquet), into scores/<shard>.parquet.
 
     arguments: `_model`, the checkpoint folder, and `model`, the version of its weights. settings: ScoreSettings.
-    Raises CheckpointError where documents are given and the checkpoint has no tokenizer.json.
+    Raises CheckpointError where documents are given and the checkpoint has no tokenizer.json, SchemaError where tokens
+    are another tokenizer's.
     """
     model = str(task.arguments["_model"])
     scorer = scorer_for(model, task.settings)
     (path,) = task.inputs
     if path.endswith(".arrow"):
-        batches = TokenShard(path).batches()
+        shard = TokenShard(path)
+        _require_same_tokenizer(model, shard)
+        batches = shard.batches()
     else:
         tokenizer = checkpoint_folder(model) / TOKENIZER_FILE
         if not tokenizer.is_file():
@@ -124,7 +128,7 @@ def score_shard_function(task: ShardTask, output: ShardOutput) -> None:
         batches = tokenized_documents(path, Encoder.open(str(tokenizer)))
     documents = tokens = 0
     with output.open(f"scores/{task.shard}.parquet") as file:
-        writer = pq.ParquetWriter(file, SCORE_SCHEMA, compression="zstd")
+        writer = pq.ParquetWriter(file, SCORE_SCHEMA, compression="zstd", write_page_checksum=True)
         for batch in batches:
             for start in range(0, batch.num_rows, BATCH_DOCUMENTS):
                 scored = score_batch(scorer, batch.slice(start, BATCH_DOCUMENTS))
@@ -134,6 +138,14 @@ def score_shard_function(task: ShardTask, output: ShardOutput) -> None:
         writer.close()
     output.count("documents_scored", documents)
     output.count("tokens_scored", tokens)
+
+
+def _require_same_tokenizer(model: str, shard: TokenShard) -> None:
+    """Raise SchemaError where a checkpoint has a tokenizer and it is not the shard's."""
+    tokenizer = checkpoint_folder(model) / TOKENIZER_FILE
+    if tokenizer.is_file():
+        found, remedy = Encoder.open(str(tokenizer)).fingerprint, "score documents, or tokens of the model's tokenizer"
+        require_same_tokenizer(found, shard.meaning.tokenizer, where=shard.path, remedy=remedy)
 
 
 def shards_to_score(url: str) -> list[DocumentShard] | None:
@@ -172,6 +184,7 @@ def score_folder(
 
         shards = open_documents_folder(url, context.folder, engine, context.progress)
     folder = str(checkpoint_folder(model))
-    tasks = [context.task(s.name, [s], model=model_version(folder), _model=folder) for s in shards]
-    needs = Resources(settings.threads, settings.gpus)
+    version = model_version(folder)
+    tasks = [context.task(s.name, [s], model=version, _model=folder) for s in shards]
+    needs = Resources(settings.threads, settings.gpus, limited=False)
     return context.map_shards(score_shard_function, tasks, resources=needs)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from autoclave.corpus.checksums import check
 from autoclave.corpus.storage import open_read
-from autoclave.errors import SchemaError
+from autoclave.errors import AutoclaveWarning, SchemaError
 from autoclave.tokenize.fingerprints import tokenizer_fingerprint
+from autoclave.tokenize.foreign import (
+    control_tokens,
+    require_lossless,
+    require_text_stays_text,
+    without_settings,
+)
 from autoclave.tokenize.training import BOS_ID, EOS_ID, PATTERN, SPECIALS
 
 BATCH_CHARACTERS = 1 << 20
@@ -32,23 +40,43 @@ class Encoder:
     """A trained tokenizer: ids of texts, texts of ids."""
 
     def __init__(self, tokenizer_json: str) -> None:
-        """Take the text of a tokenizer.json made by `train_tokenizer`; SchemaError where it is of another make."""
+        """Take the text of a tokenizer.json; what of a foreign one is switched off or refused: tokenize/foreign.py.
+
+        Raises SchemaError where it is something else, or not fit for a corpus.
+        """
         try:
-            self._tokenizer = Tokenizer.from_str(tokenizer_json)
+            self.json, switched_off = without_settings(tokenizer_json)
+            encoding_json, names = control_tokens(self.json, SPECIALS)
+            self._tokenizer = Tokenizer.from_str(encoding_json)
         except Exception as error:  # the library raises bare Exception for any malformed file
             raise SchemaError(f"not a tokenizer.json ({error}); train one with 'autoclave tokenizer train'") from error
-        self.json = tokenizer_json
-        self.fingerprint = tokenizer_fingerprint(tokenizer_json)
-        self.vocabulary_size: int = self._tokenizer.get_vocab_size()
+        self._tokenizer.encode_special_tokens = True  # the text "</s>" is text
+        self.fingerprint = tokenizer_fingerprint(self.json)
+        if switched_off:
+            warnings.warn(
+                f"tokenizer {self.fingerprint[:12]}: {', '.join(switched_off)} switched off: texts are encoded whole",
+                AutoclaveWarning,
+                stacklevel=2,
+            )
+        self.vocabulary_size: int = 1 + max(self._tokenizer.get_vocab().values(), default=0)
         self.bos_id, self.eos_id = BOS_ID, EOS_ID
         self.dtype = np.dtype(np.uint16 if self.vocabulary_size <= 1 << 16 else np.uint32)
         if [self._tokenizer.id_to_token(index) for index in range(len(SPECIALS))] != list(SPECIALS):
             raise SchemaError(f"tokenizer {self.fingerprint[:12]}: ids 0, 1, 2 are not {', '.join(SPECIALS)}")
-        self._splits = json.loads(tokenizer_json)["pre_tokenizer"] == PRE_TOKENIZER
+        # The library numbers added tokens anew where their ids leave a gap.
+        self._controls = {name: int(self._tokenizer.token_to_id(name) or 0) for name in (*SPECIALS, *names)}
+        self._splits = json.loads(self.json)["pre_tokenizer"] == PRE_TOKENIZER
+        require_text_stays_text(lambda text: self._tokenizer.encode(text, add_special_tokens=False).ids, self._controls)
+        require_lossless(lambda text: self.decode(self._encode([text])[1]))
 
     @classmethod
     def open(cls, path: str) -> Encoder:
-        """Read a tokenizer.json; InputError where there is none, SchemaError where it is something else."""
+        """Read a tokenizer.json.
+
+        Raises InputError where there is none, DamageError where it is not what was written, SchemaError where it is
+        something else.
+        """
+        check(path)
         with open_read(path) as file:
             data = file.read()
         try:
@@ -64,7 +92,16 @@ class Encoder:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return (offsets int64 [N+1], ids uint16 or uint32 [offsets[N]]) of N texts, without special tokens."""
+        """Return (offsets int64 [N+1], ids uint16 or uint32 [offsets[N]]) of N texts, without special tokens.
+
+        Raises SchemaError where the tokenizer writes a control token for a text.
+        """
+        offsets, ids = self._encode(texts)
+        if len(ids) and np.isin(ids, list(self._controls.values())).any():
+            raise SchemaError(f"tokenizer {self.fingerprint[:12]}: writes a control token for a text; use another one")
+        return offsets, ids
+
+    def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.zeros(len(texts) + 1, dtype=np.int64)
         chunks: list[np.ndarray] = []
         for rows, pieces in self._chunks(texts):

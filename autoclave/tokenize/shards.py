@@ -8,17 +8,19 @@ without one is not finished.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import xxhash
 
+from autoclave.corpus.checksums import check, remedy_of, require, write_recorded
+from autoclave.corpus.commits import OutputFile
+from autoclave.corpus.sealed import seal, unseal
 from autoclave.corpus.storage import Folder, open_read
-from autoclave.errors import InputError, SchemaError, ShardError
+from autoclave.errors import DamageError, InputError, SchemaError, ShardError
 from autoclave.tokenize.fingerprints import require_same_tokenizer
 
 TOKEN_SCHEMA_VERSION = 1
@@ -145,8 +147,13 @@ class TokenShard:
     """One token shard, open for reading: memory-mapped where it is a local file."""
 
     def __init__(self, path: str) -> None:
-        """Open the shard; InputError where there is none, ShardError where it is cut short or something else."""
+        """Open the shard, whose checksum is read the first time that a process does so.
+
+        Raises InputError where there is none, DamageError where it is not what was written, ShardError where it is
+        something else.
+        """
         self.path = path
+        check(path)
         self._source = _open_buffer(path)
         try:
             self._reader = pa.ipc.open_file(self._source)
@@ -226,32 +233,32 @@ def write_manifest(folder: Folder, meaning: TokenMeaning, entries: Sequence[Shar
         text_bytes=sum(entry.text_bytes for entry in entries),
         shards=list(entries),
     )
-    folder.write_bytes(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    write_recorded(folder, MANIFEST, seal(manifest), "tokenize")
     return manifest
 
 
 def read_manifest(url: str) -> Manifest:
-    """Read the manifest of a folder of shards; InputError where it has none, SchemaError where it is malformed."""
+    """Read the manifest of a folder of shards.
+
+    Raises InputError where it has none, DamageError where it is not what was written, SchemaError for another version.
+    """
     folder = Folder(url)
     if not folder.exists(MANIFEST):
         raise InputError(f"{url}: no {MANIFEST} here; give the tokens folder of a finished tokenize stage")
     try:
-        manifest = msgspec.json.decode(folder.read_bytes(MANIFEST), type=Manifest)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise SchemaError(f"{url}/{MANIFEST}: not a manifest ({error}); run the tokenize stage again") from error
+        manifest = unseal(folder.read_bytes(MANIFEST), Manifest)
+    except ValueError as error:
+        what = f"damaged, or no manifest of token shards ({error})"
+        raise DamageError(f"{url}/{MANIFEST}: {what}; {remedy_of('tokenize')}") from error
     if manifest.version != TOKEN_SCHEMA_VERSION:
         raise SchemaError(f"{url}/{MANIFEST}: version {manifest.version}, not {TOKEN_SCHEMA_VERSION}; tokenize again")
     return manifest
 
 
 def open_listed(url: str, manifest: Manifest, entry: ShardEntry) -> TokenShard:
-    """Open a shard of a manifest; ShardError where its size is not as recorded, SchemaError on another tokenizer."""
+    """Open a shard of a manifest; DamageError where it is not as recorded, SchemaError on another tokenizer."""
     path = f"{url.rstrip('/')}/{entry.file}"
-    found = Folder(url).size(entry.file)
-    if found != entry.file_bytes:
-        state = "missing" if found is None else f"truncated or replaced ({found} bytes, the manifest says"
-        state += "" if found is None else f" {entry.file_bytes})"
-        raise ShardError(f"{path}: {state}; {_REMEDY}")
+    require(path, OutputFile(entry.file_bytes, entry.checksum), remedy_of("tokenize"))
     shard = TokenShard(path)
     require_same_tokenizer(
         manifest.meaning.tokenizer, shard.meaning.tokenizer, where=path, remedy="run the tokenize stage again"
@@ -260,19 +267,10 @@ def open_listed(url: str, manifest: Manifest, entry: ShardEntry) -> TokenShard:
 
 
 def verify_shards(url: str) -> Manifest:
-    """Read every shard of a folder and compare checksums and counts; ShardError names the first file that is off."""
+    """Read every shard of a folder and compare checksums and counts; DamageError names the first file that is off."""
     manifest = read_manifest(url)
     for entry in manifest.shards:
         shard = open_listed(url, manifest, entry)
-        with open_read(shard.path) as file:
-            checksum = _checksum(iter(lambda: file.read(1 << 20), b""))
-        if checksum != entry.checksum or shard.counts() != entry.batches:
-            raise ShardError(f"{shard.path}: its contents are not what the manifest recorded; {_REMEDY}")
+        if shard.counts() != entry.batches:
+            raise DamageError(f"{shard.path}: its batches are not what the manifest recorded; {_REMEDY}")
     return manifest
-
-
-def _checksum(chunks: Iterable[bytes]) -> str:
-    state = xxhash.xxh3_128()
-    for chunk in chunks:
-        state.update(chunk)
-    return state.hexdigest()

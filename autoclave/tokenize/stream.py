@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoclave.errors import InputError
+from autoclave.errors import InputError, SchemaError
 from autoclave.tokenize.fingerprints import require_same_tokenizer
 from autoclave.tokenize.shards import (
     MANIFEST,
@@ -104,7 +104,10 @@ class PositionStream:
 
     def read(self, start: int, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Fill `inputs` and `targets` (int64 [L]) with positions start .. start + L - 1, going on at the beginning
-        after the last position; return where documents begin in them (int64, ascending)."""
+        after the last position; return where documents begin in them (int64, ascending).
+
+        Raises SchemaError for an id outside of the vocabulary.
+        """
         starts: list[np.ndarray] = []
         filled = 0
         while filled < len(inputs):
@@ -114,8 +117,18 @@ class PositionStream:
             take = min(len(inputs) - filled, int(self._ends[index]) - position)
             part = slice(filled, filled + take)
             starts.append(filled + self._fill(self._view(index), position - first, inputs[part], targets[part]))
+            self._require_known(index, inputs[part], targets[part])
             filled += take
         return np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
+
+    def _require_known(self, index: int, inputs: np.ndarray, targets: np.ndarray) -> None:
+        largest = max(int(inputs.max()), int(targets.max()))
+        if largest >= self.meaning.vocabulary_size:
+            path = self._shard(int(self._shard_of[index])).path
+            raise SchemaError(
+                f"{path}: holds the token {largest}, outside of its vocabulary of {self.meaning.vocabulary_size}; "
+                "make it again with the tokenizer that it names"
+            )
 
     def _fill(self, view: TokenBatchView, start: int, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Fill a span that lies inside one record batch.

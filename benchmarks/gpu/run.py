@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu.run RUN --out OUT --preset tnl-385m --minutes 4
 
-RUN is a run directory with a dedup and a tokenize stage. Writes metrics.jsonl of the training, bands and losses of
-the round to OUT, prints short tables last. Needs no network and no text libraries: the texts were cleaned before.
+RUN is a run directory with a dedup and a tokenize stage. Writes metrics.jsonl of the training, decision and losses of
+the round to OUT, prints short tables last. Needs no network; the self-cleaning round measures
+texts, and so needs the base dependencies.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def self_cleaning(arguments: argparse.Namespace) -> dict[str, Any]:
         "scored_tokens_per_second": round(tokens / scoring),
         **context.results,
     }
-    shutil.copy(Path(folder.root) / "phases/round-1/bands.json", Path(arguments.out) / "bands.json")
+    shutil.copy(Path(folder.root) / "phases/round-1/decision.json", Path(arguments.out) / "decision.json")
     return result
 
 

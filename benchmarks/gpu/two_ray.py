@@ -30,7 +30,7 @@ WORDS = ["river", "stone", "the", "a", "walks", "over", "under", "green", "old",
 SHARDS, DOCUMENTS = 4, 150
 STEPS = 12
 # What a run leaves that does not say when or where it ran.
-COMPARED = (".parquet", ".arrow", ".safetensors", "bands.json", ".jsonl")
+COMPARED = (".parquet", ".arrow", ".safetensors", "decision.json", ".jsonl")
 
 
 def make_corpus(root: Path) -> Path:

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from autoclave.cli import inspection
-from autoclave.corpus.inputs.account import InputRow, write_account
+from autoclave.corpus.inputs.account import ACCOUNT, InputRow, account_bytes
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
@@ -74,7 +74,7 @@ def test_inputs(tmp_path: Path, run_folder: Path) -> None:
     with ShardOutput(Folder(folder), "extract", "000000") as output:
         output.write(make_documents(["a"], "s"), Verdicts.keep_all(1))
         output.commit("", [])
-    write_account(Folder(folder), account)
+    Folder(folder).write_bytes(ACCOUNT, account_bytes(account))
     found = answer(folder, "inputs")["extract"]
     assert found["counts"] == {
         "found": 3, "read": 2, "left_out": {"csv": 1}, "split": 1, "whole": {"it is one stream": 1},

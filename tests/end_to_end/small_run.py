@@ -72,16 +72,22 @@ def autoclave(*arguments: str | Path, check: bool = True, timeout: float = 280) 
 
 
 def contents(run: Path) -> dict[str, object]:
-    """Return every file of a run but what tells the time or the place: seconds of commits, speeds and memory in
+    """Return every file of a run but what tells the time or the place: seconds and dates, speeds and memory in
     metrics, the lock, the report, and dedup's note of where its shards lie."""
     result: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if not path.is_file() or path.name in (".lock", "summary.json", "report.html") or "phases/manifest" in name:
+        if (
+            not path.is_file()
+            or path.name in (".lock", "summary.json", "report.html", "identity.json")
+            or "phases/manifest" in name
+        ):
             continue
-        if path.parent.name == "commits":
+        if path.name == "checksums.json":  # of commits and metrics, too, which tell the time
+            result[name] = sorted(json.loads(path.read_text())["files"])
+        elif path.parent.name == "commits":
             commit = json.loads(path.read_text())
-            del commit["seconds"]
+            del commit["seconds"], commit["made"], commit["checksum"]
             commit["inputs"] = [Path(item).name for item in commit["inputs"]]
             result[name] = commit
         elif path.name == "metrics.jsonl":
@@ -89,6 +95,8 @@ def contents(run: Path) -> dict[str, object]:
             result[name] = [
                 {k: v for k, v in line.items() if k not in ("tokens_per_second", "memory_bytes")} for line in lines
             ]
+        elif path.name == "recipe.yaml":
+            result[name] = path.read_bytes().partition(b"\n")[2]
         else:
             result[name] = path.read_bytes()
     return result

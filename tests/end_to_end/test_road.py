@@ -23,7 +23,7 @@ def test_every_stage_accounts_for_every_document(finished: SmallRun) -> None:
     for before, after in itertools.pairwise(STAGES[:5]):
         assert rows[after]["documents_in"] == rows[before]["kept"]
     assert rows["dedup"]["dropped"] >= 3  # of the repeated lines of the JSONL, those that clean kept
-    assert 0 < rows["selfclean"]["dropped"] < rows["selfclean"]["kept"]
+    assert rows["selfclean"]["dropped"] < rows["selfclean"]["kept"] / 10  # a clean crawl: hardly anything stands out
 
 
 def test_the_ledger_has_every_document_with_its_signals(finished: SmallRun) -> None:

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from autoclave.cleaning.chain import CleanSettings
 from autoclave.corpus import batches
-from autoclave.corpus.commits import read_commits
+from autoclave.corpus.checksums import hash_file
+from autoclave.corpus.commits import read_commits, write_commit
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
@@ -69,6 +71,10 @@ def test_empty_goes_before_other_reasons_and_stays_in_refilter(tmp_path: Path) -
     assert report.reasons_after == {"empty: text_bytes": 3}
     old = pq.read_table(tmp_path / "clean/ledger/000000.parquet").drop_columns(["text_bytes"])
     pq.write_table(old, tmp_path / "clean/ledger/000000.parquet")
+    folder = Folder(tmp_path / "clean")
+    (commit,) = read_commits(folder)
+    files = {"ledger/000000.parquet": hash_file(folder.path("ledger/000000.parquet"))}
+    write_commit(folder, msgspec.structs.replace(commit, outputs=commit.outputs | files))
     with pytest.raises(InputError, match="run the stage again"):
         refilter(str(tmp_path / "clean"), ["filters=[]", "thresholds={}"])
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoclave.corpus.storage import Folder
-from autoclave.errors import InputError, RecipeError, SchemaError, ShardError
+from autoclave.errors import DamageError, InputError, RecipeError, SchemaError
 from autoclave.tokenize.loader import IGNORE, TokenLoader
 from autoclave.tokenize.shards import TokenMeaning, TokenShardWriter, write_manifest
 
@@ -257,5 +257,5 @@ def test_clear_errors(folder: Path, tmp_path: Path) -> None:
             load([folder, tmp_path / "other"], weights=weights)
     path = tmp_path / "other" / "000000.arrow"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ShardError, match=r"other/000000\.arrow"):
+    with pytest.raises(DamageError, match=r"other/000000\.arrow"):
         load(tmp_path / "other").batch(0)

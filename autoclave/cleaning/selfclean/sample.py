@@ -10,8 +10,8 @@ import numpy as np
 import xxhash
 
 GROUPS = ("kept", "borderline", "dropped")
-BORDER_BITS = 0.05
-"""A document within so many bits per byte of a threshold, on either side, is borderline."""
+BORDER = 0.05
+"""A document whose badness (bits per byte, by default) is within this of a limit, on either side, is borderline."""
 
 EXCERPT_CHARACTERS = 2000
 
@@ -24,19 +24,19 @@ class Candidate(msgspec.Struct, frozen=True):
     doc_id: str
     """Hexadecimal."""
     kept: bool
-    bits_per_byte: float
+    badness: float
     language: str
     url: str
     text: str
     """The first EXCERPT_CHARACTERS characters."""
 
 
-def group_of(verdict: np.ndarray, bits: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def group_of(verdict: np.ndarray, badness: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the group of each document as an index into GROUPS, int8[n].
 
-    verdict: integer[n], 0 where kept; bits: its score, low, high: its band, all bits per byte, floating-point [n].
+    verdict: integer[n], 0 where kept; badness, and low, high, its limits, in one unit: floating-point [n].
     """
-    near = (np.abs(bits - low) <= BORDER_BITS) | (np.abs(bits - high) <= BORDER_BITS)
+    near = (np.abs(badness - low) <= BORDER) | (np.abs(badness - high) <= BORDER)
     return np.where(near, 1, np.where(verdict == 0, 0, 2)).astype(np.int8)
 
 
@@ -71,7 +71,7 @@ def write_sample(chosen: Iterable[Candidate]) -> tuple[bytes, bytes]:
             "doc_id": one.doc_id,
             "group": one.group,
             "kept": one.kept,
-            "bits_per_byte": one.bits_per_byte,
+            "badness": one.badness,
             "url": one.url,
         }
         for number, one in enumerate(ordered)

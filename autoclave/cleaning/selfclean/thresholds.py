@@ -1,14 +1,15 @@
-"""Which documents a round drops: both tails of the scores, as quantiles within strata.
+"""Which documents a round drops: the surplus in the tails of the scores, within strata.
 
-A document's score is bits per byte under a model that did not train on it. High: garbage, or text unlike the rest; low:
-repetition and boilerplate. Quantiles are taken within language, length and source, so that no domain is dropped because
-it is unlike the others (Ankner et al. 2024, 2405.20541: the best band differs by corpus; Marion et al. 2023,
-2309.04564: the middle is best). Scores are counted in bins, so that memory does not grow with the corpus and the result
-does not depend on the order of shards.
+A document's score is what a method makes of it (bits per byte under a model that did not train on it, say). High:
+garbage, or text unlike the rest; low: repetition and boilerplate. Limits are found within language, length and source,
+so that no domain is dropped because it is unlike the others (Ankner et al. 2024, 2405.20541: the best band differs by
+corpus; Marion et al. 2023, 2309.04564: the middle is best). Scores are counted in bins, so that memory does not grow
+with the corpus and the result does not depend on the order of shards.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -17,17 +18,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-StratumKey = Literal["language", "length", "source"]
+from autoclave.cleaning.selfclean.excess import Centre, centre, good_centre, standardised, upper_cut
+
+StratumKey = Literal["language", "length", "source", "topic"]
 
 BINS_PER_BIT = 1024
 MAX_BITS = 16
 """Scores are counted in bins of 1/1024 bit up to 16 bits per byte; anything above counts in the last bin."""
 BINS = BINS_PER_BIT * MAX_BITS + 1
 
-LENGTH_EDGES = (1_000, 4_000, 16_000, 64_000)
-"""Upper ends, in UTF-8 bytes, of the length buckets: short texts score high for want of context."""
+LENGTH_EDGES = (250, 500, 1_000, 4_000, 16_000, 64_000)
+"""Upper ends, in UTF-8 bytes, of the length buckets: short texts score high for want of context, and
+steeply so the shortest. With 1,000 as the first, poems stood out among longer texts, and went."""
 
 SEPARATOR = "|"
+
+FEWEST = 8
+"""A stratum of fewer documents has no middle to speak of, and is kept."""
+
+LEAST_SIGMA_BINS = 8.0
+"""Scores that lie nearer together than this many bins (0.008 bit) do not differ."""
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -58,11 +68,18 @@ def score_bins(bits_per_byte: np.ndarray) -> np.ndarray:
     return np.clip((clipped * BINS_PER_BIT).astype(np.int64), 0, BINS - 1)
 
 
-def strata(keys: Sequence[StratumKey], language: pa.Array, text_bytes: np.ndarray, source: pa.Array) -> pa.Array:
+def strata(
+    keys: Sequence[StratumKey],
+    language: pa.Array,
+    text_bytes: np.ndarray,
+    source: pa.Array,
+    topic: pa.Array | None = None,
+) -> pa.Array:
     """Return the name of each document's stratum, its keys in the order given joined by '|': string, one a document.
 
     language: as identified ('' where unknown); length: the bucket of LENGTH_EDGES; source: the folder part of the
-    input file's name, since files of one folder are one crawl or one collection. text_bytes: integer[n].
+    input file's name, since files of one folder are one crawl or one collection; topic: string [n], as topics.py names
+    it, wanted where it is among the keys. text_bytes: integer[n].
     """
     rows = len(text_bytes)
     columns: list[pa.Array] = []
@@ -72,6 +89,9 @@ def strata(keys: Sequence[StratumKey], language: pa.Array, text_bytes: np.ndarra
         elif key == "length":
             buckets = np.searchsorted(LENGTH_EDGES, text_bytes, side="right")
             columns.append(pa.array([f"length{bucket}" for bucket in buckets], pa.string()))
+        elif key == "topic":
+            assert topic is not None
+            columns.append(topic)
         else:
             folders = pc.replace_substring_regex(source, pattern="[^/]*$", replacement="")
             columns.append(pc.replace_substring(folders, pattern=SEPARATOR, replacement="_"))
@@ -106,37 +126,102 @@ def find_bands(
 ) -> dict[str, Band]:
     """Return the band of every stratum of `merge_histograms` (int64[BINS] a stratum).
 
-    drop_low, drop_high: largest share of a stratum's documents to drop at each end. A stratum of fewer than
-    `min_documents` documents takes the band of its parent (its name without the last key), and so on up to the whole
-    corpus; where even that is smaller, nothing is dropped.
+    How much is dropped at each end follows from the scores (see excess.py), and is nothing where nothing is bad;
+    drop_low, drop_high are the largest share of a stratum's documents that may go. A stratum of fewer than
+    `min_documents` documents keeps its own middle, takes a width between its own and its parent's (its name without
+    the last key), and its cut, in standard deviations, from all strata of that parent together. That stops at the first
+    key: a language (say) that is itself smaller is not judged, since no other language can say what is odd in it.
     """
-    levels: dict[str, np.ndarray] = {}
-    for name, counts in histograms.items():
+    levels: dict[str, list[str]] = {}
+    for name in histograms:
         for ancestor in _ancestors(name):
-            if ancestor in levels:
-                levels[ancestor] = levels[ancestor] + counts
-            else:
-                levels[ancestor] = counts
+            levels.setdefault(ancestor, []).append(name)
+    sizes = {level: sum(int(histograms[name].sum()) for name in names) for level, names in levels.items()}
+    sides = {
+        "high": histograms,
+        "low": {name: counts[::-1] for name, counts in histograms.items()},
+    }
+    found: dict[str, dict[str, int]] = {}
+    for side, cap in (("high", drop_high), ("low", drop_low)):
+        found[side] = _cuts(sides[side], levels, sizes, cap, min_documents)
     result = {}
     for name in histograms:
-        home = next((one for one in _ancestors(name) if levels[one].sum() >= min_documents), None)
-        result[name] = KEEP_ALL if home is None else _band(home, levels[home], drop_low, drop_high)
+        home = next((one for one in _ancestors(name) if sizes[one] >= min_documents), None)
+        low, high = BINS - found["low"].get(name, BINS), found["high"].get(name, BINS) - 1
+        result[name] = KEEP_ALL if home is None else Band(home, sizes[home], low, max(high, low))
+    return result
+
+
+def limit_share(histograms: dict[str, np.ndarray], limit: float, most: float) -> dict[str, Band]:
+    """Return bands that drop what lies above `limit` (a score), but no more than the share `most` of a stratum.
+
+    histograms: int64 [BINS] a stratum.
+    """
+    at = int(limit * BINS_PER_BIT)
+    result = {}
+    for name, counts in histograms.items():
+        cap = BINS - 1 - _at_most(counts[::-1], most)
+        result[name] = Band(name, int(counts.sum()), 0, min(max(at, cap), BINS - 1))
     return result
 
 
 def _ancestors(name: str) -> list[str]:
-    """The stratum, then its name without the last key, ... then the whole corpus ('*')."""
+    """The stratum, then its name without the last key, ... down to the first key alone."""
     parts = name.split(SEPARATOR)
-    return [SEPARATOR.join(parts[:length]) for length in range(len(parts), 0, -1)] + ["*"]
+    return [SEPARATOR.join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
-def _band(name: str, counts: np.ndarray, drop_low: float, drop_high: float) -> Band:
-    documents = int(counts.sum())
-    below = np.cumsum(counts)
-    low = int(np.searchsorted(below, drop_low * documents, side="right"))
-    above = np.cumsum(counts[::-1])
-    high = BINS - 1 - int(np.searchsorted(above, drop_high * documents, side="right"))
-    return Band(name, documents, min(low, BINS - 1), max(high, 0))
+def _cuts(
+    histograms: dict[str, np.ndarray],
+    levels: dict[str, list[str]],
+    sizes: dict[str, int],
+    cap: float,
+    min_documents: int,
+) -> dict[str, int]:
+    """Return the first bin of the upper tail that is dropped, of the strata where one is."""
+    homes: dict[str, list[str]] = {}
+    for name in histograms:
+        home = next((one for one in _ancestors(name) if sizes[one] >= min_documents), None)
+        if home is not None and sizes[name] >= FEWEST:
+            homes.setdefault(home, []).append(name)
+    result = {}
+    for home, names in homes.items():
+        members = [one for one in levels[home] if sizes[one] >= FEWEST]
+        centres = _shrunk_centres({one: histograms[one] for one in members}, min_documents)
+        cut = upper_cut(np.sum([standardised(histograms[one], centres[one]) for one in members], axis=0))
+        for name in names if cut is not None else ():
+            assert cut is not None
+            first = math.ceil(centres[name].middle + cut * centres[name].sigma)
+            result[name] = max(first, BINS - _at_most(histograms[name][::-1], cap))
+    return result
+
+
+def _shrunk_centres(histograms: dict[str, np.ndarray], min_documents: int) -> dict[str, Centre]:
+    """Return the centre of each stratum; its width is drawn towards that of all together the fewer documents it has.
+
+    All together: their scores from their own middles, since their middles differ.
+    """
+    if len(histograms) == 1:
+        return {name: good_centre(counts, LEAST_SIGMA_BINS) for name, counts in histograms.items()}
+    own = {
+        name: (good_centre if counts.sum() >= min_documents else centre)(counts, LEAST_SIGMA_BINS)
+        for name, counts in histograms.items()
+    }
+    around = np.zeros(2 * BINS, dtype=np.int64)
+    for name, counts in histograms.items():
+        start = BINS - round(own[name].middle)
+        around[start : start + BINS] += counts
+    shared = centre(around, LEAST_SIGMA_BINS).sigma
+    result = {}
+    for name, counts in histograms.items():
+        weight = int(counts.sum()) / (int(counts.sum()) + min_documents / 2)
+        result[name] = Centre(own[name].middle, weight * own[name].sigma + (1 - weight) * shared)
+    return result
+
+
+def _at_most(counts: np.ndarray, share: float) -> int:
+    """Return how many bins from the front hold at most this share of the documents."""
+    return int(np.searchsorted(np.cumsum(counts), share * int(counts.sum()), side="right"))
 
 
 def decide(names: pa.Array, bins: np.ndarray, bands: dict[str, Band]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from autoclave.corpus.checksums import check
 from autoclave.corpus.storage import Folder
 
 ACCOUNT = "inputs.jsonl"
@@ -38,16 +39,17 @@ class InputCounts(msgspec.Struct, kw_only=True):
     """Why large files are not split, and how many."""
 
 
-def write_account(folder: Folder, rows: Iterable[InputRow]) -> None:
-    """Write the account of a stage in the order of the files' names."""
+def account_bytes(rows: Iterable[InputRow]) -> bytes:
+    """Return the contents of a stage's account, in the order of the files' names."""
     ordered = sorted(rows, key=lambda row: (row.source, row.path))
-    folder.write_bytes(ACCOUNT, b"".join(msgspec.json.encode(row) + b"\n" for row in ordered))
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in ordered)
 
 
 def read_account(folder: Folder) -> Iterator[InputRow]:
     """Yield the rows of a stage's account; none where it has none."""
     if not folder.exists(ACCOUNT):
         return
+    check(folder.path(ACCOUNT))
     with folder.open_read(ACCOUNT) as file:
         for line in file:
             yield msgspec.json.decode(line, type=InputRow)

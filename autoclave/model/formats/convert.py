@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from autoclave.corpus.checksums import check
 from autoclave.errors import CheckpointError, InputError
 from autoclave.model.config import ModelConfig, encode_config
 from autoclave.model.formats import checkpoint as checkpoints
@@ -209,6 +210,7 @@ def convert_from_released(source: str | Path, out: str | Path) -> ModelConfig:
         if (source / name).exists():
             checkpoints.write_atomically(out / name, (source / name).read_bytes())
     checkpoints.write_atomically(out / checkpoints.CONFIG_FILE, encode_config(config))
+    checkpoints.record_files(out, "convert")
     return config
 
 
@@ -231,6 +233,7 @@ def convert_to_released(source: str | Path, out: str | Path, shard_bytes: int = 
         listing = {"metadata": {"total_size": _bytes(weights)}, "weight_map": dict(sorted(index.items()))}
         checkpoints.write_atomically(out / "model.safetensors.index.json", msgspec.json.encode(listing))
     if (folder / checkpoints.TOKENIZER_FILE).exists():
+        check(str(folder / checkpoints.TOKENIZER_FILE))
         checkpoints.write_atomically(
             out / checkpoints.TOKENIZER_FILE, (folder / checkpoints.TOKENIZER_FILE).read_bytes()
         )

@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from autoclave.corpus.checksums import check
 from autoclave.model.config import ModelConfig
 from autoclave.model.formats.checkpoint import TOKENIZER_FILE, checkpoint_folder, load_model
 from autoclave.model.state import ModelState
@@ -188,6 +189,7 @@ def to_huggingface(source: str | Path, out: str | Path) -> None:
     wrapped.transnormer.load_state_dict(model.state_dict())
     wrapped.save_pretrained(out)
     if (folder / TOKENIZER_FILE).is_file():
+        check(str(folder / TOKENIZER_FILE))
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(folder / TOKENIZER_FILE), bos_token="<s>", eos_token="</s>", unk_token="<unk>"
         )

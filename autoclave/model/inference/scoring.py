@@ -42,6 +42,15 @@ class Scores:
     bits_per_byte: np.ndarray
 
 
+@dataclass(frozen=True)
+class TokenScores(Scores):
+    """Scores, and what they were summed from. losses: one float32 array [tokens] a document, nats, in text order;
+    pooled: float32 [documents, hidden_size], the mean of the final hidden states, or None where it was not asked."""
+
+    losses: list[np.ndarray]
+    pooled: np.ndarray | None
+
+
 @dataclass
 class _Piece:
     """Part of a document: where its losses go, its inputs and targets, and the state it starts from."""
@@ -63,38 +72,56 @@ class _Pack:
 
 
 class _Sums:
-    """NLL by document, float64. Losses are read back in the order in which packs were run, a few packs late."""
+    """NLL by document, float64, and the losses of each. They are read back in the order in which packs were run, a few
+    packs late. pool_size: width of the hidden states to add up by document, 0 for none."""
 
-    def __init__(self, documents: int) -> None:
+    def __init__(self, documents: int, pool_size: int = 0) -> None:
         self.nll = np.zeros(documents)
-        self.waiting: deque[tuple[_Pack, Tensor, torch.cuda.Event | None]] = deque()
+        self.losses: list[list[np.ndarray]] = [[] for _ in range(documents)]
+        self.pooled = np.zeros((documents, pool_size), dtype=np.float64) if pool_size else None
+        self.waiting: deque[tuple[_Pack, Tensor, Tensor | None, torch.cuda.Event | None]] = deque()
 
-    def add(self, pack: _Pack, losses: Tensor) -> None:
-        """Take a pack's losses [pack_tokens], which the device may still be computing."""
+    def add(self, pack: _Pack, losses: Tensor, hidden: Tensor) -> None:
+        """Take a pack's losses [pack_tokens] and hidden states [pack_tokens, hidden_size]; the device may still be
+        computing them."""
         arrived = None
+        pooled = None if self.pooled is None else _piece_sums(pack, hidden)
         if losses.is_cuda:
             # Queued right behind the pack itself: a later copy would wait for the packs after it, too.
             losses, arrived = losses.to("cpu", non_blocking=True), torch.cuda.Event()
+            pooled = None if pooled is None else pooled.to("cpu", non_blocking=True)
             arrived.record()
-        self.waiting.append((pack, losses, arrived))
+        self.waiting.append((pack, losses, pooled, arrived))
         while len(self.waiting) > (0 if arrived is None else IN_FLIGHT):
             self._read()
 
-    def finish(self) -> np.ndarray:
-        """All sums."""
+    def finish(self) -> None:
+        """Read back what is still on its way."""
         while self.waiting:
             self._read()
-        return self.nll
 
     def _read(self) -> None:
-        pack, losses, arrived = self.waiting.popleft()
+        pack, losses, pooled, arrived = self.waiting.popleft()
         if arrived is not None:
             arrived.synchronize()
-        values = losses.numpy().astype(np.float64)
+        values = losses.numpy()
         start = 0
-        for piece in pack.pieces:
-            self.nll[piece.document] += values[start : start + len(piece.inputs)].sum()
+        for number, piece in enumerate(pack.pieces):
+            part = values[start : start + len(piece.inputs)].copy()
+            self.nll[piece.document] += part.sum(dtype=np.float64)
+            self.losses[piece.document].append(part)
+            if self.pooled is not None and pooled is not None:
+                self.pooled[piece.document] += pooled[number].numpy()
             start += len(piece.inputs)
+
+
+def _piece_sums(pack: _Pack, hidden: Tensor) -> Tensor:
+    """Sum of the hidden states [pack_tokens, hidden_size] of each piece, float32 [pieces, hidden_size].
+
+    Row after row within a piece, so that its neighbours change no bit.
+    """
+    lengths = torch.tensor([len(piece.inputs) for piece in pack.pieces], device=hidden.device)
+    return torch.segment_reduce(hidden[: pack.tokens].float(), "sum", lengths=lengths, unsafe=True)
 
 
 class Scorer:
@@ -131,16 +158,25 @@ class Scorer:
         Each contributes targets [t1..tn, eos] after inputs [bos, t1..tn]. byte_counts: UTF-8 bytes of each text.
         Raises InputError for a token outside the vocabulary (another tokenizer's).
         """
+        found = self.score_tokens(documents, byte_counts)
+        return Scores(found.nll, found.tokens, found.bits_per_byte)
+
+    def score_tokens(
+        self, documents: Sequence[np.ndarray], byte_counts: Sequence[int] | np.ndarray, *, pool: bool = False
+    ) -> TokenScores:
+        """`score`, with the loss of every token (float32 [tokens] a document), and if asked the mean hidden states."""
         with cpu_threads(self.threads), torch.inference_mode():
-            nll = self._score_all(documents)
+            sums = self._score_all(documents, self.config.hidden_size if pool else 0)
         tokens = np.fromiter((len(document) + 1 for document in documents), np.int64, len(documents))
         counts = np.asarray(byte_counts, dtype=np.float64)
         bits = np.full(len(documents), np.nan)
-        np.divide(nll, counts * math.log(2), out=bits, where=counts > 0)
-        return Scores(nll, tokens, bits)
+        np.divide(sums.nll, counts * math.log(2), out=bits, where=counts > 0)
+        losses = [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in sums.losses]
+        pooled = None if sums.pooled is None else (sums.pooled / tokens[:, None]).astype(np.float32)
+        return TokenScores(sums.nll, tokens, bits, losses, pooled)
 
-    def _score_all(self, documents: Sequence[np.ndarray]) -> np.ndarray:
-        sums = _Sums(len(documents))
+    def _score_all(self, documents: Sequence[np.ndarray], pool_size: int) -> _Sums:
+        sums = _Sums(len(documents), pool_size)
         by_length = sorted(range(len(documents)), key=lambda index: -len(documents[index]))
         tails = _Pack()
         short: list[_Piece] = []
@@ -158,7 +194,8 @@ class Scorer:
             self._run(tails, sums)
         for pack in first_fit(short, self.pack_tokens):
             self._run(pack, sums)
-        return sums.finish()
+        sums.finish()
+        return sums
 
     def _piece(self, index: int, tokens: np.ndarray) -> _Piece:
         tokens = np.asarray(tokens).astype(np.int64)
@@ -199,7 +236,8 @@ class Scorer:
             return_state=return_state,
             reduction="none",
         )
-        sums.add(pack, output.losses)
+        assert output.losses is not None
+        sums.add(pack, output.losses, output.hidden[0])
         return output.state
 
     def _initial_state(self, pack: _Pack, sequences: int) -> ModelState | None:

@@ -13,14 +13,22 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 import torch
-import xxhash
 from torch import Tensor
 
-from autoclave.errors import CheckpointError, RunError
+from autoclave.corpus.checksums import check
+from autoclave.errors import CheckpointError, DamageError, RunError
 from autoclave.model.config import ModelConfig
 from autoclave.model.devices import cpu_threads, resolve_device
 from autoclave.model.formats import checkpoint as checkpoints
 from autoclave.model.parallel.parallelize import World, keeps_gathered, parallelise
+from autoclave.model.training.divergence import weights_are_finite, why_diverged
+from autoclave.model.training.identity import (
+    Data,
+    describe,
+    differences,
+    identity_fingerprint,
+    learning_rate_jump,
+)
 from autoclave.model.training.metrics import METRICS_FILE, MetricsFile, device_memory, peak_flops, peak_memory
 from autoclave.model.training.optimizer import (
     guarded_step,
@@ -29,12 +37,14 @@ from autoclave.model.training.optimizer import (
     make_optimizer,
     set_learning_rate,
 )
-from autoclave.model.training.restoring import pieces_to_write, restore
+from autoclave.model.training.restoring import newest_whole, pieces_to_write, restore
 from autoclave.model.training.saving import CheckpointSaver, remove_partial_checkpoints
 from autoclave.model.training.settings import TrainSettings
 from autoclave.model.training.sharded import CheckpointReader
 from autoclave.model.training.tensorboard import append_event, begin_events
 from autoclave.model.transnormer import TransNormerLLM
+
+_REMEDY = "lower the learning rate, or look at the data of these steps; earlier checkpoints stay as they are"
 
 
 class TokenBatch(Protocol):
@@ -75,14 +85,14 @@ def train(
     *,
     tokenizer: Path | None = None,
     resume: bool = True,
-    data_fingerprint: str = "",
+    data_fingerprint: Data = "",
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> TrainResult:
     """Train and leave a checkpoint in `folder`, with `metrics.jsonl` (one line a step).
 
     resume: go on from the newest checkpoint in `folder`; without one, or with resume=False, start anew.
     data_fingerprint: names the loader's data; a checkpoint of other data or settings is refused.
-    Raises CheckpointError for a checkpoint that does not fit, RunError when the loss stays not finite.
+    Raises CheckpointError for a checkpoint that does not fit, RunError for a run that diverges.
     """
     with cpu_threads(settings.threads):
         trainer = Trainer(config, settings, loader, Path(folder), tokenizer, data_fingerprint)
@@ -110,15 +120,16 @@ class Trainer:
         loader: Loader,
         folder: Path,
         tokenizer: Path | None,
-        data_fingerprint: str,
+        data_fingerprint: Data,
     ) -> None:
         self.config, self.settings, self.loader = config, settings, loader
         self.folder = folder
         kind = resolve_device(settings.device).type
         self.world = World.current(settings.tensor_parallel, settings.sequence_parallel, kind)
         self.device = resolve_device(settings.device)  # only now does this process have its own GPU
-        self.fingerprint = training_fingerprint(config, settings, data_fingerprint)
-        self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint)
+        self.identity = describe(config, settings, data_fingerprint)
+        self.fingerprint = identity_fingerprint(self.identity)
+        self.state = checkpoints.TrainingState(step=0, fingerprint=self.fingerprint, settings=self.identity)
         self.metrics = MetricsFile(folder / METRICS_FILE)
         keep = settings.keep_checkpoints
         self.saver = CheckpointSaver(folder, self.world.rank, self.world.size, keep, tokenizer)
@@ -139,7 +150,7 @@ class Trainer:
         if self.world.rank == 0:
             remove_partial_checkpoints(self.folder)
         self.world.barrier()
-        latest = checkpoints.latest_checkpoint(self.folder) if resume else None
+        latest = newest_whole(self.world, self.folder) if resume else None
         model = TransNormerLLM(self.config)
         if latest is None:
             model.initialise(self.settings.seed)
@@ -157,10 +168,11 @@ class Trainer:
         )
         self.optimizer = make_optimizer(self.model, self.settings.optimizer)
         if latest is not None:
-            restore(self.world, self.model, self.optimizer, CheckpointReader(latest))
+            updated = self.state.step > self.state.skipped
+            restore(self.world, self.model, self.optimizer, CheckpointReader(latest), updated=updated)
         if self.world.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.metrics.keep_until(self.state.step)
+            self.open_metrics()
             if self.settings.tensorboard:
                 begin_events(self.folder, self.metrics.read())
         if self.device.type == "cuda":
@@ -175,14 +187,34 @@ class Trainer:
         self.saver.close()
         gc.unfreeze()
 
+    def open_metrics(self) -> None:
+        """Keep the lines up to the step where training goes on; a model published earlier is not the newest then."""
+        try:
+            check(str(self.metrics.path))
+        except DamageError as error:
+            checkpoints.warn(f"{error}: the lines that cannot be read are lost, the model is not touched")
+            checkpoints.unpublish(self.folder)
+        if self.state.step < self.settings.steps:
+            checkpoints.unpublish(self.folder)
+        self.metrics.keep_until(self.state.step)
+
     def read_state(self, folder: Path) -> checkpoints.TrainingState:
-        """The counters of a checkpoint; CheckpointError where it is another run's."""
+        """The counters of a checkpoint; CheckpointError, which names the settings, where it is another run's.
+
+        Settings that may differ are told, and a learning rate that jumps by them.
+        """
         state = checkpoints.read_training_state(folder)
         if state.fingerprint != self.fingerprint:
+            found = "; ".join(differences(state.settings, self.identity, free=False)) or "other settings"
             raise CheckpointError(
-                f"{folder}: was trained with other settings, model or data; use another folder, or start anew there"
+                f"{folder}: was trained with other settings, model or data ({found}); use another folder, or start anew"
+                " there (--no-resume)"
             )
-        return state
+        told = differences(state.settings, self.identity, free=True)
+        jump = learning_rate_jump(state.settings, self.settings, state.step)
+        if told and self.world.rank == 0:
+            checkpoints.warn("; ".join([f"{folder}: goes on with {', '.join(told)}", *([jump] if jump else [])]))
+        return msgspec.structs.replace(state, settings=self.identity)
 
     def step(self) -> dict[str, Any]:
         """One optimizer step over `accumulation` batches; returns its metrics line."""
@@ -244,8 +276,8 @@ class Trainer:
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= self.settings.max_skipped:
             raise RunError(
-                f"training: loss or gradient not finite in {self.skipped_in_a_row} steps up to step {number + 1}; "
-                "lower the learning rate, or look at the data of these steps"
+                f"training diverged: loss or gradient not finite in {self.skipped_in_a_row} steps up to step"
+                f" {number + 1}; {_REMEDY}"
             )
 
     def report(self, loss: float, rate: float, norm: float, tokens: int, skipped: bool) -> dict[str, Any]:
@@ -272,13 +304,30 @@ class Trainer:
         return line
 
     def save(self) -> None:
-        """Begin to write a checkpoint of the current step; training may go on at once."""
+        """Begin to write a checkpoint of the current step; training may go on at once.
+
+        None is written while updates are skipped: the last good ones must stay. Raises RunError where weights are not
+        finite.
+        """
+        if not weights_are_finite(self.world, self.model):
+            raise RunError(f"training diverged: weights are not finite at step {self.state.step}; {_REMEDY}")
+        if self.skipped_in_a_row > 1:
+            return
         pieces = pieces_to_write(self.world, self.model, self.optimizer)
         self.saver.save(self.config, pieces, self.state)
 
     def finish(self) -> TrainResult:
-        """Write the last checkpoint if it is not there yet, and publish it at the top of the folder."""
+        """Write the last checkpoint if it is not there yet, and publish it at the top of the folder.
+
+        Raises RunError, and publishes nothing, where the run has diverged.
+        """
         self.saver.wait()
+        if math.isnan(self.loss):
+            self.loss = self.metrics.last_loss()
+        vocabulary, steps = self.config.vocabulary_size, self.state.step
+        why = why_diverged(self.loss, vocabulary, steps, self.state.skipped, self.skipped_in_a_row)
+        if why is not None:
+            raise RunError(f"training diverged: {why}; {_REMEDY}")
         self.world.barrier()
         latest = checkpoints.latest_checkpoint(self.folder)
         if latest is None or checkpoints.read_training_state(latest).step != self.state.step:
@@ -288,10 +337,9 @@ class Trainer:
             self.world.barrier()
             latest = checkpoints.latest_checkpoint(self.folder)
         if self.world.rank == 0 and latest is not None:
-            checkpoints.publish(latest, self.folder)
+            checkpoints.publish(latest, self.folder, self.state.step)
+            remove_partial_checkpoints(self.folder)  # damaged ones that were set aside
         self.world.barrier()
-        if math.isnan(self.loss):
-            self.loss = self.metrics.last_loss()
         return TrainResult(
             folder=str(self.folder),
             steps=self.state.step,
@@ -301,19 +349,15 @@ class Trainer:
         )
 
 
-def checkpoint_matches(folder: Path, config: ModelConfig, settings: TrainSettings, data_fingerprint: str) -> bool:
-    """Whether the newest checkpoint in `folder` (if any) was made with this model, these settings and this data."""
-    latest = checkpoints.latest_checkpoint(folder)
-    if latest is None:
-        return False
-    fingerprint = training_fingerprint(config, settings, data_fingerprint)
-    return checkpoints.read_training_state(latest).fingerprint == fingerprint
-
-
-def training_fingerprint(config: ModelConfig, settings: TrainSettings, data: str) -> str:
-    """xxh3 of what shapes the loss curve. Steps may be raised later, and where and how often is left free."""
-    free = {"steps", "threads", "device", "compile", "activation_checkpointing", "tensor_parallel"}
-    free |= {"sequence_parallel"}
-    free |= {"checkpoint_every", "keep_checkpoints", "max_skipped", "tensorboard"}
-    shaping = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in free}
-    return xxhash.xxh3_128_hexdigest(msgspec.json.encode([msgspec.to_builtins(config), shaping, data]))
+def resume_differences(folder: Path, config: ModelConfig, settings: TrainSettings, data: Data) -> list[str] | None:
+    """What keeps a run from going on from its newest checkpoint, by name: nothing (empty); None where there is none."""
+    identity = describe(config, settings, data)
+    for checkpoint in checkpoints.newest_first(folder):
+        try:
+            state = checkpoints.read_training_state(checkpoint)
+        except (CheckpointError, DamageError):
+            continue  # the training itself will say so, and go on from an earlier one
+        if state.fingerprint == identity_fingerprint(identity):
+            return []
+        return differences(state.settings, identity, free=False) or ["other settings"]
+    return None if checkpoints.latest_checkpoint(folder) is None else []

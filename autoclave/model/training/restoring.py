@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from autoclave.errors import CheckpointError
 from autoclave.model.config import ModelConfig
+from autoclave.model.formats import checkpoint as checkpoints
 from autoclave.model.parallel.parallelize import World
 from autoclave.model.training.optimizer import share_of
+from autoclave.model.training.saving import set_aside
 from autoclave.model.training.sharded import CheckpointReader, Piece
 from autoclave.model.transnormer import TransNormerLLM
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+"""What AdamW keeps of a parameter."""
+
+
+def newest_whole(world: World, folder: Path) -> Path | None:
+    """The newest checkpoint of a training folder that is as it was written; None where there are none at all.
+
+    Damaged ones are set aside with a warning. Every process reads a part of the files, and all come to the same answer.
+    Raises CheckpointError where every checkpoint is damaged.
+    """
+    found = list(checkpoints.newest_first(folder))
+    part = (world.rank, world.size)
+    damage = {path: _first_of(world, checkpoints.checkpoint_damage(path, part=part)) for path in found}
+    whole = next((path for path in found if damage[path] is None), None)
+    if found and whole is None:
+        raise CheckpointError(f"{damage[found[0]]}; no whole checkpoint is left: --no-resume starts anew")
+    for path, what in damage.items():
+        if what is not None and whole is not None and world.rank == 0:
+            checkpoints.warn(f"{what}; training goes on from {whole.name}, this one is removed")
+            set_aside(path)
+    return whole
+
+
+def _first_of(world: World, message: str | None) -> str | None:
+    """The message of the first process that has one."""
+    if world.mesh is None:
+        return message
+    messages: list[str | None] = [None] * world.size
+    dist.all_gather_object(messages, message)
+    return next((one for one in messages if one is not None), None)
 
 
 def pieces_to_write(world: World, model: TransNormerLLM, optimizer: torch.optim.Optimizer) -> list[Piece]:
@@ -26,13 +62,19 @@ def pieces_to_write(world: World, model: TransNormerLLM, optimizer: torch.optim.
 
 
 @torch.no_grad()
-def restore(world: World, model: TransNormerLLM, optimizer: torch.optim.Optimizer, reader: CheckpointReader) -> None:
+def restore(
+    world: World, model: TransNormerLLM, optimizer: torch.optim.Optimizer, reader: CheckpointReader, *, updated: bool
+) -> None:
     """Fill this process's share of weights and moments, exactly, whatever number of processes wrote them.
 
-    Raises CheckpointError for missing or unknown tensors, other shapes and damaged files.
+    updated: whether the optimizer has done a step, so that its moments must be there. Raises CheckpointError for
+    missing or unknown tensors, other shapes and damaged files.
     """
     parameters = dict(model.named_parameters())
     _check_names(set(parameters), reader)
+    lacking = sorted({f"{name}/{key}" for name in parameters for key in MOMENTS} - reader.moments) if updated else []
+    if lacking:
+        raise CheckpointError(f"{reader.folder}: lacks the optimizer's '{lacking[0]}'; training cannot go on from it")
     for name, parameter in parameters.items():
         _fill(world, name, parameter.detach(), model.config, reader)
     for flat in sorted(reader.moments):

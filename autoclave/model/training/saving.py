@@ -19,13 +19,24 @@ import msgspec
 import torch
 from torch import Tensor
 
+from autoclave.corpus.checksums import Checksums, hash_file, write_checksums
+from autoclave.corpus.commits import OutputFile
+from autoclave.corpus.sealed import seal, unseal
+from autoclave.corpus.storage import Folder
 from autoclave.errors import CheckpointError
 from autoclave.model.config import ModelConfig, encode_config
 from autoclave.model.formats import checkpoint as checkpoints
-from autoclave.model.training.sharded import INDEX_FILE, Index, Piece, lay_out, read_index
+from autoclave.model.training.sharded import INDEX_FILE, Index, Piece, lay_out
 
 PATIENCE = 1800.0
 """Seconds to wait for the other processes' files, once ours are written."""
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """What one process tells the first: where its boxes lie, and the checksums of its files."""
+
+    index: Index
+    files: dict[str, OutputFile]
 
 
 class CheckpointSaver:
@@ -94,8 +105,9 @@ class CheckpointSaver:
         files, index = lay_out(pieces, self.rank, self.size)
         for name, tensors in files.items():
             checkpoints.save_weights(partial / name, tensors)
+        written = {name: hash_file(str(partial / name)) for name in files}
         if self.size > 1:
-            checkpoints.write_atomically(self._part(partial, self.rank), msgspec.json.encode(index))
+            checkpoints.write_atomically(self._part(partial, self.rank), seal(_Part(index, written)))
         if self.rank > 0:
             return
         if self.size > 1:
@@ -103,7 +115,9 @@ class CheckpointSaver:
             parts = [self._part(partial, rank) for rank in range(self.size)]
             index = Index({})
             for part in parts:
-                index.merge(read_index(part))
+                found = unseal(part.read_bytes(), _Part)
+                index.merge(found.index)
+                written |= found.files
             checkpoints.write_atomically(partial / INDEX_FILE, msgspec.json.encode(index))
             for part in parts:
                 part.unlink()
@@ -111,6 +125,10 @@ class CheckpointSaver:
         checkpoints.write_atomically(partial / checkpoints.STATE_FILE, msgspec.json.format(msgspec.json.encode(state)))
         if self.tokenizer is not None:
             shutil.copyfile(self.tokenizer, partial / checkpoints.TOKENIZER_FILE)
+        for name in (INDEX_FILE, checkpoints.CONFIG_FILE, checkpoints.STATE_FILE, checkpoints.TOKENIZER_FILE):
+            if (partial / name).exists():
+                written[name] = hash_file(str(partial / name))
+        write_checksums(Folder(partial), Checksums(made_by="train", step=state.step, files=written))
         commit(partial, final)
         remove_old_checkpoints(self.parent, self.keep)
 
@@ -145,7 +163,7 @@ def _synchronise(folder: Path) -> None:
 
 def remove_old_checkpoints(parent: Path, keep: int) -> None:
     """Keep the newest `keep` (at least one)."""
-    for old in sorted(parent.glob("step-*"))[: -max(keep, 1)]:
+    for old in list(checkpoints.newest_first(parent.parent))[max(keep, 1) :]:
         # Renamed first, so that a kill during removal leaves no checkpoint that looks whole.
         doomed = old.with_name(f".partial-{old.name}")
         os.replace(old, doomed)
@@ -156,3 +174,10 @@ def remove_partial_checkpoints(folder: Path) -> None:
     """Remove what a kill left half-written. Only before training begins: a save in progress looks the same."""
     for stale in (folder / "checkpoints").glob(".partial-*"):
         shutil.rmtree(stale)
+
+
+def set_aside(checkpoint: Path) -> None:
+    """Take a damaged checkpoint out of the way of the next ones; `remove_partial_checkpoints` removes it later."""
+    doomed = checkpoint.with_name(f".partial-damaged-{checkpoint.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.replace(checkpoint, doomed)

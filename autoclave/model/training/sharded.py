@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from autoclave.corpus.checksums import check
 from autoclave.errors import CheckpointError
 
 INDEX_FILE = "shards.json"
@@ -93,7 +94,12 @@ def lay_out(pieces: Sequence[Piece], rank: int, size: int) -> tuple[dict[str, di
 
 
 def read_index(path: Path) -> Index:
-    """An index from its file. Raises CheckpointError when it is broken or names a file outside of its folder."""
+    """An index from its file.
+
+    Raises DamageError when it is not what was written, CheckpointError when it is broken or names a file outside of its
+    folder.
+    """
+    check(str(path))
     try:
         index = msgspec.json.decode(path.read_bytes(), type=Index)
     except (OSError, msgspec.DecodeError) as error:
@@ -144,6 +150,7 @@ class CheckpointReader:
         path = self.folder / name
         try:
             if name not in self._open:
+                check(str(path))
                 self._open[name] = safe_open(path, framework="pt")
             yield self._open[name]
         except FileNotFoundError as error:

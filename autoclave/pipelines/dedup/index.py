@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.lsh import band_keys
-from autoclave.cleaning.dedup.slices import column_numpy, read_slice, write_slices
+from autoclave.cleaning.dedup.slices import SliceWriter, column_numpy, open_slices, read_slice, write_slices
 from autoclave.corpus.output import ShardOutput
-from autoclave.corpus.storage import open_read
 from autoclave.pipelines.dedup.assignment import read_assignment
 from autoclave.pipelines.dedup.manifest import read_manifest
 from autoclave.pipelines.dedup.signatures import TABLE, write_bands, write_exact_keys
@@ -28,12 +27,11 @@ def index_shard(task: ShardTask, output: ShardOutput) -> None:
     bands = []
     with output.open(f"signatures/{task.shard}.arrow") as file:
         if manifest.parameters is not None:
-            with open_read(shard.file("signatures")) as source:
-                reader = pa.ipc.open_file(source)
-                with pa.ipc.new_file(file, reader.schema) as writer:
-                    for index in range(reader.num_record_batches):
-                        batch = reader.get_batch(index)
-                        writer.write_batch(batch)
+            with open_slices(shard.file("signatures")) as reader:
+                with SliceWriter(file, reader.schema) as writer:
+                    for index in range(len(reader)):
+                        batch = reader.read(index)
+                        writer.write(batch)
                         packed = np.frombuffer(batch.column("signature").buffers()[1], np.uint32)
                         signatures = packed.reshape(-1, manifest.parameters.num_perm)[: batch.num_rows]
                         bands.append(band_keys(signatures, manifest.parameters.bands, manifest.parameters.rows))

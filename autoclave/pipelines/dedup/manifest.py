@@ -11,13 +11,14 @@ import numpy as np
 import xxhash
 
 from autoclave.cleaning.dedup.minhash import MinHashParameters
+from autoclave.corpus.sealed import unseal
 from autoclave.corpus.storage import Folder, open_read
-from autoclave.errors import InputError, SchemaError
+from autoclave.errors import DamageError, InputError, SchemaError
 
 ROW_BITS = np.uint64(32)
 ROW_MASK = np.uint64(0xFFFFFFFF)
 
-PHASES_VERSION = 3
+PHASES_VERSION = 4
 """Raised whenever phases after the signatures must not go on from files of an older version."""
 
 
@@ -75,8 +76,13 @@ class IndexFile(msgspec.Struct, frozen=True):
 
 
 def read_manifest(url: str) -> Manifest:
+    """Read the manifest that the leading process wrote; DamageError where it is not what was written."""
     with open_read(url) as file:
-        return msgspec.json.decode(file.read(), type=Manifest)
+        data = file.read()
+    try:
+        return unseal(data, Manifest)
+    except ValueError as error:
+        raise DamageError(f"{url}: damaged ({error}); run the dedup stage again, which makes it anew") from error
 
 
 def pack(place: int | np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -92,10 +98,10 @@ def load_index(
     if not folder.exists("index.json"):
         raise InputError(f"{url}: no index.json here; name the dedup folder of a run that finished with write_index")
     try:
-        index = msgspec.json.decode(folder.read_bytes("index.json"), type=IndexFile)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        index = unseal(folder.read_bytes("index.json"), IndexFile)
+    except ValueError as error:
         raise SchemaError(
-            f"{url}/index.json: not a dedup index of this version ({error}); run its dedup stage again"
+            f"{url}/index.json: damaged, or not a dedup index of this version ({error}); run its dedup stage again"
         ) from error
     if index.version != PHASES_VERSION:
         raise SchemaError(

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.dedup.minhash import MinHashParameters
-from autoclave.cleaning.dedup.slices import column_numpy, read_slice, split_sorted, write_slices
+from autoclave.cleaning.dedup.slices import column_numpy, open_slices, read_slice, split_sorted, write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents
-from autoclave.corpus.storage import open_read
 from autoclave.kernels.text.keys.minhash import shingle_sets
 from autoclave.kernels.text.keys.xxh3 import hash_slices
 from autoclave.kernels.text.texts import text_buffers
@@ -42,10 +41,9 @@ def _table(shard: ManifestShard) -> pa.RecordBatch:
 def _signatures_of(shard: ManifestShard, rows: np.ndarray) -> pa.Array:
     """binary[n]: the signatures of some rows of a shard (ascending)."""
     found, before = [], 0
-    with open_read(shard.file("signatures")) as file:
-        reader = pa.ipc.open_file(file)
-        for index in range(reader.num_record_batches):
-            column = reader.get_batch(index).column("signature")
+    with open_slices(shard.file("signatures")) as reader:
+        for index in range(len(reader)):
+            column = reader.read(index).column("signature")
             inside = rows[(rows >= before) & (rows < before + len(column))] - before
             found.append(column.take(pa.array(inside)).cast(pa.binary()))
             before += len(column)

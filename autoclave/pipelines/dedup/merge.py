@@ -12,9 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from autoclave.cleaning.dedup.slices import read_slice
+from autoclave.cleaning.dedup.slices import SliceWriter, open_slices, read_slice
 from autoclave.corpus.output import ShardOutput
-from autoclave.corpus.storage import open_read
 from autoclave.pipelines.dedup.manifest import Manifest, read_manifest
 from autoclave.pipelines.running.stage import ShardTask
 
@@ -64,15 +63,15 @@ def merge_slices(task: ShardTask, output: ShardOutput) -> None:
     manifest = read_manifest(task.arguments["_manifest"])
     files = source_files(stage, manifest, kind, task.arguments["files"])[group * FAN_IN : (group + 1) * FAN_IN]
     with contextlib.ExitStack() as stack, output.open(f"{kind}/{task.shard}.arrow") as file:
-        readers = [(pa.ipc.open_file(stack.enter_context(open_read(path))), place) for path, place in files]
+        readers = [(stack.enter_context(open_slices(path)), place) for path, place in files]
         schema = readers[0][0].schema.append(pa.field("place", pa.uint32()))
-        with pa.ipc.new_file(file, schema) as writer:
-            for index in range(readers[0][0].num_record_batches):
+        with SliceWriter(file, schema) as writer:
+            for index in range(len(readers[0][0])):
                 batches = []
                 for reader, place in readers:
-                    batch = reader.get_batch(index)
+                    batch = reader.read(index)
                     column = pa.array(np.full(batch.num_rows, place, np.uint32))
                     batches.append(pa.RecordBatch.from_arrays([*batch.columns, column], schema=schema))
                 table = pa.Table.from_batches(batches, schema).combine_chunks()
                 found = table.to_batches()
-                writer.write_batch(found[0] if found else pa.RecordBatch.from_pylist([], schema=schema))
+                writer.write(found[0] if found else pa.RecordBatch.from_pylist([], schema=schema))

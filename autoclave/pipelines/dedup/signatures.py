@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from autoclave.cleaning.dedup.exact import content_keys, group_exact
 from autoclave.cleaning.dedup.lsh import band_keys, star_edges, unique_edges
 from autoclave.cleaning.dedup.minhash import Signer
-from autoclave.cleaning.dedup.slices import partition_of, split_sorted, write_slices
+from autoclave.cleaning.dedup.slices import SliceWriter, partition_of, split_sorted, write_slices
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import read_documents, text_bytes
 from autoclave.corpus.storage import open_read
@@ -56,7 +56,7 @@ def _ledger_signal(task: ShardTask) -> np.ndarray | None:
     if len(task.inputs) < 2:
         raise SchemaError(f"{task.inputs[0]}: keep: best needs the ledger of the stage before, and there is none")
     with open_read(task.inputs[1]) as file:
-        ledger = pq.ParquetFile(file)
+        ledger = pq.ParquetFile(file, page_checksum_verification=True)
         if name not in ledger.schema_arrow.names:
             numeric = [
                 f.name for f in ledger.schema_arrow if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
@@ -81,7 +81,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
     rows = text_size = 0
     signature_schema = pa.schema([pa.field("signature", pa.binary(4 * parameters.num_perm))]) if parameters else None
     with output.open(f"signatures/{task.shard}.arrow") as file:
-        writer = pa.ipc.new_file(file, signature_schema) if signature_schema else None
+        writer = SliceWriter(file, signature_schema) if signature_schema else None
         for batch in read_documents(task.inputs[0], ["doc_id", "text"]):
             text = batch.column("text")
             ids.append(batch.column("doc_id"))
@@ -97,7 +97,7 @@ def sign_shard(task: ShardTask, output: ShardOutput) -> None:
                 column = pa.FixedSizeBinaryArray.from_buffers(
                     pa.binary(4 * parameters.num_perm), len(text), [None, pa.py_buffer(signatures)]
                 )
-                writer.write_batch(pa.RecordBatch.from_arrays([column], schema=signature_schema))
+                writer.write(pa.RecordBatch.from_arrays([column], schema=signature_schema))
             rows += len(text)
             text_size += text_bytes(batch)
         if writer is not None:

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import xxhash
 
@@ -30,7 +29,7 @@ from autoclave.cleaning.dedup.minhash import (
     preset_parameters,
 )
 from autoclave.corpus.commits import Commit, merge_counts
-from autoclave.corpus.storage import Folder
+from autoclave.corpus.sealed import seal
 from autoclave.errors import RunError
 from autoclave.pipelines.dedup.apply import apply_shard
 from autoclave.pipelines.dedup.candidates import COPY_BYTES, ENTRY_BYTES, find_candidates
@@ -53,6 +52,8 @@ from autoclave.pipelines.dedup.signatures import sign_shard
 from autoclave.pipelines.dedup.verification import verify_part
 from autoclave.pipelines.running.recipe import apply_override, convert
 from autoclave.pipelines.running.stage import ShardFunction, ShardTask, Stage, StageContext
+
+MANIFEST = "phases/manifest.json"
 
 
 def digest(commits: list[Commit], before: str) -> str:
@@ -177,7 +178,7 @@ def run_dedup(context: StageContext[DedupSettings]) -> None:
         ],
     )
     if settings.write_index:
-        write_index(context.folder, run.manifest, settings)
+        write_index(context, run.manifest)
 
 
 def _results(name: str, clusters: Commit, verified: list[Commit]) -> dict[str, float]:
@@ -255,22 +256,21 @@ def _sign(context: StageContext[DedupSettings]) -> _Run:
         for shard, commit in zip(context.inputs, commits, strict=True)
     ]
     manifest = Manifest(partitions, parameters, earlier + own)
-    phases = context.folder.child("phases")
-    phases.write_bytes("manifest.json", msgspec.json.encode(manifest))
-    return _Run(context, manifest, phases.path("manifest.json"), digest(commits, manifest.digest()))
+    context.write_file(MANIFEST, seal(manifest))
+    return _Run(context, manifest, context.folder.path(MANIFEST), digest(commits, manifest.digest()))
 
 
-def write_index(folder: Folder, manifest: Manifest, settings: DedupSettings) -> None:
+def write_index(context: StageContext[DedupSettings], manifest: Manifest) -> None:
     """Write `index.json`: what a later run needs to deduplicate against this one."""
     index = IndexFile(
         PHASES_VERSION,
         manifest.partitions,
         manifest.parameters,
-        settings.exact_normalisation,
+        context.settings.exact_normalisation,
         [shard for shard in manifest.shards if shard.indexed],
         [(shard.name, shard.rows) for shard in manifest.shards if not shard.indexed],
     )
-    folder.write_bytes("index.json", msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
+    context.write_file("index.json", seal(index))
 
 
 def _explain_near(settings: DedupSettings) -> list[str]:

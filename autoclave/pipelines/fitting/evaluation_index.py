@@ -12,6 +12,7 @@ from autoclave.cleaning.chain import CleanSettings, build_filters
 from autoclave.cleaning.decontamination.index import ContaminationIndex, IndexSettings, build_index, load_index
 from autoclave.cleaning.decontamination.spans import DecontaminationRules, hits, index_of
 from autoclave.cleaning.filters.base import Filter
+from autoclave.corpus.checksums import read_checked
 from autoclave.corpus.sources import resolve_inputs
 from autoclave.corpus.storage import Folder, content_fingerprint
 from autoclave.errors import InputError, RecipeError
@@ -188,13 +189,13 @@ def _filters(view: StageView) -> list[Filter]:
     """Return the decontamination filters of a clean stage, none for other stages."""
     if not view.folder.exists(SETTINGS_FILE):
         return []
-    settings = msgspec.json.decode(view.folder.read_bytes(SETTINGS_FILE), type=CleanSettings)
+    settings = msgspec.json.decode(read_checked(view.folder, SETTINGS_FILE), type=CleanSettings)
     return [chosen for chosen in build_filters(settings) if isinstance(chosen.rules, DecontaminationRules)]
 
 
 def _index_of(view: StageView, chosen: Filter) -> ContaminationIndex:
     """Return the index that a stage used; InputError where its files are not those any more."""
-    read = msgspec.json.decode(view.folder.read_bytes(FILES_FILE), type=dict[str, str])
+    read = msgspec.json.decode(read_checked(view.folder, FILES_FILE), type=dict[str, str])
     for path in chosen.files:
         if content_fingerprint(path) != read.get(path):
             raise InputError(f"{path}: changed since {view.folder.url} was made; run that stage again")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from autoclave.corpus.checksums import check, read_checked
 from autoclave.corpus.commits import Commit, read_commits
 from autoclave.corpus.output import LEDGER_SCHEMA
 from autoclave.corpus.storage import Folder
@@ -76,6 +77,7 @@ class StageView:
         for commit in self.commits:
             name = f"ledger/{commit.shard}.parquet"
             if name in commit.outputs:
+                check(self.folder.path(name))
                 with self.folder.open_read(name) as file:
                     schema = pq.ParquetFile(file).schema_arrow
                 return [field for field in schema.names if field not in LEDGER_SCHEMA.names]
@@ -108,7 +110,7 @@ def check_signal(stage: StageView, signal: str) -> None:
 
 
 def read_ledger(stage: StageView, columns: Sequence[str] | None = None) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield (shard, ledger rows) of a stage; columns: those to read (default: all). ShardError for a damaged file.
+    """Yield (shard, ledger rows) of a stage; columns: those to read (default: all). DamageError for a damaged file.
 
     Rows are of LEDGER_SCHEMA with a column a signal after it.
     """
@@ -126,6 +128,7 @@ def read_shards(
         name = f"{kind}/{commit.shard}.parquet"
         if name not in commit.outputs or (shards is not None and commit.shard not in shards):
             continue
+        check(stage.folder.path(name))
         with stage.folder.open_read(name) as file:
             try:
                 for batch in pq.ParquetFile(file).iter_batches(columns=None if columns is None else list(columns)):
@@ -218,6 +221,6 @@ def read_errors(stage: StageView, count: int = 20) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for commit in stage.commits:
         if commit.errors and len(found) < count:
-            lines = stage.folder.read_bytes(f"errors/{commit.shard}.jsonl").splitlines()
+            lines = read_checked(stage.folder, f"errors/{commit.shard}.jsonl").splitlines()
             found += [msgspec.json.decode(line) for line in lines[: count - len(found)]]
     return found

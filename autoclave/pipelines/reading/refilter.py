@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from autoclave.cleaning.chain import CleanSettings, build_filters, check_refilter, decide
 from autoclave.corpus.batches import BATCH_ROWS, joined
+from autoclave.corpus.checksums import check, read_checked
 from autoclave.corpus.commits import Commit, read_commits
 from autoclave.corpus.output import LEDGER_SCHEMA, ShardOutput, Verdicts
 from autoclave.corpus.schema import read_documents
@@ -55,7 +56,7 @@ def refilter(
     there is no finished clean stage, or where a document to keep was dropped without its text (dropped_share).
     """
     folder = _clean_folder(argument)
-    old = msgspec.json.decode(folder.read_bytes(SETTINGS_FILE), type=CleanSettings)
+    old = msgspec.json.decode(read_checked(folder, SETTINGS_FILE), type=CleanSettings)
     new = _changed(old, overrides)
     check_refilter(old, new)
     commits = list(read_commits(folder))
@@ -64,8 +65,8 @@ def refilter(
         if engine is None:
             raise ValueError("writing needs an engine")
         context = StageContext("clean", Folder(out), new, 0, engine, progress=progress or Silent())
-        context.folder.write_bytes(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(new)))
-        context.folder.write_bytes(FILES_FILE, folder.read_bytes(FILES_FILE))
+        context.write_file(SETTINGS_FILE, msgspec.json.format(msgspec.json.encode(new)))
+        context.write_file(FILES_FILE, read_checked(folder, FILES_FILE))
         tasks = [
             context.task(
                 commit.shard,
@@ -99,7 +100,7 @@ def _changed(old: CleanSettings, overrides: Sequence[str]) -> CleanSettings:
 
 
 def _ledger_batches(file: object) -> Iterator[pa.RecordBatch]:
-    yield from pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS)
+    yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(batch_size=BATCH_ROWS)
 
 
 def _signals(ledger: pa.RecordBatch) -> dict[str, pa.Array]:
@@ -119,6 +120,7 @@ def _report(folder: Folder, commits: Sequence[Commit], settings: CleanSettings) 
     before: Counter[str] = Counter()
     after: Counter[str] = Counter()
     for commit in commits:
+        check(folder.path(f"ledger/{commit.shard}.parquet"))
         with folder.open_read(f"ledger/{commit.shard}.parquet") as file:
             for ledger in _ledger_batches(file):
                 verdicts = _decide(ledger, settings)

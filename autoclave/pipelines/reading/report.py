@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from autoclave.corpus.checksums import read_checked, write_recorded
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.reading.histograms import Histogram, count_values, find_thresholds, numeric_signals
 from autoclave.pipelines.reading.ledgers import Event, StageView, open_stages, read_errors
@@ -59,7 +60,7 @@ def write_report(run: Folder) -> None:
     ]
     page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(summary.name)}</title>'
     page += f"<style>{STYLE}</style></head><body>\n{''.join(parts)}</body></html>\n"
-    run.write_bytes("report.html", page.encode())
+    write_recorded(run, "report.html", page.encode(), "run")
 
 
 def _text(value: object) -> str:
@@ -161,7 +162,7 @@ def read_losses(stages: Sequence[StageView]) -> dict[str, list[tuple[int, float]
     curves: dict[str, list[tuple[int, float]]] = {}
     for stage in stages:
         for name in [*stage.folder.files("metrics.jsonl"), *_model_metrics(stage.folder)]:
-            lines = [msgspec.json.decode(line) for line in stage.folder.read_bytes(name).splitlines()]
+            lines = [msgspec.json.decode(line) for line in read_checked(stage.folder, name).splitlines()]
             points = [(line["step"], line["loss"]) for line in lines if line.get("loss") is not None]
             if points:
                 place = (
@@ -217,5 +218,5 @@ def _errors(stages: Sequence[StageView]) -> str:
 def _recipe(run: Folder) -> str:
     if not run.exists("recipe.yaml"):
         return ""
-    text = _text(run.read_bytes("recipe.yaml").decode())
+    text = _text(read_checked(run, "recipe.yaml").decode())
     return f"<h2>Recipe</h2>\n<details><summary>every setting of this run</summary><pre>{text}</pre></details>\n"

@@ -7,18 +7,17 @@ task that fails is in attempts.py.
 
 from __future__ import annotations
 
-import concurrent.futures
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
 import os
-import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
 from autoclave.errors import RecipeError
-from autoclave.pipelines.running.attempts import Answer, Outcome, Resources, ShardFunction, call, pause, settle
+from autoclave.pipelines.running.attempts import Outcome, Queue, Resources, ShardFunction, call, settle
+from autoclave.pipelines.running.guards.worker import TICK, GuardedProcess, pickled
 
 PRELOAD = "autoclave.pipelines.running.preload"
 """Imported once by the server that workers are forked from, so that no worker pays for it."""
@@ -31,7 +30,11 @@ class Engine(Protocol):
     workers: int
 
     def map_shards(self, function: ShardFunction, tasks: Sequence[Any], resources: Resources) -> Iterator[Outcome]:
-        """Yield one outcome a task, as they finish, in any order. Errors of the user's making are raised."""
+        """Yield one outcome a task, as they finish, in any order. Errors of the user's making, and the machine's, are
+        raised. Where the iteration is left early (Ctrl-C, an error) what runs is ended at once.
+
+        A task says its limits: `seconds`, `memory` (bytes), None where it has none; `probe`: it is tried once only.
+        """
         ...
 
     def close(self) -> None: ...
@@ -50,7 +53,7 @@ def make_engine(name: str, workers: int | None) -> Engine:
 
 
 class InProcessEngine:
-    """Runs shards one after another in this process: for debugging and for tests (`--workers 0`)."""
+    """Runs shards one after another in this process, without limits: for debugging and for tests (`--workers 0`)."""
 
     name = "local"
     workers = 1
@@ -67,21 +70,9 @@ class InProcessEngine:
         """Nothing is held."""
 
 
-def _die_with_parent() -> None:
-    """End this worker at once when the process that started it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 class LocalEngine:
-    """A pool of worker processes on this machine. Each worker is its own one-process pool, so that the shard which
-    kills its process is known and no other is lost."""
+    """Worker processes on this machine, each with one task at a time, so that the shard which kills its process is
+    known and no other is lost."""
 
     name = "local"
 
@@ -90,49 +81,49 @@ class LocalEngine:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([PRELOAD])
         multiprocessing.forkserver.ensure_running()  # it imports while this process reads the recipe
-        self._pools: list[concurrent.futures.ProcessPoolExecutor | None] = [None] * workers
-
-    def _submit(self, slot: int, function: ShardFunction, task: Any) -> concurrent.futures.Future[Answer]:
-        pool = self._pools[slot]
-        if pool is None:
-            pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=self._context, initializer=_die_with_parent)
-            self._pools[slot] = pool
-        return pool.submit(call, function, task)
+        self._idle: list[GuardedProcess] = []
 
     def map_shards(self, function: ShardFunction, tasks: Sequence[Any], resources: Resources) -> Iterator[Outcome]:
         """As the interface says; `resources.cpus` above one narrows the pool, GPUs are left to the function."""
         width = max(1, min(self.workers, int(self.workers // max(1.0, resources.cpus)), len(tasks)))
-        queue = [(index, 1) for index in range(len(tasks))][::-1]
-        running: dict[concurrent.futures.Future[Answer], tuple[int, int, int]] = {}
-        free = list(range(width))[::-1]
-        while queue or running:
-            while queue and free:
-                index, attempt = queue.pop()
-                slot = free.pop()
-                running[self._submit(slot, function, tasks[index])] = (slot, index, attempt)
-            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                slot, index, attempt = running.pop(future)
-                free.append(slot)
-                outcome = settle(index, tasks[index], self._answer(slot, future), attempt)
-                if outcome is None:
-                    pause(attempt)
-                    queue.append((index, attempt + 1))
-                else:
-                    yield outcome
-
-    def _answer(self, slot: int, future: concurrent.futures.Future[Answer]) -> Answer:
+        queue = Queue(len(tasks))
+        running: dict[GuardedProcess, tuple[int, int]] = {}
         try:
-            return future.result()
-        except BrokenProcessPool:
-            pool = self._pools[slot]
-            assert pool is not None
-            pool.shutdown(wait=False)
-            self._pools[slot] = None
-            return Answer(None, None, "the worker process died (killed, out of memory, or a crash in native code)")
+            while queue or running:
+                while len(running) < width and (taken := queue.take(time.monotonic())) is not None:
+                    task = tasks[taken[0]]
+                    process = self._idle.pop() if self._idle else GuardedProcess(self._context)
+                    running[process] = taken
+                    process.submit(pickled(function, task), task.seconds, task.memory)
+                _wait(list(running), queue.wait(time.monotonic()))
+                for process, (index, attempt) in list(running.items()):
+                    answer = process.answer()
+                    if answer is None:
+                        continue
+                    del running[process]
+                    if process.alive:
+                        self._idle.append(process)
+                    else:
+                        process.kill()
+                    outcome = settle(index, tasks[index], answer, attempt)
+                    if outcome is None:
+                        queue.again(index, attempt, time.monotonic())
+                    else:
+                        yield outcome
+        finally:
+            for process in running:
+                process.kill()
 
     def close(self) -> None:
-        for pool in self._pools:
-            if pool is not None:
-                pool.shutdown(wait=True, cancel_futures=True)
-        self._pools = [None] * self.workers
+        for process in self._idle:
+            process.close()
+        self._idle = []
+
+
+def _wait(running: Sequence[GuardedProcess], due: float | None) -> None:
+    """Wait until a worker says something or died, a task is due to be tried again, or it is time to look at memory."""
+    if running:
+        waitables = [one for process in running for one in process.waitables]
+        multiprocessing.connection.wait(waitables, TICK if due is None else min(TICK, due))
+    elif due is not None:
+        time.sleep(due)

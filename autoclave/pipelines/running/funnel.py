@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 import msgspec
 
+from autoclave.corpus.checksums import read_checked, write_recorded
 from autoclave.corpus.commits import Commit, merge_counts, read_commits
 from autoclave.corpus.groups import GroupCounts, merge_groups
 from autoclave.corpus.inputs.account import InputCounts, count_inputs
+from autoclave.corpus.output import UNREAD
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 
@@ -50,11 +52,29 @@ class StageRow(msgspec.Struct, kw_only=True):
     """Shard -> message of what made it fail."""
     inputs: InputCounts | None = None
     """Files found, read and left out, of a stage that reads raw files."""
+    lost: int = 0
+    """Documents of the shards that were given up, as far as their number is known; they are among `documents_in`."""
+    unread: dict[str, str] = {}
+    """Input file of which nothing could be read -> its first fault."""
 
     @property
     def accounted(self) -> bool:
-        """Whether documents in = kept + dropped + errors."""
-        return self.documents_in == self.kept + self.dropped + self.errors
+        """Whether documents in = kept + dropped + errors, with no shard given up."""
+        return not self.quarantined and self.documents_in == self.kept + self.dropped + self.errors
+
+    @property
+    def loss(self) -> str | None:
+        """What was lost, in words with the first cause; None where nothing was."""
+        if self.quarantined:
+            shard, cause = next(iter(self.quarantined.items()))
+            number = len(self.quarantined)
+            documents = f"{self.lost} documents" if self.lost else "documents not yet counted"
+            return f"{number} shard{'s' * (number > 1)} given up ({documents} lost); first {shard}: {cause}"
+        if self.unread:
+            source, cause = next(iter(self.unread.items()))
+            number = len(self.unread)
+            return f"nothing could be read of {number} input file{'s' * (number > 1)}; first {source}: {cause}"
+        return None
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -82,6 +102,8 @@ def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
         row.bytes_in += commit.bytes_in
         row.bytes_kept += commit.bytes_kept
         row.seconds += commit.seconds
+        if UNREAD in commit.counts:
+            row.unread |= msgspec.json.decode(read_checked(folder, f"{UNREAD}/{commit.shard}.json"))
         counts.append(commit.counts)
         groups.append(commit.groups)
         for name, reasons in commit.dropped_by.items():
@@ -93,6 +115,8 @@ def fold(label: str, folder: Folder, commits: Iterable[Commit]) -> StageRow:
     for name in folder.files("quarantine/*.json"):
         failure = msgspec.json.decode(folder.read_bytes(name))
         row.quarantined[failure["shard"]] = failure["message"]
+        row.lost += failure.get("documents") or 0
+    row.documents_in += row.lost
     return row
 
 
@@ -151,11 +175,13 @@ def find_alarms(rows: Iterable[StageRow]) -> list[str]:
         alarms += find_group_alarms(row)
         for shard, message in row.quarantined.items():
             alarms.append(f"{row.label}: shard {shard} was given up: {message}")
-        if not row.accounted:
+        for source, message in list(row.unread.items())[:GROUP_ALARMS]:
+            alarms.append(f"{row.label}: nothing could be read of {source}: {message}")
+        if not row.quarantined and not row.accounted:
             alarms.append(
                 f"{row.label}: {row.documents_in} documents in, but kept + dropped + errors is another number"
             )
-        if before is not None and not row.quarantined and row.documents_in not in (0, before.kept):
+        if before is not None and row.documents_in not in (0, before.kept):
             alarms.append(f"{row.label}: {row.documents_in} documents in, but {before.label} kept {before.kept}")
         before = row if row.documents_in else before
     return alarms
@@ -165,8 +191,9 @@ def read_summary(run: Folder) -> Summary:
     """Return the summary of a run; InputError where it has none."""
     if not run.exists("summary.json"):
         raise InputError(f"{run.url}: no summary.json here; give the folder of a finished run")
-    return msgspec.json.decode(run.read_bytes("summary.json"), type=Summary)
+    return msgspec.json.decode(read_checked(run, "summary.json"), type=Summary)
 
 
 def write_summary(run: Folder, summary: Summary) -> None:
-    run.write_bytes("summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n"
+    write_recorded(run, "summary.json", data, "run")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autoclave.errors import MissingDependencyError
-from autoclave.pipelines.running.attempts import Answer, Outcome, Resources, ShardFunction, call, pause, settle
+from autoclave.pipelines.running.attempts import Answer, Outcome, Queue, Resources, ShardFunction, call, settle
+from autoclave.pipelines.running.guards.worker import supervise
 
 
 class RayEngine:
@@ -32,31 +34,52 @@ class RayEngine:
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def map_shards(self, function: ShardFunction, tasks: Sequence[Any], resources: Resources) -> Iterator[Outcome]:
-        """As the interface says; at most two tasks a worker are in flight, so the head node holds little."""
-        remote = self._ray.remote(call).options(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)
-        queue = [(index, 1) for index in range(len(tasks))][::-1]
+        """As the interface says; at most two tasks a worker are in flight, so the head node holds little.
+
+        Tasks with limits run in a process of their Ray worker's own, which is watched as the local engine's are.
+        """
+        queue = Queue(len(tasks))
         running: dict[Any, tuple[int, int]] = {}
-        while queue or running:
-            while queue and len(running) < 2 * self.workers:
-                index, attempt = queue.pop()
-                running[remote.remote(function, tasks[index])] = (index, attempt)
-            done, _ = self._ray.wait(list(running), num_returns=1)
-            for reference in done:
-                index, attempt = running.pop(reference)
-                outcome = settle(index, tasks[index], self._answer(reference), attempt)
-                if outcome is None:
-                    pause(attempt)
-                    queue.append((index, attempt + 1))
-                else:
-                    yield outcome
+        try:
+            while queue or running:
+                while len(running) < 2 * self.workers and (taken := queue.take(time.monotonic())) is not None:
+                    running[self._start(function, tasks[taken[0]], resources)] = taken
+                due = queue.wait(time.monotonic())
+                if not running:
+                    time.sleep(due or 0)
+                    continue
+                done, _ = self._ray.wait(list(running), num_returns=1, timeout=due)
+                for reference in done:
+                    index, attempt = running.pop(reference)
+                    outcome = settle(index, tasks[index], self._answer(reference), attempt)
+                    if outcome is None:
+                        queue.again(index, attempt, time.monotonic())
+                    else:
+                        yield outcome
+        finally:
+            for reference in running:
+                self._ray.cancel(reference, force=True)
+
+    def _start(self, function: ShardFunction, task: Any, resources: Resources) -> Any:
+        options = {"num_cpus": resources.cpus, "num_gpus": resources.gpus, "max_retries": 0}
+        if not resources.limited:
+            return self._ray.remote(call).options(**options).remote(function, task)
+        payload = self._ray.cloudpickle.dumps((function, task))
+        return self._ray.remote(supervise).options(**options).remote(payload, task.seconds, task.memory)
 
     def _answer(self, reference: Any) -> Answer:
         try:
             answer: Answer = self._ray.get(reference)
             return answer
+        except self._ray.exceptions.OutOfMemoryError as error:
+            return Answer(None, None, f"out of memory: {_first_line(error)}", "memory")
         except self._ray.exceptions.RayError as error:  # the worker or its node died
-            return Answer(None, None, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            return Answer(None, None, f"{type(error).__name__}: {_first_line(error)}", "died")
 
     def close(self) -> None:
         if self._started:
             self._ray.shutdown()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

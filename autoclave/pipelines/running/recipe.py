@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from autoclave.corpus.yaml_values import read_yaml, with_remedy, write_yaml
 from autoclave.errors import InputError, RecipeError
+from autoclave.pipelines.running.guards.settings import GuardSettings
 from autoclave.pipelines.running.registry import STAGE_MODULES, load_stage
 from autoclave.pipelines.running.stage import Stage
 
@@ -31,6 +32,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Decides every random choice of the run."""
     dropped_share: float = 1.0
     """Share of the dropped texts to keep for people to look at (0 to 1)."""
+    guards: GuardSettings = GuardSettings()
+    """Limits of a task, and what a lost shard means; below."""
 
 
 class TrainingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +62,7 @@ class Recipe:
     stages: list[PlannedStage]
     seed: int
     dropped_share: float
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
     def resolved(self) -> str:
         """Return the recipe as YAML with every setting spelled out."""
@@ -67,6 +71,7 @@ class Recipe:
             "inputs": self.inputs,
             "seed": self.seed,
             "dropped_share": self.dropped_share,
+            "guards": msgspec.to_builtins(self.guards),
             "stages": {planned.label: msgspec.to_builtins(planned.settings) for planned in self.stages},
         }
         return write_yaml(document, width=120)
@@ -110,8 +115,10 @@ def check_recipe(document: Mapping[str, Any], place: str) -> Recipe:
     """Check a recipe given as plain values; `place` names it in messages."""
     top = convert(document, RecipeFile, place)
     planned = []
+    check_name(top.name, f"{place}: name")
     for label, settings in top.stages.items():
         kind = label.split("-", 1)[0]
+        check_name(label, f"{place}: stages")
         if kind not in STAGE_MODULES:
             raise RecipeError(f"{place}: unknown stage '{label}'; {_suggest(kind, list(STAGE_MODULES))}")
         stage = load_stage(kind)
@@ -120,7 +127,15 @@ def check_recipe(document: Mapping[str, Any], place: str) -> Recipe:
         raise RecipeError(f"{place}: a recipe needs at least one stage")
     if not 0 <= top.dropped_share <= 1:
         raise RecipeError(f"{place}: dropped_share is a share between 0 and 1, not {top.dropped_share}")
-    return Recipe(top.name, list(top.inputs), planned, top.seed, top.dropped_share)
+    return Recipe(top.name, list(top.inputs), planned, top.seed, top.dropped_share, top.guards)
+
+
+def check_name(name: str, place: str) -> None:
+    """Raise RecipeError for a name that would be no plain folder: it could leave the folder of runs."""
+    if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable() or name != name.strip():
+        raise RecipeError(f"{place}: {name!a} names a folder: write it without slashes and control characters")
+    if len(name.encode("utf-8", "surrogatepass")) > 200:
+        raise RecipeError(f"{place}: the name is longer than 200 bytes")
 
 
 def convert(values: Any, kind: type[Any], place: str) -> Any:

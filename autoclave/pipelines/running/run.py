@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from autoclave.corpus import checksums
 from autoclave.corpus.commits import read_commits
 from autoclave.corpus.storage import Folder
 from autoclave.errors import RecipeError, RunError
 from autoclave.pipelines.running.engine import Engine
 from autoclave.pipelines.running.funnel import StageRow, Summary, find_alarms, fold, write_summary
+from autoclave.pipelines.running.guards.identity import Ask, admit, heading, permit, write_identity
+from autoclave.pipelines.running.guards.losses import note_missing, refuse_to_go_on
 from autoclave.pipelines.running.recipe import PlannedStage, Recipe
 from autoclave.pipelines.running.stage import Progress, Silent, StageContext, document_shards
 
@@ -25,12 +29,15 @@ def run_recipe(
     *,
     stages: Sequence[str] = (),
     progress: Progress | None = None,
+    yes: bool = False,
+    ask: Ask | None = None,
 ) -> Summary:
     """Run a recipe, or the `stages` of it that are named, in `run_folder` and return what was done.
 
     Finished shards are not redone. Raises RecipeError for stage names that the recipe lacks or settings that the engine
     cannot run, InputError where a stage that is not run has left no output, RunError where another process works in the
-    same directory.
+    same directory, where it is another recipe's, or where a trained model would go and neither `yes` nor an answer to
+    `ask` allows it (guards/identity.py).
     """
     labels = [planned.label for planned in recipe.stages]
     for name in stages:
@@ -42,26 +49,36 @@ def run_recipe(
     run = Folder(run_folder)
     with locked(run):
         run.remove_partials()
-        run.write_bytes("recipe.yaml", recipe.resolved().encode())
+        identity = admit(run, recipe, stages, yes, ask, (progress or Silent()).message)
+        permission = functools.partial(permit, yes=yes, ask=ask)
+        checksums.reopen(run, "run")
+        checksums.write_recorded(run, "recipe.yaml", (heading(identity) + recipe.resolved()).encode(), "run")
+        write_identity(run, identity)
         rows: list[StageRow] = []
         results: dict[str, float] = {}
         for position, planned in enumerate(recipe.stages):
             context = make_context(recipe, run, position, planned, engine, progress or Silent())
+            context.code, context.permit = identity.stages[position].code, permission
             if not stages or planned.label in stages:
+                if recipe.guards.on_lost_shard == "stop":
+                    refuse_to_go_on(rows, planned.label, "--on-lost-shard continue")
                 connect(recipe, run, position, context)
                 planned.stage.run(context)
+                note_missing(context)
             commits = context.commits or list(read_commits(context.folder))
             row = fold(planned.label, context.folder, commits)
             rows.append(row)
             results |= context.results
+            summary = Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results)
+            write_summary(run, summary)
             if planned.stage.writes == "documents" and row.documents_in and not row.kept and position + 1 < len(labels):
-                write_summary(run, Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results))
+                cause = f" ({row.loss})" if row.loss else ""
                 raise RunError(
-                    f"{planned.label} kept none of {row.documents_in} documents; see why: autoclave inspect {run.url}"
+                    f"{planned.label} kept none of {row.documents_in} documents{cause};"
+                    f" see why: autoclave inspect {run.url}"
                 )
-        summary = Summary(name=recipe.name, stages=rows, alarms=find_alarms(rows), results=results)
-        write_summary(run, summary)
         write_report_if_possible(run, progress or Silent())
+        checksums.close(run, [], "run")
     return summary
 
 
@@ -92,6 +109,7 @@ def make_context(
         sources=recipe.inputs,
         progress=progress,
         dropped_share=recipe.dropped_share,
+        guards=recipe.guards,
     )
 
 

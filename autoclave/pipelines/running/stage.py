@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from autoclave.corpus.commits import Commit, fingerprint, is_done, read_commit, read_commits
+from autoclave.corpus import checksums
+from autoclave.corpus.commits import Commit, commit_name, fingerprint, is_done, read_commits
 from autoclave.corpus.output import ShardOutput
 from autoclave.corpus.schema import count_documents
 from autoclave.corpus.storage import Folder, input_fingerprint
 from autoclave.errors import InputError, RunError
 from autoclave.pipelines.running.attempts import Failure, Outcome, Resources
 from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.mask import Mask, Masking, mask_documents
+from autoclave.pipelines.running.guards.rescue import BISECTION, run_guarded
+from autoclave.pipelines.running.guards.settings import GuardSettings
+from autoclave.pipelines.running.standing import find_standing, forget_others, standing_commit
 
 SettingsType = TypeVar("SettingsType", bound=msgspec.Struct)
 
@@ -40,6 +46,19 @@ class ShardTask:
     expected_documents: int | None = None
     """How many documents go in, where that is known beforehand."""
     dropped_share: float = 1.0
+    size: int | None = None
+    """Bytes of the inputs as stored, None where that is not known; what default limits are made from."""
+    allowance: float = 0.0
+    """Seconds that the default time limit is longer for what is known to be slow."""
+    seconds: float | None = None
+    memory: int | None = None
+    """Limits, the latter in bytes; set when the task is run."""
+    masking: Masking | None = None
+    """How documents can be left out, None where they cannot; with `units`, their number, None where it is not known."""
+    units: int | None = None
+    mask: Mask | None = None
+    probe: bool = False
+    """Whether this is a part of the search for a document at fault, whose outputs go away."""
 
 
 ShardFunction = Callable[[ShardTask, ShardOutput], None]
@@ -54,24 +73,36 @@ class DocumentShard:
     fingerprint: str
     documents: int
     ledger: str | None = None
+    """Of the stage that wrote the documents; None for other files."""
+    size: int | None = None
+    """Bytes as stored, where that is known."""
 
 
 @dataclass(frozen=True)
 class _Runner:
-    """The function that workers call: skips what is done, runs the stage's function, commits."""
+    """The function that workers call: skips what is done, checks the inputs, runs the stage's function, commits.
+
+    Raises DamageError for an input that is not what its stage wrote.
+    """
 
     function: ShardFunction
 
     def __call__(self, task: ShardTask) -> Commit:
         folder = Folder(task.folder)
-        standing = read_commit(folder, task.shard)
+        standing = standing_commit(folder, task.shard)
         if standing is not None and is_done(folder, standing, task.fingerprint):
             return standing
-        folder.remove(f"commits/{task.shard}.json")
+        folder.remove(commit_name(task.shard))
+        for path in task.inputs:
+            checksums.check(path)
         with ShardOutput(folder, task.stage, task.shard, dropped_share=task.dropped_share, seed=task.seed) as output:
-            if task.expected_documents is not None:
-                output.expect(task.expected_documents)
-            self.function(task, output)
+            given = task
+            if task.mask is not None and task.masking != "own":
+                scratch = folder if task.probe else folder.child(f"{BISECTION}/{task.shard}")
+                given = mask_documents(task, scratch, output)
+            if given.expected_documents is not None:
+                output.expect(given.expected_documents)
+            self.function(given, output)
             return output.commit(task.fingerprint, task.inputs)
 
 
@@ -124,6 +155,11 @@ class StageContext(Generic[SettingsType]):
     previous: Folder | None = None
     progress: Progress = field(default_factory=Silent)
     dropped_share: float = 1.0
+    guards: GuardSettings = field(default_factory=GuardSettings)
+    code: str = ""
+    """Version of the code that decides (guards/code_version.py); part of every fingerprint."""
+    permit: Callable[[str], None] = field(default=lambda what: None)
+    """Raises RunError unless what it is told (that a trained model goes) is allowed."""
     failures: list[Failure] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     """Commits of the stage itself (not of its phases), set by `map_shards`."""
@@ -143,6 +179,9 @@ class StageContext(Generic[SettingsType]):
         settings: msgspec.Struct | None = None,
         expected_documents: int | None = None,
         versions: Sequence[str] | None = None,
+        masking: Masking | None = None,
+        units: int | None = None,
+        allowance: float = 0.0,
         **arguments: Any,
     ) -> ShardTask:
         """Return the task for one shard.
@@ -150,7 +189,8 @@ class StageContext(Generic[SettingsType]):
         Its fingerprint covers the settings (the stage's, or those given), the arguments, the seed and the inputs'
         contents: give `arguments` for whatever else the result depends on. Argument names that begin with an
         underscore (paths, say) do not count towards the fingerprint. versions: the inputs' fingerprints where they are
-        known already.
+        known already. A task whose first input is a shard of documents can leave some of them out, others where they
+        say how (masking, units: see guards/mask.py).
         """
         given = self.settings if settings is None else settings
         paths = tuple(item.path if isinstance(item, DocumentShard) else item for item in inputs)
@@ -158,6 +198,9 @@ class StageContext(Generic[SettingsType]):
             versions = [i.fingerprint if isinstance(i, DocumentShard) else input_fingerprint(i) for i in inputs]
         stage = self.name if phase is None else f"{self.name}/{phase}"
         counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
+        first = inputs[0] if inputs else None
+        if masking is None and isinstance(first, DocumentShard) and first.ledger is not None:
+            masking, units = "aligned", first.documents
         return ShardTask(
             stage=stage,
             shard=shard,
@@ -166,14 +209,21 @@ class StageContext(Generic[SettingsType]):
             settings=given,
             arguments=arguments,
             seed=self.seed,
-            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share),
+            fingerprint=fingerprint(stage, given, counted, self.seed, versions, self.dropped_share, self.code),
             expected_documents=expected_documents,
             dropped_share=self.dropped_share,
+            size=_size(inputs, versions),
+            allowance=allowance,
+            masking=masking,
+            units=units,
         )
 
     def document_tasks(self, **arguments: Any) -> list[ShardTask]:
         """Return one task per input shard for the stage itself, each expecting all of its documents."""
-        return [self.task(s.name, [s], expected_documents=s.documents, **arguments) for s in self.inputs]
+        return [
+            self.task(s.name, [s], expected_documents=s.documents, masking="rows", units=s.documents, **arguments)
+            for s in self.inputs
+        ]
 
     def map_shards(
         self,
@@ -185,25 +235,31 @@ class StageContext(Generic[SettingsType]):
     ) -> list[Commit]:
         """Run `function(task, output)` over the tasks and return the commits in the order of the tasks.
 
-        Shards whose commit stands and matches are not run again. A shard that keeps failing is quarantined: it is
-        absent from the result and reported at the end. Raises RunError where every shard failed.
+        Shards whose commit stands and matches, with outputs that are as committed, are not run again. A shard that
+        keeps failing is quarantined: it is absent from the result and reported at the end. Raises RunError where every
+        shard failed, and where a phase lost one (what follows would be made of less than came in) unless the guards say
+        to continue.
         """
         folder = self.phase_folder(phase)
-        self._forget_others(folder, {task.shard for task in tasks})
+        forget_others(folder, {task.shard for task in tasks})
+        folder.remove(BISECTION)
         label = self.name if phase is None else f"{self.name}/{phase}"
         self.progress.begin(label, len(tasks))
         commits: list[Commit | None] = [None] * len(tasks)
         waiting: list[int] = []
+        tell = functools.partial(self._tell, label)
+        standing = find_standing(folder, tasks, self.engine, tell)
         for index, task in enumerate(tasks):
-            standing = read_commit(folder, task.shard)
-            if standing is not None and is_done(folder, standing, task.fingerprint):
-                commits[index] = standing
-                self.progress.advance(label, Outcome(index, standing), True)
-            else:
+            commits[index] = standing.get(task.shard)
+            if commits[index] is None:
                 waiting.append(index)
+            else:
+                self.progress.advance(label, Outcome(index, commits[index]), True)
+        if waiting:
+            checksums.reopen(folder, label)
         failures: list[Failure] = []
-        chosen = [tasks[index] for index in waiting]
-        for outcome in self.engine.map_shards(_Runner(function), chosen, resources or Resources()) if chosen else ():
+        chosen = [self._limited(tasks[index], resources) for index in waiting]
+        for outcome in run_guarded(self.engine, _Runner(function), chosen, resources or Resources(), tell):
             commits[waiting[outcome.index]] = outcome.commit
             if outcome.failure is not None:
                 failures.append(outcome.failure)
@@ -214,18 +270,41 @@ class StageContext(Generic[SettingsType]):
         done = [commit for commit in commits if commit is not None]
         if tasks and not done:
             raise RunError(f"{label}: every shard failed; the first: {failures[0].message}")
+        if failures and phase is not None and self.guards.on_lost_shard == "stop":
+            lost = f"{len(failures)} of {len(tasks)} shards given up"
+            raise RunError(f"{label}: {lost}; first {failures[0].shard}: {failures[0].message}; run again to try again")
         for commit in done:
             folder.remove(f"quarantine/{commit.shard}.json")
+        checksums.close(folder, done, label)
         if phase is None:
             self.commits = done
         return done
 
-    def _forget_others(self, folder: Folder, shards: set[str]) -> None:
-        """Remove what an earlier run left of shards that no longer exist (the inputs changed)."""
-        for commit in list(read_commits(folder)):
-            if commit.shard not in shards:
-                for name in (commit.name, *commit.outputs):
-                    folder.remove(name)
+    def write_file(self, name: str, data: bytes) -> None:
+        """Write a small file of the stage as a whole (settings, a manifest) with its checksum."""
+        checksums.write_recorded(self.folder, name, data, self.name)
+
+    def _limited(self, task: ShardTask, resources: Resources | None) -> ShardTask:
+        """Return the task with its limits."""
+        if resources is not None and not resources.limited:
+            return task
+        seconds = self.guards.seconds(task.size)
+        if seconds is not None and self.guards.task_seconds is None:
+            seconds += task.allowance
+        return replace(task, seconds=seconds, memory=self.guards.memory(task.size))
+
+    def _tell(self, label: str, message: str) -> None:
+        self.progress.message(f"warning: {label}: {message}")
+
+
+def _size(inputs: Sequence[str | DocumentShard], versions: Sequence[str]) -> int | None:
+    """Return the bytes of the inputs whose size is known, None where none is."""
+    sizes = [
+        item.size if isinstance(item, DocumentShard) else int(version.partition(":")[0])
+        for item, version in zip(inputs, versions, strict=True)
+    ]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -241,19 +320,38 @@ class Stage(Generic[SettingsType]):
     reads: str = "documents"
     """What it takes from the stage before it: 'documents', 'tokens', or 'sources' for raw files."""
     writes: str = "documents"
+    free: frozenset[str] = frozenset()
+    """Settings that may change without the stage's output being made anew."""
     check: Callable[[SettingsType, Engine], None] | None = None
 
 
 def document_shards(folder: Folder) -> list[DocumentShard]:
-    """Return the committed document shards of a stage directory; InputError where it has none."""
+    """Return the committed document shards of a stage directory.
+
+    Raises InputError where it has none or the stage has not run to its end, DamageError where commits are damaged or
+    missing.
+    """
+    commits = list(read_commits(folder))
+    listed = checksums.read_checksums(folder.url)
+    if listed is not None and commits:
+        if not listed.complete:
+            raise InputError(f"{folder.url}: the stage {listed.made_by} has not run to its end; run it again first")
+        recorded = {name: file for name, file in listed.files.items() if name.startswith("commits/")}
+        for name in recorded:
+            checksums.require(folder.path(name), recorded[name], checksums.remedy_of(listed.made_by))
     shards: list[DocumentShard] = []
-    for commit in read_commits(folder):
+    for commit in commits:
         name = f"documents/{commit.shard}.parquet"
         if name in commit.outputs:
             ledger = f"ledger/{commit.shard}.parquet"
             shards.append(
                 DocumentShard(
-                    commit.shard, folder.path(name), commit.outputs[name].checksum, commit.kept, folder.path(ledger)
+                    commit.shard,
+                    folder.path(name),
+                    commit.outputs[name].checksum,
+                    commit.kept,
+                    folder.path(ledger),
+                    commit.outputs[name].bytes,
                 )
             )
     if not shards:

@@ -1,4 +1,4 @@
-"""The evaluation models of a self-cleaning round: their token files, their training, their scores.
+"""The evaluation models of a self-cleaning round: their token files, their training, their scorers.
 
 torch is imported where it is used: recipes name these functions before any model is made.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,11 +20,15 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
+from autoclave.corpus.checksums import read_checked
 from autoclave.corpus.output import ShardOutput
-from autoclave.corpus.storage import Folder, HashingFile, open_read
+from autoclave.corpus.sources import resolve_inputs
+from autoclave.corpus.storage import Folder, HashingFile, input_fingerprint, open_read
 from autoclave.errors import ShardError
-from autoclave.pipelines.running.stage import ShardTask
+from autoclave.pipelines.fitting.texts import read_batches
+from autoclave.pipelines.running.stage import ShardTask, document_shards
 from autoclave.pipelines.selfclean.settings import EvaluationModel
 from autoclave.pipelines.tokenize.encode import meaning_of, one_thread
 from autoclave.tokenize.encoding import Encoder
@@ -31,12 +37,16 @@ from autoclave.tokenize.shards import TokenShard, TokenShardWriter
 
 if TYPE_CHECKING:
     from autoclave.model.inference.scoring import Scorer
+    from autoclave.model.training.settings import TrainSettings
 
 CHECKPOINTS = 5
 """A training run leaves so many checkpoints on its way: what a kill costs at most is a fifth of it."""
 
-SCORE_BATCH = 1024
-"""Documents handed to the scorer at a time."""
+EARLY = "early"
+"""Folder, in a model's own, of the model as it was after a fifth of its training."""
+
+WAITS, WAIT_SECONDS = 6000, 0.05
+"""A checkpoint is written beside the training: how often, and how long, it is waited for."""
 
 
 class FoldWriter:
@@ -77,40 +87,106 @@ class FoldWriter:
 def train_fold(task: ShardTask, output: ShardOutput) -> None:
     """Train one evaluation model on the token files given; the model's folder becomes the shard's output.
 
-    inputs: tokenizer, token files. A kill resumes at the last checkpoint where the stage's folder is a local one.
+    inputs: tokenizer, token files; arguments: early, whether the model after a fifth of the steps is written, too. A
+    kill resumes at the last checkpoint where the stage's folder is a local one.
     """
     from autoclave.model.config import preset
     from autoclave.model.training.loop import train
-    from autoclave.model.training.settings import OptimizerSettings, TrainSettings
 
     settings: EvaluationModel = task.settings
     tokenizer, files = task.inputs[0], list(task.inputs[1:])
     vocabulary = Encoder.open(tokenizer).vocabulary_size
     config = preset(settings.preset, **{"vocabulary_size": vocabulary, **settings.overrides})
-    training = TrainSettings(
-        steps=settings.steps,
-        optimizer=OptimizerSettings(learning_rate=settings.learning_rate, warmup_steps=max(1, settings.steps // 10)),
-        seed=task.seed,
-        threads=settings.threads,
-        device=settings.device,
-        checkpoint_every=max(1, settings.steps // CHECKPOINTS),
-        keep_checkpoints=1,
-    )
     loader = _loader(files, settings, task.seed)
+    training = _training(settings, loader, task.seed)
+    names = ["config.json", "model.safetensors", "tokenizer.json"]
     with _work_folder(Folder(task.folder), task.shard) as work:
         local = work / "tokenizer.json"
         with open_read(tokenizer) as source:
             local.write_bytes(source.read())
-        result = train(config, training, loader, work, tokenizer=local, data_fingerprint=task.fingerprint)
-        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        keep = _early_keeper(work, training.checkpoint_every) if task.arguments.get("early") else None
+        result = train(
+            config, training, loader, work, tokenizer=local, data_fingerprint=task.fingerprint, progress=keep
+        )
+        if keep is not None:
+            names += [f"{EARLY}/{name}" for name in names[:2]]
+            _complete_early(work)
+        for name in names:
             with output.open(f"models/{task.shard}/{name}") as file, open(work / name, "rb") as made:
                 shutil.copyfileobj(made, file, 1 << 20)
         with output.open(f"models/{task.shard}/metrics.jsonl") as file:
             file.write(_timeless(work / "metrics.jsonl"))
         output.count("loss_millinats", round(result.loss * 1000))
         output.count("tokens", result.tokens)
+        output.count("steps", result.steps)
         if (work / "checkpoints").is_dir():
             shutil.rmtree(work / "checkpoints")
+
+
+def _training(settings: EvaluationModel, loader: TokenLoader, seed: int) -> TrainSettings:
+    """Return how to train: as many steps as the settings say, or as the corpus asks for."""
+    from autoclave.model.training.settings import OptimizerSettings, TrainSettings
+
+    steps = settings.steps
+    if steps is None:
+        tokens = min(settings.epochs * loader.tokens_per_epoch, settings.most_tokens)
+        steps = max(1, math.ceil(tokens / (settings.batch_size * settings.sequence_length)))
+    return TrainSettings(
+        steps=steps,
+        optimizer=OptimizerSettings(learning_rate=settings.learning_rate, warmup_steps=max(1, steps // 10)),
+        seed=seed,
+        threads=settings.threads,
+        device=settings.device,
+        checkpoint_every=max(1, steps // CHECKPOINTS),
+        keep_checkpoints=1,
+    )
+
+
+def _early_keeper(work: Path, step: int) -> Callable[[dict[str, Any]], None]:
+    """Return a progress function that keeps the model of this step's checkpoint, once that is written."""
+    from autoclave.model.formats import checkpoint as checkpoints
+
+    def keep(line: dict[str, Any]) -> None:
+        if line["step"] != step + 1 or (work / EARLY / "config.json").is_file():  # the config is written last
+            return
+        (work / EARLY).mkdir(exist_ok=True)
+        for _ in range(WAITS):
+            latest = checkpoints.latest_checkpoint(work)
+            if latest is not None and checkpoints.read_training_state(latest).step == step:
+                checkpoints.publish(latest, work / EARLY, step)
+                return
+            time.sleep(WAIT_SECONDS)
+
+    return keep
+
+
+def _complete_early(work: Path) -> None:
+    """A training of one step has no earlier model than its last."""
+    (work / EARLY).mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        if not (work / EARLY / name).is_file():
+            shutil.copyfile(work / name, work / EARLY / name)
+
+
+def trusted_version(place: str) -> str:
+    """Return a fingerprint of trusted text: of a stage's commits, or of the files."""
+    folder = Folder(place)
+    if folder.files("commits/*.json"):
+        versions = [shard.fingerprint for shard in document_shards(folder)]
+    else:
+        versions = [input_fingerprint(file.path) for file in resolve_inputs([place])]
+    return xxhash.xxh3_128_hexdigest("\n".join(versions).encode())
+
+
+def write_trusted(task: ShardTask, output: ShardOutput) -> None:
+    """Write the text that somebody vouches for as a token file. inputs: tokenizer; arguments: `_trusted`, its place."""
+    count = 0
+    with FoldWriter(task.inputs[0], 1, task.shard, output) as writer:
+        for batch in read_batches(str(task.arguments["_trusted"])):
+            rows = batch.filter(pc.is_valid(batch.column("text")))
+            writer.write(rows, np.zeros(rows.num_rows, dtype=np.int64))
+            count += rows.num_rows
+    output.count("documents", count)
 
 
 def _timeless(metrics: Path) -> bytes:
@@ -144,55 +220,8 @@ def _work_folder(folder: Folder, shard: str) -> Any:
             yield Path(scratch)
 
 
-def score_fold_files(
-    folds: np.ndarray, files: Sequence[str], models: Sequence[str], checksums: Sequence[str], settings: EvaluationModel
-) -> pa.Table:
-    """Return one row a document of the shard: fold, nll, tokens, bytes, bits_per_byte; null where it is gone.
-
-    folds: int8 [documents]; files: token file of each fold, in document order; models, checksums: folder of each fold's
-    model and what its weights must be.
-    """
-    rows = len(folds)
-    columns = {name: np.full(rows, np.nan) for name in ("nll", "tokens", "bytes", "bits_per_byte")}
-    ids: list[bytes | None] = [None] * rows
-    for fold, (file, model, checksum) in enumerate(zip(files, models, checksums, strict=True)):
-        scorer = _scorer(model, checksum, settings.device, settings.threads)
-        places = np.flatnonzero(folds == fold)
-        start = 0
-        for batch in TokenShard(file).batches():
-            for part in (batch.slice(at, SCORE_BATCH) for at in range(0, batch.num_rows, SCORE_BATCH)):
-                here = places[start : start + part.num_rows]
-                start += part.num_rows
-                _score_part(part, here, scorer, columns)
-                for place, doc_id in zip(here, part.column("doc_id").to_pylist(), strict=True):
-                    ids[place] = doc_id
-        if start != len(places):
-            raise ShardError(
-                f"{file}: {start} documents, but {len(places)} were put in fold {fold}; remove the stage's folder"
-            )
-    return pa.table(
-        {
-            "doc_id": pa.array(ids, pa.binary(16)),
-            "fold": pa.array(folds, pa.int8()),
-            "nll": pa.array(columns["nll"], pa.float64(), from_pandas=True),
-            "tokens": pa.array(columns["tokens"], from_pandas=True).cast(pa.int64()),
-            "bytes": pa.array(columns["bytes"], from_pandas=True).cast(pa.int64()),
-            "bits_per_byte": pa.array(columns["bits_per_byte"], pa.float64(), from_pandas=True),
-        }
-    )
-
-
-def _score_part(part: pa.RecordBatch, places: np.ndarray, scorer: Scorer, columns: dict[str, np.ndarray]) -> None:
-    """Score one slice of a token file and put the results in their documents' places."""
-    from autoclave.pipelines.score import score_batch
-
-    scored = score_batch(scorer, part)
-    for name, column in columns.items():
-        column[places] = scored.column(name).to_numpy()
-
-
 @functools.lru_cache(maxsize=8)
-def _scorer(model: str, checksum: str, device: str, threads: int) -> Scorer:
+def open_scorer(model: str, checksum: str, device: str, threads: int) -> Scorer:
     """A worker keeps the models of a round from shard to shard; `checksum` keeps it from taking an older one."""
     from autoclave.model.inference.scoring import Scorer
 
@@ -201,5 +230,5 @@ def _scorer(model: str, checksum: str, device: str, threads: int) -> Scorer:
         return Scorer.from_checkpoint(folder.root, device=device, threads=threads)
     with tempfile.TemporaryDirectory() as scratch:
         for name in ("config.json", "model.safetensors"):
-            (Path(scratch) / name).write_bytes(folder.read_bytes(name))
+            (Path(scratch) / name).write_bytes(read_checked(folder, name))
         return Scorer.from_checkpoint(scratch, device=device, threads=threads)

@@ -1,15 +1,19 @@
 """The self-cleaning stage: train small models on the corpus, score every document with one that has not seen it, drop
-both tails, draw a sample for people; and round again.
+what a decision finds bad, draw a sample for people; and round again.
 
-Phases, each resumable shard by shard (see running/stage.py; what they do to a shard is in shards.py):
+Phases, each resumable shard by shard (see running/stage.py; what they do to a shard is in shards.py and scores.py, how
+a round decides in deciding.py):
 
     census              bytes by host, so that folds can be balanced               once
     strata, sample,     BPE on a sample of the corpus, unless one is given         once
       train
+    trusted/...         token file and model of trusted text, if any               once
     round-r/tokens      the documents that are left, as token shards, a file a fold
     round-r/models      one model a fold, trained on all the other folds
-    round-r/scores      every document's bits per byte under the model of its fold
-    round-r/histograms  scores counted by stratum; round-r/bands.json: the quantiles
+    round-r/scores      the table of scores: a row a document, by the model of its fold
+    round-r/sample      rows that the method is fitted on
+    round-r/histograms  badness counted by stratum
+    round-r/losses      what each language, source and host would lose; round-r/decision.json, round-r/report.json
     (the stage itself)  documents, ledger, dropped; sample/ for people
 """
 
@@ -22,29 +26,23 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from autoclave.cleaning.selfclean.decisions import Decision
 from autoclave.cleaning.selfclean.folds import HOST_BUCKETS, large_buckets
 from autoclave.cleaning.selfclean.sample import Candidate, smallest, write_sample
-from autoclave.cleaning.selfclean.thresholds import Band, find_bands, merge_histograms
+from autoclave.corpus.checksums import read_checked
 from autoclave.corpus.commits import Commit
 from autoclave.errors import MissingDependencyError, RunError
 from autoclave.pipelines.running.attempts import Resources
 from autoclave.pipelines.running.stage import DocumentShard, Stage, StageContext
-from autoclave.pipelines.selfclean.models import train_fold
-from autoclave.pipelines.selfclean.settings import FoldSettings, NoSettings, SelfcleanSettings
-from autoclave.pipelines.selfclean.shards import (
-    apply_bands,
-    count_hosts,
-    count_scores,
-    fold_tokens,
-    read_histogram,
-    score_shard,
-)
+from autoclave.pipelines.selfclean.deciding import decide_round, read_labels
+from autoclave.pipelines.selfclean.models import train_fold, trusted_version, write_trusted
+from autoclave.pipelines.selfclean.scores import score_shard
+from autoclave.pipelines.selfclean.settings import FoldSettings, NoSettings, ScoreSettings, SelfcleanSettings
+from autoclave.pipelines.selfclean.shards import apply_decisions, count_hosts, fold_tokens
 from autoclave.pipelines.tokenize.sample import SampleSettings, train_on_sample
 from autoclave.tokenize.encoding import Encoder
 from autoclave.tokenize.shards import TOKENIZER
 from autoclave.tokenize.training import TokenizerSettings
-
-Bands = dict[str, Band]
 
 
 def run_selfclean(context: StageContext[SelfcleanSettings]) -> None:
@@ -52,21 +50,35 @@ def run_selfclean(context: StageContext[SelfcleanSettings]) -> None:
     if importlib.util.find_spec("torch") is None:
         raise MissingDependencyError("torch", "train", "the stage selfclean")
     settings = context.settings
+    labels = read_labels(settings.labels)
     large = _census(context)
     tokenizer = _tokenizer(context)
-    bands: list[Bands] = []
+    trusted = _trusted_model(context, tokenizer)
+    decisions: list[Decision] = []
     scores: list[dict[str, DocumentShard]] = []
     for number in range(1, settings.rounds + 1):
-        found, files = _round(context, number, tokenizer, large, bands, scores)
-        bands.append(found)
+        files = _score_round(context, number, tokenizer, large, trusted, decisions, scores)
+        decision, dropped = decide_round(context, number, files, labels)
+        decisions.append(decision)
         scores.append(files)
-        dropped = _dropped_share(context, number, found)
         context.results[f"{context.name}: share dropped in round {number}"] = round(dropped, 4)
-        if dropped < settings.stop_share and number < settings.rounds:
-            context.progress.message(f"{context.name}: round {number} dropped {dropped:.2%}; no further round")
+        reason = stop_reason(dropped, settings.stop_share)
+        if reason is not None:
+            context.progress.message(f"{context.name}: round {number}: {reason}")
             break
-    _apply(context, bands, scores)
+    _apply(context, decisions, scores)
     _write_sample(context)
+
+
+def stop_reason(dropped: float, stop_share: float) -> str | None:
+    """Say why there is no further round after one that dropped this share of its documents, None where there may be."""
+    if dropped == 0:
+        return "nothing more is found; no further round"
+    if dropped < stop_share:
+        return (
+            f"only {dropped:.2%} of the documents were dropped, less than stop_share {stop_share:.2%}; no further round"
+        )
+    return None
 
 
 def _census(context: StageContext[SelfcleanSettings]) -> list[int]:
@@ -76,7 +88,7 @@ def _census(context: StageContext[SelfcleanSettings]) -> list[int]:
     sizes = np.zeros(HOST_BUCKETS, dtype=np.int64)
     folder = context.phase_folder("census")
     for commit in commits:
-        with pa.ipc.open_file(pa.BufferReader(folder.read_bytes(f"hosts/{commit.shard}.arrow"))) as file:
+        with pa.ipc.open_file(pa.BufferReader(read_checked(folder, f"hosts/{commit.shard}.arrow"))) as file:
             table = file.read_all()
         np.add.at(sizes, table.column("bucket").to_numpy(), table.column("bytes").to_numpy())
     return [int(bucket) for bucket in large_buckets(sizes, context.settings.folds)]
@@ -94,33 +106,53 @@ def _tokenizer(context: StageContext[SelfcleanSettings]) -> DocumentShard:
     return DocumentShard("tokenizer", path, encoder.fingerprint, 0)
 
 
-def _round(
+def _trusted_model(context: StageContext[SelfcleanSettings], tokenizer: DocumentShard) -> DocumentShard | None:
+    """Return the folder of a model of the text that somebody vouches for, None where nobody does."""
+    settings = context.settings
+    if settings.trusted is None:
+        return None
+    task = context.task(
+        "000000",
+        [tokenizer],
+        phase="trusted/tokens",
+        settings=NoSettings(),
+        trusted=trusted_version(settings.trusted),
+        _trusted=settings.trusted,
+    )
+    [commit] = context.map_shards(write_trusted, [task], phase="trusted/tokens")
+    file = _output(context, "trusted/tokens", commit, f"tokens/{commit.shard}.fold-0.arrow")
+    task = context.task("000000", [tokenizer, file], phase="trusted/models", settings=settings.model)
+    needs = Resources(settings.model.threads, settings.model.gpus, limited=False)
+    [model] = context.map_shards(train_fold, [task], phase="trusted/models", resources=needs)
+    return _model(context, "trusted/models", model)
+
+
+def _score_round(
     context: StageContext[SelfcleanSettings],
     number: int,
     tokenizer: DocumentShard,
     large: list[int],
-    bands: Sequence[Bands],
+    trusted: DocumentShard | None,
+    decisions: Sequence[Decision],
     scores: Sequence[dict[str, DocumentShard]],
-) -> tuple[Bands, dict[str, DocumentShard]]:
-    """Tokens, models, scores and bands of one round; returns the bands and the score file of each shard."""
-    settings = context.settings
+) -> dict[str, DocumentShard]:
+    """Tokens, models and scores of one round; returns the score file of each shard."""
     phase = f"round-{number}/tokens"
-    folds = FoldSettings(settings.models, settings.strata)
     tasks = [
         context.task(
             shard.name,
-            [shard, tokenizer, *(files[shard.name] for files in scores if shard.name in files)],
+            [shard, tokenizer, *(files[shard.name] for files in scores)],
             phase=phase,
-            settings=folds,
+            settings=FoldSettings(context.settings.models),
             large=large,
-            bands=msgspec.to_builtins(list(bands)),
+            decisions=msgspec.to_builtins(list(decisions)),
         )
         for shard in context.inputs
+        if all(shard.name in files for files in scores)
     ]
     tokens = context.map_shards(fold_tokens, tasks, phase=phase)
     models = _train_models(context, number, tokenizer, tokens)
-    scored = _score(context, number, tokens, models)
-    return _find_bands(context, number, scored), scored
+    return _score(context, number, tokens, [*models, *([trusted] if trusted else [])])
 
 
 def _output(context: StageContext[SelfcleanSettings], phase: str, commit: Commit, name: str) -> DocumentShard:
@@ -143,81 +175,58 @@ def _train_models(
             for commit in tokens
             for other in used
         ]
-        tasks.append(context.task(f"{fold:06d}", [tokenizer, *files], phase=phase, settings=settings.model))
-    needs = Resources(settings.model.threads, settings.model.gpus)
+        inputs = [tokenizer, *files]
+        tasks.append(context.task(f"{fold:06d}", inputs, phase=phase, settings=settings.model, early=settings.early))
+    needs = Resources(settings.model.threads, settings.model.gpus, limited=False)
     commits = context.map_shards(train_fold, tasks, phase=phase, resources=needs)
     if len(commits) < settings.models:
         raise RunError(f"{context.name}: an evaluation model could not be trained: {context.failures[-1].message}")
     for commit in commits:
         loss = commit.counts["loss_millinats"] / 1000
         context.results[f"{context.name}: final loss of model {number}.{int(commit.shard) + 1}, nats a token"] = loss
-    return [
-        DocumentShard(
-            commit.shard,
-            context.phase_folder(phase).child(f"models/{commit.shard}").url,
-            commit.outputs[f"models/{commit.shard}/model.safetensors"].checksum,
-            0,
-        )
-        for commit in commits
-    ]
+    return [_model(context, phase, commit) for commit in commits]
+
+
+def _model(context: StageContext[SelfcleanSettings], phase: str, commit: Commit) -> DocumentShard:
+    """Return a trained model's folder as the input of a later phase."""
+    folder = context.phase_folder(phase).child(f"models/{commit.shard}")
+    return DocumentShard(
+        commit.shard, folder.url, commit.outputs[f"models/{commit.shard}/model.safetensors"].checksum, 0
+    )
 
 
 def _score(
     context: StageContext[SelfcleanSettings], number: int, tokens: Sequence[Commit], models: list[DocumentShard]
 ) -> dict[str, DocumentShard]:
-    """Score every shard; returns its score file by shard name."""
+    """Score every shard; returns its score file by shard name. models: one a fold, then that of trusted text."""
     settings = context.settings
     phase, before = f"round-{number}/scores", f"round-{number}/tokens"
+    documents = {shard.name: shard for shard in context.inputs}
     tasks = []
     for commit in tokens:
         names = [f"folds/{commit.shard}.arrow"]
         names += [f"tokens/{commit.shard}.fold-{fold}.arrow" for fold in range(settings.models)]
         files = [_output(context, before, commit, name) for name in names]
-        checksums = [model.fingerprint for model in models]
         tasks.append(
-            context.task(commit.shard, [*files, *models], phase=phase, settings=settings.model, models=checksums)
+            context.task(
+                commit.shard,
+                [documents[commit.shard], *files, *models],
+                phase=phase,
+                settings=ScoreSettings(settings.model),
+                folds=settings.models,
+                models=[model.fingerprint for model in models],
+                early=settings.early,
+            )
         )
-    needs = Resources(settings.model.threads, settings.model.gpus)
+    needs = Resources(settings.model.threads, settings.model.gpus, limited=False)
     commits = context.map_shards(score_shard, tasks, phase=phase, resources=needs)
     return {commit.shard: _output(context, phase, commit, f"scores/{commit.shard}.parquet") for commit in commits}
 
 
-def _find_bands(context: StageContext[SelfcleanSettings], number: int, scores: dict[str, DocumentShard]) -> Bands:
-    """Count scores by stratum and return the band of each stratum, also written to bands.json of the round."""
-    settings = context.settings
-    phase = f"round-{number}/histograms"
-    folds = FoldSettings(settings.models, settings.strata)
-    tasks = [
-        context.task(shard.name, [shard, scores[shard.name]], phase=phase, settings=folds)
-        for shard in context.inputs
-        if shard.name in scores
-    ]
-    commits = context.map_shards(count_scores, tasks, phase=phase)
-    folder = context.phase_folder(phase)
-    total = merge_histograms(read_histogram(folder.read_bytes(f"histograms/{c.shard}.json")) for c in commits)
-    bands = find_bands(
-        total, drop_low=settings.drop_low, drop_high=settings.drop_high, min_documents=settings.min_stratum
-    )
-    report = {
-        name: {**msgspec.to_builtins(band), "low_bits": band.low_bits, "high_bits": band.high_bits}
-        for name, band in bands.items()
-    }
-    round_folder = context.phase_folder(f"round-{number}")
-    round_folder.write_bytes("bands.json", msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    return bands
-
-
-def _dropped_share(context: StageContext[SelfcleanSettings], number: int, bands: Bands) -> float:
-    """Return the share of a round's documents outside their band."""
-    folder = context.phase_folder(f"round-{number}/histograms")
-    total = merge_histograms(read_histogram(folder.read_bytes(name)) for name in folder.files("histograms/*.json"))
-    documents = sum(int(counts.sum()) for counts in total.values())
-    kept = sum(int(counts[bands[name].low : bands[name].high + 1].sum()) for name, counts in total.items())
-    return (documents - kept) / max(documents, 1)
-
-
 def _apply(
-    context: StageContext[SelfcleanSettings], bands: Sequence[Bands], scores: Sequence[dict[str, DocumentShard]]
+    context: StageContext[SelfcleanSettings],
+    decisions: Sequence[Decision],
+    scores: Sequence[dict[str, DocumentShard]],
 ) -> None:
     """Write documents, ledger and dropped texts."""
     tasks = [
@@ -225,12 +234,12 @@ def _apply(
             shard.name,
             [shard, *(files[shard.name] for files in scores)],
             expected_documents=shard.documents,
-            bands=msgspec.to_builtins(list(bands)),
+            decisions=msgspec.to_builtins(list(decisions)),
         )
         for shard in context.inputs
         if all(shard.name in files for files in scores)
     ]
-    context.map_shards(apply_bands, tasks)
+    context.map_shards(apply_decisions, tasks)
 
 
 def _write_sample(context: StageContext[SelfcleanSettings]) -> None:
@@ -239,11 +248,11 @@ def _write_sample(context: StageContext[SelfcleanSettings]) -> None:
     candidates = (
         msgspec.json.decode(line, type=Candidate)
         for commit in context.commits
-        for line in folder.read_bytes(f"candidates/{commit.shard}.jsonl").splitlines()
+        for line in read_checked(folder, f"candidates/{commit.shard}.jsonl").splitlines()
     )
     sample, key = write_sample(smallest(candidates, context.settings.sample))
-    folder.write_bytes("sample/sample.jsonl", sample)
-    folder.write_bytes("sample/key.jsonl", key)
+    context.write_file("sample/sample.jsonl", sample)
+    context.write_file("sample/key.jsonl", key)
 
 
 STAGE = Stage("selfclean", SelfcleanSettings, run_selfclean)

@@ -11,6 +11,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from autoclave.corpus.checksums import CHECKSUMS, close, read_checked, write_recorded
 from autoclave.corpus.commits import Commit
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import read_documents
@@ -75,6 +76,11 @@ def one_thread() -> Iterator[None]:
 def finish(folder: Folder, encoder: Encoder, commits: Sequence[Commit]) -> Manifest:
     """Write the manifest of the committed shards, in shard order."""
     entries = [
-        msgspec.json.decode(folder.read_bytes(f"entries/{commit.shard}.json"), type=ShardEntry) for commit in commits
+        msgspec.json.decode(read_checked(folder, f"entries/{commit.shard}.json"), type=ShardEntry) for commit in commits
     ]
-    return write_manifest(folder.child(TOKENS), meaning_of(encoder), entries)
+    tokens = folder.child(TOKENS)
+    manifest = write_manifest(tokens, meaning_of(encoder), entries)
+    close(tokens, [], "tokenize")
+    name = f"{TOKENS}/{CHECKSUMS}"
+    write_recorded(folder, name, folder.read_bytes(name), "tokenize")
+    return manifest

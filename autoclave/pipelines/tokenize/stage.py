@@ -10,6 +10,7 @@ import tempfile
 
 import msgspec
 
+from autoclave.corpus.checksums import CHECKSUMS, forget, reopen, write_recorded
 from autoclave.corpus.storage import Folder
 from autoclave.pipelines.running.derived import refuse_idle
 from autoclave.pipelines.running.engine import make_engine
@@ -40,12 +41,15 @@ def run_tokenize(context: StageContext[TokenizeSettings]) -> None:
     """Run the stage: find or train the tokenizer, encode every shard, write the manifest."""
     settings = context.settings
     tokens = context.folder.child(TOKENS)
+    forget(context.folder, f"{TOKENS}/{CHECKSUMS}")
+    reopen(tokens, context.name)
+    forget(tokens, MANIFEST)
     tokens.remove(MANIFEST)
     if settings.tokenizer:
         encoder = Encoder.open(settings.tokenizer)
     else:
         encoder = train_on_sample(context, settings.training, settings.sample)
-    tokens.write_bytes(TOKENIZER, encoder.json.encode())
+    write_recorded(tokens, TOKENIZER, encoder.json.encode(), context.name)
     tasks = context.document_tasks(tokenizer=encoder.fingerprint, _tokenizer=tokens.path(TOKENIZER))
     commits = context.map_shards(encode_shard, tasks)
     manifest = finish(context.folder, encoder, commits)

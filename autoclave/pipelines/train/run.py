@@ -13,9 +13,11 @@ import xxhash
 from autoclave.corpus.storage import Folder
 from autoclave.errors import InputError
 from autoclave.model.config import ModelConfig
-from autoclave.model.training.loop import TrainResult, checkpoint_matches, train
+from autoclave.model.training.loop import TrainResult, resume_differences, train
 from autoclave.model.training.settings import TrainSettings
 from autoclave.pipelines.train.settings import TrainStageSettings
+from autoclave.tokenize.encoding import Encoder
+from autoclave.tokenize.fingerprints import require_same_tokenizer
 from autoclave.tokenize.loader import TokenLoader
 from autoclave.tokenize.shards import MANIFEST, TOKENIZER, Manifest, read_manifest
 
@@ -39,22 +41,26 @@ def find_tokenizer(url: str) -> Path | None:
     return next((path for path in (root / TOKENIZER, root.parent / TOKENIZER) if path.is_file()), None)
 
 
-def data_fingerprint(manifest: Manifest, settings: TrainStageSettings, seed: int) -> str:
-    """What decides which tokens a step sees: the shards' checksums, the batch's shape and the order's seed."""
-    shards = [entry.checksum for entry in manifest.shards]
-    shape = [settings.sequence_length, settings.batch_size, seed]
-    return xxhash.xxh3_128_hexdigest(msgspec.json.encode([shards, manifest.meaning.tokenizer, shape]))
+def data_fingerprint(manifest: Manifest, settings: TrainStageSettings, seed: int) -> dict[str, Any]:
+    """What decides which tokens a step sees, by name: the shards' checksums, the batch's shape and the order's seed."""
+    shards = xxhash.xxh3_128_hexdigest(msgspec.json.encode([entry.checksum for entry in manifest.shards]))
+    shape = {"sequence_length": settings.sequence_length, "batch_size": settings.batch_size, "seed": seed}
+    return {"shards": shards, "tokenizer": manifest.meaning.tokenizer} | shape
 
 
-def what_is_trained(url: str, settings: TrainStageSettings, seed: int) -> tuple[ModelConfig, TrainSettings, str]:
+def what_is_trained(
+    url: str, settings: TrainStageSettings, seed: int
+) -> tuple[ModelConfig, TrainSettings, dict[str, Any]]:
     """The model, the loop's settings and the data's fingerprint, for the token shards at `url`."""
     manifest = read_manifest(url)
     return settings.model_config(manifest), settings.training(seed), data_fingerprint(manifest, settings, seed)
 
 
-def can_resume(shards_folder: str, out: str | os.PathLike[str], settings: TrainStageSettings, *, seed: int) -> bool:
-    """Whether `out` holds a checkpoint of these shards and settings."""
-    return checkpoint_matches(Path(out), *what_is_trained(tokens_folder(shards_folder), settings, seed))
+def changed_since(
+    shards_folder: str, out: str | os.PathLike[str], settings: TrainStageSettings, *, seed: int
+) -> list[str] | None:
+    """What of shards and settings is not as in the checkpoints in `out`, by name; None where there are none."""
+    return resume_differences(Path(out), *what_is_trained(tokens_folder(shards_folder), settings, seed))
 
 
 def train_on_shards(
@@ -69,10 +75,16 @@ def train_on_shards(
     """Train on a folder of token shards and leave a checkpoint, with its tokenizer, in `out`.
 
     resume: go on from the newest checkpoint in `out`. One made with other shards or settings is refused with a
-    CheckpointError; see `can_resume`.
+    CheckpointError; see `changed_since`.
     Under torchrun every process calls this and reads its own rows of the same global batch.
     """
     url = tokens_folder(shards_folder)
+    tokenizer = find_tokenizer(url)
+    if tokenizer is not None:
+        meaning = read_manifest(url).meaning
+        found = Encoder.open(str(tokenizer)).fingerprint
+        remedy = "put the tokenizer that the shards were made with there"
+        require_same_tokenizer(meaning.tokenizer, found, where=str(tokenizer), remedy=remedy)
     loader = TokenLoader(url, sequence_length=settings.sequence_length, batch_size=settings.batch_size, seed=seed)
     config, training, fingerprint = what_is_trained(url, settings, seed)
     return train(
@@ -80,7 +92,7 @@ def train_on_shards(
         training,
         loader,
         Path(out),
-        tokenizer=find_tokenizer(url),
+        tokenizer=tokenizer,
         resume=resume,
         data_fingerprint=fingerprint,
         progress=progress,

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from autoclave.errors import RecipeError
+from autoclave.model.training.identity import FREE
 from autoclave.model.training.metrics import METRICS_FILE, MetricsFile
 from autoclave.pipelines.running.engine import Engine
+from autoclave.pipelines.running.guards.identity import holds_model
 from autoclave.pipelines.running.stage import Stage, StageContext
 from autoclave.pipelines.train.ray_group import train_on_ray
-from autoclave.pipelines.train.run import can_resume, train_on_shards
+from autoclave.pipelines.train.run import changed_since, train_on_shards
 from autoclave.pipelines.train.settings import TrainStageSettings
+
+PLACES = frozenset({"workers", "gpus"})
+"""Settings of the stage alone that say where training runs, and may change like those of the loop."""
 
 
 def check_engine(settings: TrainStageSettings, engine: Engine) -> None:
@@ -42,7 +47,14 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
     # absolute paths: Ray's processes start in a folder of their own
     tokens = context.previous.root if context.previous.is_local else context.previous.url
     out = context.folder.root
-    resume = can_resume(tokens, out, settings, seed=context.seed)
+    changed = changed_since(tokens, out, settings, seed=context.seed)
+    resume = not changed
+    why = "; ".join(changed or ())
+    if (changed or changed is None) and holds_model(context.folder):
+        lost = f"it was trained with {why}" if changed else "it has no checkpoint from which training could go on"
+        context.permit(f"the model in {context.folder.url} would be replaced: {lost}")
+    if changed:
+        context.progress.message(f"warning: {context.name}: training starts anew, since {why}")
     context.progress.begin(context.name, settings.steps)
     if context.engine.name == "ray":
         message = context.progress.message
@@ -57,4 +69,6 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
         context.results |= {"training_loss": losses[-1], "training_tokens": float(lines[-1]["tokens"])}
 
 
-STAGE = Stage("train", TrainStageSettings, run_train, reads="tokens", writes="model", check=check_engine)
+STAGE = Stage(
+    "train", TrainStageSettings, run_train, reads="tokens", writes="model", check=check_engine, free=FREE | PLACES
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from autoclave.corpus.inputs.account import InputRow, count_inputs, read_account, write_account
+from autoclave.corpus.inputs.account import ACCOUNT, InputRow, account_bytes, count_inputs, read_account
 from autoclave.corpus.inputs.left_out import REASONS, describe, reason_by_name, reason_in_folder
 from autoclave.corpus.sources import find_inputs
 from autoclave.corpus.storage import Folder, input_fingerprint
@@ -125,7 +125,7 @@ def test_the_account_counts_what_it_lists(tmp_path: Path) -> None:
         InputRow(source="a", path="/a", bytes=8, shards=["000000"], whole="one gzip stream"),
         InputRow(source="c", path="/c", bytes=7, left_out="csv"),
     ]
-    write_account(folder, rows)
+    folder.write_bytes(ACCOUNT, account_bytes(rows))
     assert [row.source for row in read_account(folder)] == ["a", "b", "c"]
     counts = count_inputs(folder)
     assert counts is not None

@@ -83,7 +83,7 @@ def test_a_checkpoint_holds_each_number_once_and_the_folder_a_whole_model(runs: 
         folder = latest(runs / kind)
         names = {path.name for path in folder.iterdir()}
         shards = {f"{stem}-0000{n}-of-00002.safetensors" for stem in ("model", "training_state") for n in (1, 2)}
-        assert names == shards | {"config.json", "shards.json", "training_state.json"}
+        assert names == shards | {"config.json", "shards.json", "training_state.json", "checksums.json"}
         weights = checkpoints.model_weights(folder)
         assert sum(path.stat().st_size for path in folder.glob("model-*")) < 1.3 * sum(
             value.nbytes for value in weights.values()

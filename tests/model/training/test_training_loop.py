@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from small_training import CONFIG, SETTINGS, gradient_norm_in_float64, losses, m
 
 from autoclave.errors import CheckpointError, RunError
 from autoclave.model.formats import checkpoint as checkpoints
-from autoclave.model.training.loop import checkpoint_matches, train
+from autoclave.model.training.loop import resume_differences, train
 from autoclave.model.training.optimizer import decays, make_optimizer
 from autoclave.model.training.settings import OptimizerSettings
 from autoclave.model.transnormer import TransNormerLLM
@@ -42,7 +43,14 @@ def test_training_learns_and_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         == sum((b.targets != -100).sum() for b in map(PatternLoader().batch, range(60)))
     )
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "checkpoints"}
+    assert names == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "metrics.jsonl",
+        "checksums.json",
+        "checkpoints",
+    }
     assert [path.name for path in sorted((tmp_path / "out/checkpoints").iterdir())] == [
         "step-00000056",
         "step-00000060",
@@ -210,9 +218,10 @@ def test_a_step_that_is_not_finite_is_skipped_and_reported(tmp_path: Path, monke
 
 def test_a_checkpoint_of_other_settings_is_refused_and_starting_anew_removes_it(tmp_path: Path) -> None:
     train(CONFIG, SETTINGS, PatternLoader(), tmp_path, data_fingerprint="a")
-    assert checkpoint_matches(tmp_path, CONFIG, SETTINGS, "a")
-    assert not checkpoint_matches(tmp_path, CONFIG, SETTINGS, "b")
-    with pytest.raises(CheckpointError, match="other settings, model or data"):
+    assert resume_differences(tmp_path, CONFIG, SETTINGS, "a") == []
+    assert resume_differences(tmp_path, CONFIG, SETTINGS, "b") == ["data: a there, b here"]
+    assert resume_differences(tmp_path / "none", CONFIG, SETTINGS, "b") is None
+    with pytest.raises(CheckpointError, match=r"other settings, model or data \(data: a there, b here\)"):
         train(CONFIG, SETTINGS, PatternLoader(), tmp_path, data_fingerprint="b")
     fresh = msgspec.structs.replace(SETTINGS, steps=3, seed=1)
     result = train(CONFIG, fresh, PatternLoader(), tmp_path, resume=False)
@@ -225,6 +234,8 @@ def test_damaged_checkpoints_name_the_file_and_the_tensor(tmp_path: Path) -> Non
     train(CONFIG, msgspec.structs.replace(SETTINGS, steps=1), PatternLoader(), tmp_path)
     with pytest.raises(CheckpointError, match=r"nowhere: holds no config\.json"):
         checkpoints.load_model(tmp_path / "nowhere")
+    (tmp_path / "checksums.json").unlink()  # a folder that somebody put together
+    shutil.rmtree(tmp_path / "checkpoints")
     path = tmp_path / "model.safetensors"
     weights = checkpoints.load_weights(path)
     good = path.read_bytes()

@@ -52,6 +52,8 @@ EXTRACT = {
     "fields": Case({"text": "body"}),
     "group_bytes": Case(100),
     "group_files": Case(1),
+    "split_bytes": Elsewhere(1500, "pipelines/test_extract_pieces.py::test_pieces_give_what_the_file_gives"),
+    "paths_base": Elsewhere("/srv", "corpus/inputs/test_path_lists.py::test_lines_of_all_kinds"),
 }
 
 CLEAN = {
@@ -126,8 +128,9 @@ TOKENIZE = {
     "sample.document_size": Case(40),
 }
 
+SELFCLEAN_STAGE, DECISIONS = "pipelines/test_selfclean_stage.py", "cleaning/selfclean/test_decisions.py"
 SELFCLEAN = {
-    "rounds": Case(2),
+    "rounds": Elsewhere(2, f"{SELFCLEAN_STAGE}::test_rounds_stop_and_say_why"),
     "method": Case("single"),
     "folds": Case(3),
     "model.overrides": Case({"layers": 1}),
@@ -136,16 +139,27 @@ SELFCLEAN = {
     "model.batch_size": Case(2),
     "model.gpus": Case(1),
     "model.steps": Case(2),
+    "model.epochs": Case(0.02, {"model.steps": None, "model.most_tokens": 200}),
+    "model.most_tokens": Case(100, {"model.steps": None}),
     "model.threads": Case(2),
     "model.device": Raises("cuda:99", "'cuda:99' is not there"),
     "model.learning_rate": Case(0.1),
+    "trusted": Raises("nowhere.jsonl", "nowhere.jsonl"),
+    "early": Case(True),
+    "labels": Raises("nowhere", "has no sample.jsonl", {"method": "combined"}),
     "tokenizer": Case("TOKENIZER", {"vocabulary_size": 8192}),
     "vocabulary_size": Case(600),
     "strata": Case(["source"]),
-    "drop_high": Case(0.4),
-    "drop_low": Case(0.4),
-    "min_stratum": Case(1000),
-    "stop_share": Case(0.9, {"rounds": 2}),
+    "drop_high": Elsewhere(0.4, f"{DECISIONS}::test_bands_never_drop_more_than_the_share"),
+    "drop_low": Elsewhere(0.4, f"{DECISIONS}::test_bands_never_drop_more_than_the_share"),
+    "min_stratum": Elsewhere(1000, f"{DECISIONS}::test_a_small_stratum_leans_on_its_parent_and_on_no_other_language"),
+    "least_chance": Case(0.1, {"method": "combined"}),
+    "topics": Elsewhere(3, "cleaning/selfclean/test_methods.py::test_topics_are_clusters_of_each_folds_own_space"),
+    "floor": Elsewhere(0.1, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "floor_documents": Elsewhere(5, f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "confirmed": Elsewhere(["x"], f"{SELFCLEAN_STAGE}::test_a_group_that_would_lose_too_much_is_kept"),
+    "stop_share": Elsewhere(0.9, f"{SELFCLEAN_STAGE}::test_rounds_stop_and_say_why"),
+    "fit_documents": Case(3),
     "sample": Case(1),
 }
 

@@ -196,7 +196,7 @@ class Bench:
         }
 
 
-RESULTS = ("tokenizer.json", "bands.json")
+RESULTS = ("tokenizer.json", "decision.json")
 """Of the JSON files, those that hold no copy of settings."""
 COUNTS = ("documents_in", "kept", "dropped", "errors", "dropped_by", "counts")
 

@@ -16,9 +16,10 @@ from autoclave.corpus.commits import read_commit, read_commits
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import DOCUMENT_SCHEMA, make_documents, read_documents
 from autoclave.corpus.storage import Folder
-from autoclave.errors import RunError, ShardError
+from autoclave.errors import DamageError, InputError, RunError, ShardError
+from autoclave.pipelines.running import standing
 from autoclave.pipelines.running.engine import InProcessEngine, LocalEngine
-from autoclave.pipelines.running.stage import DocumentShard, ShardTask, StageContext, document_shards
+from autoclave.pipelines.running.stage import DocumentShard, ShardTask, Silent, StageContext, document_shards
 
 
 class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,11 +69,11 @@ def context(
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """All files but commits, which hold seconds."""
+    """All files but commits, which hold seconds, and their checksums."""
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and "commits" not in p.parts
+        if p.is_file() and "commits" not in p.parts and p.name != "checksums.json"
     }
 
 
@@ -109,12 +110,73 @@ def test_a_damaged_output_is_made_again(tmp_path: Path) -> None:
     assert tree(tmp_path / "toy") == expected
 
 
+class Told(Silent):
+    """Keeps what a stage says."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_flipped_byte_in_any_output_or_commit_is_made_good(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "IN_PROCESS_BYTES", -1)  # as if outputs were large: workers read them
+    engine = LocalEngine(workers) if workers else InProcessEngine()
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]], engine)
+    run.map_shards(keep_long, run.document_tasks())
+    expected = tree(tmp_path / "toy")
+    names = [name for name, data in expected.items() if data and "000001" in name] + ["commits/000001.json"]
+    for number, name in enumerate(names):
+        path = tmp_path / "toy" / name
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(number, number))
+        untouched = (tmp_path / "toy/documents/000000.parquet").stat().st_mtime_ns
+        run.progress = Told()
+        commits = run.map_shards(keep_long, run.document_tasks())
+        assert [commit.shard for commit in commits] == ["000000", "000001"]
+        assert tree(tmp_path / "toy") == expected
+        assert (tmp_path / "toy/documents/000000.parquet").stat().st_mtime_ns == untouched
+        (message,) = run.progress.messages
+        assert message.startswith("warning: toy: ")
+        assert name in message
+    engine.close()
+
+
+def test_a_damaged_input_stops_the_stage_and_quarantines_nothing(tmp_path: Path) -> None:
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]])
+    path = tmp_path / "source/documents/000001.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamageError, match=r"source/documents/000001\.parquet: damaged: .*; run source again"):
+        run.map_shards(keep_long, run.document_tasks())
+    assert not (tmp_path / "toy/quarantine").exists()
+    with pytest.raises(InputError, match="the stage toy has not run to its end"):
+        document_shards(run.folder)
+
+
+def test_a_missing_commit_of_the_stage_before_is_not_a_smaller_corpus(tmp_path: Path) -> None:
+    run = context(tmp_path, [["short", "long enough"], ["another long text"]])
+    run.map_shards(keep_long, run.document_tasks())
+    assert len(document_shards(run.folder)) == 2
+    (tmp_path / "toy/commits/000001.json").unlink()
+    with pytest.raises(DamageError, match=r"commits/000001\.json: damaged: it is missing; run toy again"):
+        document_shards(run.folder)
+
+
 def test_a_lost_document_is_noticed(tmp_path: Path) -> None:
     run = context(tmp_path, [["lose", "long enough"], ["long enough"]])
     commits = run.map_shards(keep_long, run.document_tasks())
-    assert [c.shard for c in commits] == ["000001"]
-    assert "2 documents went in, 1 are accounted for" in run.failures[0].message
-    assert list((tmp_path / "toy").rglob("documents/000000*")) == []
+    assert [(c.shard, c.documents_in, c.kept, c.errors) for c in commits] == [("000000", 2, 1, 1), ("000001", 1, 1, 0)]
+    (error,) = (tmp_path / "toy/errors/000000.jsonl").read_text().splitlines()
+    assert "1 documents went in, 0 are accounted for" in error
+    assert '"place":"toy0:0"' in error
 
 
 @pytest.mark.parametrize("word", ["boom", "bad", "die"])
@@ -125,16 +187,17 @@ def test_one_bad_shard_never_kills_a_run(tmp_path: Path, word: str) -> None:
         commits = run.map_shards(keep_long, run.document_tasks())
     finally:
         engine.close()
-    assert [c.shard for c in commits] == ["000000", "000002"]
-    assert [f.shard for f in run.failures] == ["000001"]
-    assert (tmp_path / "toy/quarantine/000001.json").exists()
+    assert [(c.shard, c.kept, c.errors) for c in commits] == [("000000", 1, 0), ("000001", 1, 1), ("000002", 1, 0)]
+    assert run.failures == []
+    assert not (tmp_path / "toy/bisection").exists()
     assert not any("partial" in name for name in tree(tmp_path / "toy"))
 
 
 def test_a_run_of_failures_fails(tmp_path: Path) -> None:
-    run = context(tmp_path, [["bad"]])
+    run = context(tmp_path, [["bad"] * 100])
     with pytest.raises(RunError, match="every shard failed"):
         run.map_shards(keep_long, run.document_tasks())
+    assert (tmp_path / "toy/quarantine/000000.json").exists()
 
 
 def test_engines_and_worker_counts_give_the_same_bytes(tmp_path: Path) -> None:

@@ -109,7 +109,11 @@ def test_a_finished_stage_is_not_redone_and_changed_settings_start_anew(
     run_train(again)
     assert again.results == first.results
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
-    run_train(make_context(tmp_path, tokens, msgspec.structs.replace(SETTINGS, batch_size=3)))
+    other = make_context(tmp_path, tokens, msgspec.structs.replace(SETTINGS, batch_size=3))
+    said: list[str] = []
+    other.progress.message = said.append  # type: ignore[method-assign]
+    run_train(other)
+    assert said[0] == "warning: train: training starts anew, since data.batch_size: 2 there, 3 here"
     assert len(metrics(tmp_path)) == 12
     assert metrics(tmp_path)[0]["tokens"] != msgspec.json.decode(before.splitlines()[0])["tokens"]
 
