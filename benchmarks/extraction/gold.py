@@ -46,9 +46,8 @@ def article_pages() -> Iterator[Page]:
     truth = json.loads(zstandard.decompress((DATA / "extract_aeb/ground-truth.json.zst").read_bytes(), 1 << 28))
     for path in sorted((DATA / "extract_aeb/html").glob("*.html.gz")):
         name = path.name.removesuffix(".html.gz")
-        yield Page(
-            "articles", truth[name].get("url") or name, gzip.decompress(path.read_bytes()), truth[name]["articleBody"]
-        )
+        yield Page("articles", truth[name].get("url") or name, gzip.decompress(path.read_bytes()),
+                   truth[name]["articleBody"])
 
 
 def segment_pages() -> Iterator[Page]:
@@ -59,13 +58,8 @@ def segment_pages() -> Iterator[Page]:
             url = record.rec_headers.get_header("WARC-Target-URI")
             if record.rec_type == "response" and url in gold:
                 segments = gold[url]
-                yield Page(
-                    "segments",
-                    url,
-                    record.content_stream().read(),
-                    wanted=tuple(segments["with"]),
-                    unwanted=tuple(segments["without"]),
-                )
+                yield Page("segments", url, record.content_stream().read(), wanted=tuple(segments["with"]),
+                           unwanted=tuple(segments["without"]))
 
 
 @cache
@@ -122,9 +116,8 @@ def chinese_pages() -> Iterator[Page]:
         found = next((file for file in files if file.endswith(name)), None)
         content = json.loads(body).get("content", "")
         if found and len(content) > 80:
-            yield Page(
-                "chinese", PurePosixPath(name).parent.name + "/" + PurePosixPath(name).name, files[found], content
-            )
+            yield Page("chinese", PurePosixPath(name).parent.name + "/" + PurePosixPath(name).name, files[found],
+                       content)
 
 
 def structured_pages() -> Iterator[Page]:
@@ -135,29 +128,18 @@ def structured_pages() -> Iterator[Page]:
         if "/groundtruth/" in name and page in files:
             gold = json.loads(files[name].decode().splitlines()[0])
             parts = [part for one in gold.get("content_list") or [] for part in one]
-            yield Page(
-                "structured",
-                PurePosixPath(name).stem,
-                files[page],
-                plain(gold.get("content") or "") or "\n".join(_part_text(part) for part in parts),
-                parts=tuple(parts),
-            )
-    lines = (
-        zstandard.ZstdDecompressor()
-        .stream_reader((DATA / "extract_webmainbench_sample/sample_dataset.jsonl.zst").read_bytes())
-        .read()
-    )
+            yield Page("structured", PurePosixPath(name).stem, files[page], plain(gold.get("content") or "") or
+                       "\n".join(_part_text(part) for part in parts), parts=tuple(parts))
+    lines = zstandard.ZstdDecompressor().stream_reader(
+        (DATA / "extract_webmainbench_sample/sample_dataset.jsonl.zst").read_bytes()
+    ).read()
     for line in lines.decode().splitlines():
         row = json.loads(line)
-        parts = (
-            [part for one in row["groundtruth_content_list"] for part in one]
-            if isinstance(row["groundtruth_content_list"], list)
-            else []
-        )
+        parts = [part for one in row["groundtruth_content_list"] for part in one] if isinstance(
+            row["groundtruth_content_list"], list) else []
         markdown = row["groundtruth_content"]
-        yield Page(
-            "structured", row["url"], row["html"].encode(), plain(markdown), markdown=markdown, parts=tuple(parts)
-        )
+        yield Page("structured", row["url"], row["html"].encode(), plain(markdown), markdown=markdown,
+                   parts=tuple(parts))
 
 
 def _part_text(part: dict[str, Any]) -> str:

@@ -36,9 +36,7 @@ def block_texts(tree: Tree, inherited: Inherited, blocks: Blocks) -> list[str]:
     """The text of each block, blanks folded."""
     shown = inherited.shown.tolist()
     return [
-        " ".join(
-            "".join([tree.text(node) for node in range(first, last) if shown[node] and not tree.tag[node]]).split()
-        )
+        " ".join("".join([tree.text(node) for node in range(first, last) if shown[node] and not tree.tag[node]]).split())
         for first, last in zip(blocks.first.tolist(), blocks.last.tolist(), strict=True)
     ]
 

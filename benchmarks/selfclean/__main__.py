@@ -6,9 +6,9 @@
     python -m benchmarks.selfclean decide OUT/scored.parquet      # what each decision drops, and of a clean corpus
 
 `prepare` rebuilds the crawl of the experiment from the labelled sets (--data) and needs the text libraries; `run` needs
-torch alone: it scores the crawl (cross-fitted, single, trusted, early), then trains the next model on each variant, most
-important first, until --minutes are over, then writes detection.json and detection.md. Trainings that are done stand in
-next_model.json, the table of them in next_model.md. Same file, seed and device: same table of scores.
+torch alone: it scores the crawl (cross-fitted, single, trusted, early), then trains the next model on each variant,
+most important first, until --minutes are over, then writes detection.json and detection.md. Trainings that are done
+stand in next_model.json, the table of them in next_model.md. Same file, seed and device: same table of scores.
 """
 
 from __future__ import annotations

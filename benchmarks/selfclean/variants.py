@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.selfclean.decisions import Rules, decide_table, strata_of
-from autoclave.cleaning.selfclean.evidence import COMPRESSED, REPEATED
+from autoclave.cleaning.selfclean.evidence import COMPRESSED, MOSTLY_REPEATED
 from autoclave.cleaning.selfclean.residuals import column_of, fit_usual, residuals
 from autoclave.cleaning.selfclean.thresholds import StratumKey
 
@@ -89,7 +89,7 @@ def by_rules(table: pa.Table, draw: np.random.Generator) -> np.ndarray:
     names = strata_of(table, STRATA)
     packed = column_of(table, "compression_ratio")
     packed = residuals(packed, names, fit_usual(packed, names, 0.02)) < COMPRESSED
-    return ~((column_of(table, "misread") > 0) | (packed & (column_of(table, "repeated_share") >= REPEATED)))
+    return ~((column_of(table, "misread") > 0) | (packed & (column_of(table, "repeated_share") >= MOSTLY_REPEATED)))
 
 
 def both(*ways: Keep) -> Keep:
