@@ -6,9 +6,9 @@
     python -m benchmarks.selfclean decide OUT/scored.parquet      # what each decision drops, and of a clean corpus
 
 `prepare` rebuilds the crawl of the experiment from the labelled sets (--data) and needs the text libraries; `run` needs
-torch alone: it scores the crawl (cross-fitted, single, trusted, early), writes detection.json and detection.md, then
-trains the next model on each variant, most important first, until --minutes are over. Trainings that are done stand in
-next_model.json, the table of them in next_model.md. Same file, seed and device: same table of scores.
+torch alone: it scores the crawl (cross-fitted, single, trusted, early), then trains the next model on each variant,
+most important first, until --minutes are over, then writes detection.json and detection.md. Trainings that are done
+stand in next_model.json, the table of them in next_model.md. Same file, seed and device: same table of scores.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from benchmarks.selfclean.models import SIZES, Size, scoring_speed
 from benchmarks.selfclean.report import detection, detection_markdown, next_model_markdown, summary
@@ -59,8 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     size = chosen_size(arguments)
     speed = scoring_speed(size.device, 6_000_000 if size.device == "cuda" else 6_000)
-    print(f"the table of scores, tnl-small: {speed:,.0f} tokens a second", flush=True)
-    (out / "speed.json").write_text(json.dumps({"tokens_per_second": round(speed), "device": size.device}))
+    print(f"tnl-small, tokens a second: {json.dumps(speed)}", flush=True)
+    (out / "speed.json").write_text(json.dumps({**speed, "device": size.device, "torch": torch.__version__}))
     scored_file = arguments.scored or out / "scored.parquet"
     if not scored_file.exists():
         prepared = pq.read_table(arguments.prepared)
@@ -68,15 +69,20 @@ def run(arguments: argparse.Namespace) -> None:
         scored = score_table(crawl, size, int(prepared.schema.metadata[b"vocabulary"]), arguments.seed)
         pq.write_table(_lighter(scored), scored_file, compression="zstd")
     print(f"scored after {time.monotonic() - begun:.0f} s", flush=True)
-    found = detection(pq.read_table(scored_file))
-    (out / "detection.json").write_text(json.dumps(found, indent=1))
-    (out / "detection.md").write_text(detection_markdown(found))
-    print(detection_markdown(found), flush=True)
     jobs = all_jobs(arguments.prepared, scored_file, size, arguments.seeds)
     results = run_jobs(jobs, out, arguments.workers, begun + 60 * arguments.minutes)
     table = next_model_markdown(summary(results))
     (out / "next_model.md").write_text(table)
     print(table, flush=True)
+    detect(scored_file, out)
+
+
+def detect(scored_file: Path, out: Path) -> None:
+    """Write what each score finds, and print it: last, since no GPU is wanted for it."""
+    found = detection(pq.read_table(scored_file))
+    (out / "detection.json").write_text(json.dumps(found, indent=1))
+    (out / "detection.md").write_text(detection_markdown(found))
+    print(detection_markdown(found), flush=True)
 
 
 def _lighter(scored: pa.Table) -> pa.Table:

@@ -136,14 +136,19 @@ def score(
     return Scorer(model).score_tokens(documents, byte_counts, pool=pool)
 
 
-def scoring_speed(device: str, tokens: int) -> float:
-    """Return the tokens a second that a pass for the table of scores takes with tnl-small, features and pooling in."""
+def scoring_speed(device: str, tokens: int) -> dict[str, int]:
+    """Return the tokens a second of tnl-small: scoring alone, with pooling, and with the features of the table too."""
     model = TransNormerLLM(preset("tnl-small")).initialise(0).to(device)
     draw = np.random.default_rng(0)
     lengths = draw.integers(100, 900, tokens // 500)
     documents = [draw.integers(300, model.config.vocabulary_size, one) for one in lengths]
-    sizes = lengths * 4
-    surprise_features(score(model, documents[: len(documents) // 4], sizes[: len(documents) // 4], pool=True).losses)
+    score(model, documents[: len(documents) // 4], lengths[: len(documents) // 4] * 4, pool=True)
+    total, seconds = int(lengths.sum()), []
+    for pool in (False, True):
+        begun = time.perf_counter()
+        losses = score(model, documents, lengths * 4, pool=pool).losses
+        seconds.append(time.perf_counter() - begun)
     begun = time.perf_counter()
-    surprise_features(score(model, documents, sizes, pool=True).losses)
-    return float(lengths.sum() / (time.perf_counter() - begun))
+    surprise_features(losses)
+    seconds.append(seconds[-1] + time.perf_counter() - begun)
+    return {name: round(total / one) for name, one in zip(("scored", "pooled", "with_features"), seconds, strict=True)}

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoclave.cleaning.selfclean.decisions import Rules, decide_table, strata_of
-from autoclave.cleaning.selfclean.residuals import column_of
+from autoclave.cleaning.selfclean.evidence import COMPRESSED, MOSTLY_REPEATED
+from autoclave.cleaning.selfclean.residuals import column_of, fit_usual, residuals
 from autoclave.cleaning.selfclean.thresholds import StratumKey
 
 STRATA: tuple[StratumKey, ...] = ("language", "length")
@@ -83,8 +84,31 @@ def by_share(column: str, share: float, *, stratified: bool = True, sign: float 
     return keep
 
 
-def _oracle(table: pa.Table, draw: np.random.Generator) -> np.ndarray:
-    return ~bad_rows(table)
+def by_rules(table: pa.Table, draw: np.random.Generator) -> np.ndarray:
+    """Return what is neither misread nor repeats itself by two signals: what needs no model."""
+    names = strata_of(table, STRATA)
+    packed = column_of(table, "compression_ratio")
+    packed = residuals(packed, names, fit_usual(packed, names, 0.02)) < COMPRESSED
+    return ~((column_of(table, "misread") > 0) | (packed & (column_of(table, "repeated_share") >= MOSTLY_REPEATED)))
+
+
+def both(*ways: Keep) -> Keep:
+    """Return what all of them keep."""
+    return lambda table, draw: np.logical_and.reduce([keep(table, draw) for keep in ways])
+
+
+PLANTED_KINDS = ("shuffled", "mojibake", "garbled", "spliced", "repeated")
+
+
+def oracle_of(*kinds: str) -> Keep:
+    """Return what is left without the bad ones of these kinds; of all kinds where none is named."""
+
+    def keep(table: pa.Table, draw: np.random.Generator) -> np.ndarray:
+        if not kinds:
+            return ~bad_rows(table)
+        return ~np.isin(np.array(table.column("bad").to_pylist()), kinds)
+
+    return keep
 
 
 def random_like(number: int) -> Keep:
@@ -103,27 +127,31 @@ LIKELY = 0.27
 
 VARIANTS: dict[str, Keep] = {
     "raw": lambda table, draw: np.ones(table.num_rows, dtype=np.bool_),
-    "oracle": _oracle,
+    "oracle": oracle_of(),
+    "combined": by_method("combined"),
+    "rules, cross-fit 10 %": both(by_rules, by_share("bits_per_byte", 0.1)),
     "labels, likely, by topic": by_method(
         "combined", labelled=True, strata=("language", "topic"), most=0.35, least_chance=LIKELY
     ),
-    "labels, likely": by_method("combined", labelled=True, strata=("language",), least_chance=LIKELY),
-    "combined": by_method("combined"),
-    "combined, by topic, likely": by_method("combined", strata=("language", "topic"), least_chance=LIKELY),
-    "cross-fit, 10 %": by_share("bits_per_byte", 0.1),
-    "labels, likely, no trusted text": by_method(
-        "combined", labelled=True, strata=("language",), least_chance=LIKELY, without=("trusted_difference",)
-    ),
     "labels": by_method("combined", labelled=True, strata=("language",)),
+    "combined, by topic, likely": by_method("combined", strata=("language", "topic"), least_chance=LIKELY),
+    "rules alone": by_rules,
+    "cross-fit, 10 %": by_share("bits_per_byte", 0.1),
     "cross-fit": by_method("cross-fit"),
-    "cross-fit, 20 %": by_share("bits_per_byte", SHARE),
+    "oracle, planted kinds alone": oracle_of(*PLANTED_KINDS),
+    "oracle, misread and repeated alone": oracle_of("mojibake", "repeated"),
     "single, 20 %": by_share("single_bits_per_byte", SHARE),
+    "labels, likely": by_method("combined", labelled=True, strata=("language",), least_chance=LIKELY),
+    "cross-fit, 20 %": by_share("bits_per_byte", SHARE),
     "kenlm, 20 %": by_share("kenlm_bits_per_byte", SHARE),
+    "labels, no trusted text": by_method(
+        "combined", labelled=True, strata=("language",), without=("trusted_difference",)
+    ),
     "trusted, 20 %": by_share("trusted_difference", SHARE),
     "cross-fit, 20 %, one quantile for all": by_share("bits_per_byte", SHARE, stratified=False),
 }
-"""Name -> what it keeps, most important first; `labels` have 400 of them. A random drop of as many documents as the
-first of them drops is added."""
+"""Name -> what it keeps, most important first; `labels` have 400 of them. A random drop of as many documents as
+MATCHED drops is added."""
 
-MATCHED = "labels, likely, by topic"
+MATCHED = "rules, cross-fit 10 %"
 """The variant that the random control matches in number."""

@@ -43,6 +43,11 @@ REPEATED = 0.3
 """A text that repeats so much of itself repeats: twice Gopher's limit for word 5-grams (.15), that for lines
 (Rae et al. 2021, table A1)."""
 
+MOSTLY_REPEATED = 0.7
+"""A text that repeats so much of itself, and compresses as such a text does, is dropped for it. Of 20,264 good
+documents of twelve domains .3 loses 2.2 %, .5 1.0 %, .7 .3 %; of texts made of repeated sentences it finds 78, 77 and
+76 %."""
+
 COMPRESSED = -2.0
 """A text that compresses by so many widths better than is usual in its stratum repeats itself: the second signal."""
 
@@ -109,5 +114,5 @@ def _confirmed(
     found = {"misread": CONFIRMED * (column_of(rows, "misread") > 0)}
     if "compression_ratio" in usual:
         packed = residuals(column_of(rows, "compression_ratio"), names, usual["compression_ratio"]) < COMPRESSED
-        found["repetition"] = CONFIRMED * (packed & (column_of(rows, "repeated_share") >= REPEATED))
+        found["repetition"] = CONFIRMED * (packed & (column_of(rows, "repeated_share") >= MOSTLY_REPEATED))
     return found
