@@ -192,12 +192,16 @@ def _standing(folder: Folder, made_by: str) -> Checksums:
 def write_recorded(folder: Folder, name: str, data: bytes, made_by: str) -> None:
     """Write a small file and enter it in the folder's list. For the one process that leads the work in a folder.
 
-    The old entry goes first: a kill at any moment leaves a file without an entry, never one that looks damaged.
+    The old entry goes first: a kill at any moment leaves a file without an entry, never one that looks damaged. A file
+    that stands with the same contents is left alone.
     """
+    entry = file_of(data)
+    if _standing(folder, made_by).files.get(name) == entry and folder.exists(name) and folder.read_bytes(name) == data:
+        return
     forget(folder, name)
     folder.write_bytes(name, data)
     listed = _standing(folder, made_by)
-    write_checksums(folder, msgspec.structs.replace(listed, files=listed.files | {name: file_of(data)}))
+    write_checksums(folder, msgspec.structs.replace(listed, files=listed.files | {name: entry}))
 
 
 def forget(folder: Folder, name: str) -> None:

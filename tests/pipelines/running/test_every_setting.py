@@ -212,7 +212,7 @@ def written(out: Path) -> dict[str, Any]:
         elif path.name == "metrics.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]
             found[name] = [[line[key] for key in ("step", "loss", "lr", "grad_norm")] for line in lines]
-        elif path.suffix != ".json" or path.name in RESULTS or path.parent.name == "histograms":
+        elif path.suffix != ".json" or path.name in RESULTS or name.endswith("histograms/000000.json"):
             found[name] = path.read_bytes()
         else:
             found[name] = ""

@@ -56,10 +56,13 @@ def no_gzip(path: Path) -> None:
 
 
 KINDS = {
-    "a.jsonl": (without_text, "set fields.text to its name"),
+    "a.jsonl": (without_text, "set fields.text or fields.html to its name"),
     "a.parquet": (cut_parquet, "Parquet"),
     "a.warc.gz": (no_gzip, "gzip"),
-    "a.pdf": (lambda path: path.write_bytes(b"%PDF-1.4 ..."), "not WARC, ARC, JSONL, Parquet, HTML or text"),
+    "a.pdf": (
+        lambda path: path.write_bytes(b"%PDF-1.4 ..."),
+        "not WARC, ARC, WACZ, JSONL, Parquet, Arrow, HTML or text",
+    ),
 }
 
 
@@ -101,7 +104,7 @@ def test_documents_that_are_read_by_another_stage_first(tmp_path: Path, autoclav
     without_text(tmp_path / "a.jsonl")
     ended = autoclave("clean", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--workers", "0")
     assert ended.code == 1
-    assert "set fields.text to its name" in ended.errors
+    assert "set fields.text or fields.html to its name" in ended.errors
 
 
 def test_one_bad_record_is_no_failure(tmp_path: Path, autoclave: Command) -> None:
