@@ -109,7 +109,8 @@ def speed(part: Results, bars: dict[str, float]) -> list[str]:
     head = ["model", "way", "tokens/s", "MFU", "memory a GPU, GB", "of ideal", "bar"]
     blocks = [table(head, rows)]
     if times:
-        head = ["model", "way", "ms a step", "computing", "NCCL", "NCCL alone", "idle", "kernels"]
+        blocks.append("Milliseconds of one GPU a step, by the profiler; NCCL alone: with nothing computed meanwhile:")
+        head = ["model", "way", "step", "computing", "NCCL", "NCCL alone", "idle", "kernels"]
         blocks.append(table(head, times))
     return [*blocks, *failures(part)]
 
@@ -124,13 +125,14 @@ def resume(part: Results) -> list[str]:
     rows = []
     for name, lines, difference in resumed(part):
         rows.append([name, f"{lines[0]['step']} to {lines[-1]['step']}" if lines else "", difference])
-    saving = [f"saving, seconds: {leg.get('save')} {leg.get('error', '')}" for leg in part.get("saving", [])]
-    errors = [f"{name}: {leg['error']}" for name, legs in runs(part) for leg in legs if "error" in leg]
-    return [
-        table(["on two, on one, on two", "steps", "largest difference from one never stopped"], rows),
-        *saving,
-        *errors,
-    ]
+    saves = [(n, s) for leg in part.get("saving", []) for n, s in leg.get("save", {}).items()]
+    saving = [[name, *(save[key] for key in ("held", "step", "whole"))] for name, save in saves]
+    blocks = [table(["on two, on one, on two", "steps", "largest difference from one never stopped"], rows)]
+    if saving:
+        head = ["asynchronous save, tnl-385m", "holds training, s", "a step meanwhile, s", "until on disk, s"]
+        blocks.append(table(head, saving))
+    all_legs = [*runs(part), ("saving", part.get("saving", []))]
+    return [*blocks, *(f"{name}: {leg['error']}" for name, legs in all_legs for leg in legs if "error" in leg)]
 
 
 def runs(part: Results) -> list[tuple[str, list[Results]]]:
@@ -178,7 +180,17 @@ def ways(part: Results) -> list[str]:
 
 
 def ray(part: Results) -> list[str]:
-    return [f"{name}: {value}" for name, value in part.items()]
+    said = [f"{name}: {part[name]}" for name in part if name not in ("training", "selfclean")]
+    if found := part.get("training"):
+        same = "the same as" if found["ray_equals_two_processes"] else "NOT those of"
+        said.append(
+            f"Ray Train: every loss {same} two processes without Ray; at most "
+            f"{found['largest_difference_from_one']:.2g} from one process; {len(found['files'])} files a checkpoint"
+        )
+    if found := part.get("selfclean"):
+        names = ", ".join(found["two_actors_differ_in"]) or "none"
+        said.append(f"self-cleaning with two scoring actors: {found['files']} files; unlike one process's: {names}")
+    return said
 
 
 def section(found: Results) -> str:
@@ -188,7 +200,8 @@ def section(found: Results) -> str:
     blocks = [heading, f"torch {machine['torch']}. Largest differences from one process over 20 steps; losses in nats:"]
     blocks += parity(found.get("parity", {}))
     blocks.append(
-        "tokens/s; FSDP2 and sequence parallel with 32K tokens a GPU (a row of 64K), tensor parallel with 32K:"
+        "FSDP2 and sequence parallel with 32K tokens a GPU (one row of 64K), tensor parallel with 32K in all. Ideal\n"
+        "is twice one GPU: for sequence parallel with the same row, else with 32K tokens."
     )
     blocks += speed(found.get("speed", {}), BARS)
     blocks.append("Steps 1 to 8 on two, to 14 on one, to 20 on two, float32, through checkpoints:")
