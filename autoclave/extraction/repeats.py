@@ -12,7 +12,7 @@ _CHARACTERS = 150
 
 
 def drop_repeats(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> np.ndarray:
-    """Return `chosen` without the second of two elements that hold the same blocks of text, block by block.
+    """Return `chosen`, bool[blocks], without the second of two elements that hold the same text, block by block.
 
     A paragraph that recurs, a chorus, a form's heading stay: the repeated run must be all that the two elements hold,
     in two blocks or more.

@@ -105,7 +105,11 @@ class TokenMixer(nn.Module):
         return self.activated(self.qkvu(x), gate)
 
     def activated(self, joint: Tensor, gate: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """`project`'s results from the joint projection and a gate that is not part of it, if there is one."""
+        """`project`'s results from the joint projection and a gate that is not part of it, if there is one.
+
+        joint: [batch, tokens, width of queries, keys, values and perhaps the gate]; gate: [batch, tokens, mixer width];
+        results of joint's dtype.
+        """
         # split, not slices: its backward writes the joint gradient once, in place of a zero-filled copy a slice
         query, key, value, *full_gate = joint.split(self.heads * self.head_size, -1)
         heads = (*joint.shape[:-1], self.heads, self.head_size)

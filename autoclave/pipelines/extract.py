@@ -193,7 +193,7 @@ def _read(
 
 
 def named_errors(path: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield what a reader yields; errors of the machine that name no file name this one."""
+    """Yield what a reader yields (RAW_SCHEMA, its dtypes); errors of the machine that name no file name this one."""
     with naming(path):
         yield from batches
 

@@ -65,7 +65,8 @@ def carried_lightning_attention(
     cu_seqlens: Tensor,
     exchange: StateExchange,
 ) -> Tensor:
-    """`lightning_attention` [1, T, H, V] of this process's piece of a packed stream; arguments as there.
+    """`lightning_attention` [1, T, H, V] of this process's piece of a packed stream; arguments, shapes and
+    dtypes as there.
 
     The last sequence is scanned once more for its state alone; the gated operation on a GPU spares that.
     """

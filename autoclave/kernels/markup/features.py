@@ -152,6 +152,7 @@ def find_root(nodes: Nodes, inherited: Inherited, blocks: Blocks, scores: np.nda
 
     As Readability does it (Arc90, 2009): a paragraph of 25 characters or more gives 1 + commas + characters / 100 (at
     most 3) to its container's parent, half of it one above, a third above that; elements lose their share of links.
+    scores: float64[nodes], zeros to begin with.
     """
     for block in range(len(blocks.first)):
         characters, container = blocks.counts[block, CHARACTERS], blocks.container[block]

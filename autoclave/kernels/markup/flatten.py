@@ -70,7 +70,7 @@ def _lower(byte: int) -> int:
 
 @njit(cache=True, nogil=True)
 def look_up(key: np.uint64, keys: np.ndarray, values: np.ndarray) -> int:
-    """The value of a hash in a table with open addressing, 0 where it has none."""
+    """The value of a hash in a table with open addressing (uint64[slots], int64[slots]), 0 where it has none."""
     mask = np.uint64(len(keys) - 1)
     at = key & mask
     while keys[at] != np.uint64(0):
@@ -297,7 +297,7 @@ def _after_comment(data: np.ndarray, at: int, end: int) -> int:
 
 @njit(cache=True, nogil=True)
 def count_tags(data: np.ndarray) -> int:
-    """How many `<` there are."""
+    """How many `<` there are in data, uint8[bytes]."""
     count = 0
     for byte in data:
         count += byte == _LT

@@ -8,7 +8,10 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def count_title_words(data: np.ndarray, start: int, end: int, title: np.ndarray) -> tuple[int, int]:
-    """How many words of a text are words of the title, and how many words there are."""
+    """How many words of a text are words of the title, and how many words there are.
+
+    data: uint8[bytes], the text is data[start:end]; title: uint64[words], as `hash_words` gives them.
+    """
     found = total = 0
     value = np.uint64(0xCBF29CE484222325)
     size = 0
@@ -29,7 +32,7 @@ def count_title_words(data: np.ndarray, start: int, end: int, title: np.ndarray)
 
 @njit(cache=True, nogil=True)
 def hash_words(data: np.ndarray, start: int, end: int, out: np.ndarray) -> int:
-    """Hashes of the words of a title, as many as `out` has room for; returns their number."""
+    """Fill `out`, uint64[words], with hashes of the words of data[start:end], uint8[bytes]; returns their number."""
     count = size = 0
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, end + 1):

@@ -155,7 +155,7 @@ class World:
                 dist.all_reduce(_local(parameter.grad), group=self.mesh["tensor"].get_group())
 
     def sum_over_tokens(self, value: Tensor) -> Tensor:
-        """Sum of a scalar of any dtype over all processes, each of which has seen tokens of its own; in place."""
+        """Sum of a scalar, shape [], any dtype, over all processes, each with tokens of its own; in place."""
         if self.size > 1:
             dist.all_reduce(value)
         return value

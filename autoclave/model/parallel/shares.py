@@ -44,14 +44,16 @@ def scattered_product(
 
 
 def all_shares(share: Tensor, group: dist.ProcessGroup) -> tuple[Tensor, Any]:
-    """Begin to gather all ranks' shares [tokens, ...] in the order of ranks: [ranks * tokens, ...], and its receipt."""
+    """Begin to gather all ranks' shares [tokens, ...] in the order of ranks: [ranks * tokens, ...] of
+    its dtype, and its receipt."""
     share = share.contiguous()
     gathered = share.new_empty(dist.get_world_size(group) * len(share), *share.shape[1:])
     return gathered, _all_gather(gathered, share, group=group, async_op=True)
 
 
 def sum_for_share(whole: Tensor, group: dist.ProcessGroup) -> tuple[Tensor, Any]:
-    """Begin to sum contiguous [ranks * tokens, ...] over the ranks: this rank's [tokens, ...], and its receipt."""
+    """Begin to sum contiguous [ranks * tokens, ...] over the ranks: this rank's [tokens, ...] of its
+    dtype, and its receipt."""
     total = whole.new_empty(len(whole) // dist.get_world_size(group), *whole.shape[1:])
     return total, _reduce_scatter(total, whole, group=group, async_op=True)
 

@@ -96,7 +96,10 @@ class SplitTokenMixer(TokenMixer):
         return normalise_rows(total, squares, self.config.mixer_width, self.config.norm_epsilon), None
 
     def low_rank_gate(self, x: Tensor) -> Tensor | None:
-        """The gate of all tokens and this rank's heads, before its activation; None where there is none of its own."""
+        """The gate of all tokens and this rank's heads, before its activation; None where there is none of its own.
+
+        x: [batch, this rank's tokens, hidden]; the gate: [batch, tokens, this rank's width], of x's dtype.
+        """
         if self.config.gate != "low_rank":
             return None
         (gate,) = gathered_products(self.gate_down(x), [self.gate_up.weight], self.group)

@@ -51,7 +51,7 @@ def run_train(context: StageContext[TrainStageSettings]) -> None:
     resume = not changed
     why = "; ".join(changed or ())
     if (changed or changed is None) and holds_model(context.folder):
-        lost = f"it was trained with {why}" if changed else "it has no checkpoint from which training could go on"
+        lost = why if changed else "it has no checkpoint from which training could go on"
         context.permit(f"the model in {context.folder.url} would be replaced: {lost}")
     if changed:
         context.progress.message(f"warning: {context.name}: training starts anew, since {why}")

@@ -121,6 +121,16 @@ def test_a_trained_model_does_not_go_unasked(tmp_path: Path, autoclave_run: Run)
         assert autoclave_run(*options, "--stages", "extract", stages=stages).code == 0
 
 
+def test_a_damaged_identity_is_said_and_made_anew(tmp_path: Path, autoclave_run: Run) -> None:
+    assert autoclave_run().code == 0
+    path = tmp_path / "run/identity.json"
+    path.write_bytes(path.read_bytes().replace(b'"r"', b'"s"'))  # still JSON: by itself another recipe's
+    ended = autoclave_run()
+    assert ended.code == 0
+    assert "identity.json cannot be compared with the recipe, and is made anew" in ended.errors
+    assert "identity.json" not in autoclave_run().errors
+
+
 def test_a_person_is_asked(tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -232,7 +242,7 @@ def test_a_version_covers_what_the_stage_imports_and_nothing_else(
             function.cache_clear()
         return found
 
-    assert changed("autoclave.cleaning.filters.c4") == {"clean", "selfclean"}  # which measures texts, too
+    assert changed("autoclave.cleaning.filters.c4") == {"clean", "selfclean"}  # whose table has signals of filters
     assert changed("autoclave.kernels.lightning_attention.chunk") == {"selfclean", "train"}
     assert "extract" in changed("autoclave.corpus.readers.warc")
     assert changed("autoclave.pipelines.running.engine") == set()

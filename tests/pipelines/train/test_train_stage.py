@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import make_doc_id, make_documents
 from autoclave.corpus.storage import Folder
-from autoclave.errors import CheckpointError, InputError, RecipeError
+from autoclave.errors import CheckpointError, InputError, RecipeError, RunError
 from autoclave.model.inference.scoring import Scorer
 from autoclave.pipelines.running.engine import InProcessEngine
 from autoclave.pipelines.running.recipe import check_recipe
@@ -98,6 +100,10 @@ def test_several_workers_of_the_local_engine_are_refused_before_any_stage_runs(t
         run_recipe(recipe, str(tmp_path / "run"), InProcessEngine(), stages=["tokenize"])
 
 
+def _refuse(what: str) -> None:
+    raise RunError(what)
+
+
 def test_a_finished_stage_is_not_redone_and_changed_settings_start_anew(
     model: Path, tokens: Folder, tmp_path: Path
 ) -> None:
@@ -112,6 +118,14 @@ def test_a_finished_stage_is_not_redone_and_changed_settings_start_anew(
     other = make_context(tmp_path, tokens, msgspec.structs.replace(SETTINGS, batch_size=3))
     said: list[str] = []
     other.progress.message = said.append  # type: ignore[method-assign]
+    refused = dataclasses.replace(other, permit=_refuse)
+    with pytest.raises(RunError, match=r"would be replaced: data\.batch_size: 2 there, 3 here"):
+        run_train(refused)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    shutil.copytree(tmp_path, tmp_path / "bare", ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(RunError, match="would be replaced: it has no checkpoint"):
+        run_train(dataclasses.replace(refused, folder=Folder(tmp_path / "bare")))
+    assert said == []
     run_train(other)
     assert said[0] == "warning: train: training starts anew, since data.batch_size: 2 there, 3 here"
     assert len(metrics(tmp_path)) == 12

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 def lift_columns(table: pa.RecordBatch, paths: Iterable[str]) -> pa.RecordBatch:
     """Return the table with the fields that dotted names reach as columns, named so and gone from their structs.
 
-    A name that a column has is that column's, whatever dots are in it; one that reaches nothing changes nothing. A
-    struct that is left without fields goes; a map keeps its entries.
+    A name that a column has is that column's, whatever dots are in it; one that reaches nothing changes nothing.
+    Columns keep their types, whatever dtypes these are. A struct that is left without fields goes; a map keeps its
+    entries.
     """
     for path in paths:
         if path in table.schema.names:
