@@ -7,7 +7,7 @@ import numpy as np
 from autoclave.extraction.tables import find_table
 from autoclave.extraction.tree import Tree
 from autoclave.kernels.markup.blocks import CHARACTERS, PATH_BITS, Blocks, Inherited
-from autoclave.kernels.markup.vocabulary import TAG
+from autoclave.kernels.markup.vocabulary import TAG, WORD
 
 _H1, _H6, _TABLE, _PRE = (TAG[name] for name in ("h1", "h6", "table", "pre"))
 # A heading needs less than other blocks where text that was chosen follows it, and falls where none does.
@@ -15,6 +15,11 @@ _HEADING_SHARE = 0.5
 _AFTER_HEADING = 3
 _WHOLE = 0.5
 _HEADING_DEPTH = 3
+# Boxes between paragraphs. The trees see these words too, but few pages of theirs have such boxes in the text.
+_BOX_WORDS = WORD["newsletter"] | WORD["cookie"] | WORD["byline"] | WORD["popup"]
+_TEXT_WORDS = WORD["note"] | WORD["post"]
+_BOX_CHARACTERS = 300
+_BOX_DEPTH = 3
 _INSIDE = PATH_BITS[_TABLE] | PATH_BITS[_PRE]
 
 
@@ -25,10 +30,25 @@ def select(tree: Tree, inherited: Inherited, blocks: Blocks, scores: np.ndarray,
     stands before the end or the next heading of its rank. Code and tables are chosen whole where half of them is.
     """
     chosen = scores > threshold
+    _leave_boxes(tree, inherited, blocks, chosen)
     levels = _heading_levels(tree, blocks)
     _choose_headings(levels, scores, chosen, threshold * _HEADING_SHARE)
     _choose_whole(tree, inherited, blocks, chosen)
     return chosen
+
+
+def _leave_boxes(tree: Tree, inherited: Inherited, blocks: Blocks, chosen: np.ndarray) -> None:
+    """Leave out what stands in a small element of its own whose name says newsletter, cookies, author or pop-up."""
+    suspects = chosen & ((inherited.near[blocks.first] & _BOX_WORDS) != 0)
+    for block in np.flatnonzero(suspects).tolist():
+        node = int(blocks.container[block])
+        for _ in range(_BOX_DEPTH):
+            if node < 0 or inherited.characters[node] > _BOX_CHARACTERS:
+                break
+            if tree.nodes.words[node] & _BOX_WORDS and not tree.nodes.words[node] & _TEXT_WORDS:
+                chosen[block] = False
+                break
+            node = tree.parent[node]
 
 
 def _heading_levels(tree: Tree, blocks: Blocks) -> np.ndarray:
