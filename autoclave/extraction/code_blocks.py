@@ -27,7 +27,12 @@ _GUTTER = re.compile(
     re.IGNORECASE,
 )
 _LINE = re.compile(r"(?:^|\s)(?:line|code-line|view-line|token-line|cl|CodeMirror-line|crayon-line|ec-line)(?:\s|$)")
-_NUMBER = re.compile(r"\s*\d{0,5}\s*\Z")
+_NUMBER = re.compile(r"[\d\s]*\Z")
+# What highlighters put around code that they write without <pre>: an element a line.
+_HOLDER = re.compile(
+    r"(?:^|\s)(?:syntaxhighlighter|dp-highlighter|js-file-line-container|CodeMirror-(?:code|lines)|ace_text-layer|"
+    r"crayon-(?:main|code)|hljs-ln|blob-wrapper|view-lines)(?:\s|$)"
+)
 # Names of languages in class names: of <code> and <pre> themselves, or of what GitHub and Jekyll put around them. The
 # wrapper of Sphinx (highlight-python) names its default, whatever the code is, and says nothing.
 _LANGUAGE = re.compile(
@@ -68,7 +73,10 @@ def find_code(tree: Tree, text_node: int, around: list[int]) -> Code | None:
 
 
 def _code_without_pre(tree: Tree, text_node: int, around: list[int]) -> Code | None:
-    """A <code> of several lines that fills its block."""
+    """Code by a highlighter that writes no <pre>, or a <code> of several lines that fills its block."""
+    for node in around[:8]:
+        if _HOLDER.search(tree.attributes(node).get("class", "")) or _is_beside_numbers(tree, node):
+            return Code(node, True, _language(tree, node, [], []))
     for node in tree.ancestors(text_node):
         if around and node == around[0]:
             return None
@@ -76,6 +84,15 @@ def _code_without_pre(tree: Tree, text_node: int, around: list[int]) -> Code | N
             lines = sum(tree.tag[at] == _BR for at in range(node, tree.last[node]))
             return Code(node, True, _language(tree, node, [], [])) if lines else None
     return None
+
+
+def _is_beside_numbers(tree: Tree, node: int) -> bool:
+    """Whether a cell is that of the code in a table of line numbers and code."""
+    if tree.tag[node] != _TD or "code" not in tree.attributes(node).get("class", ""):
+        return False
+    row = tree.parent[node]
+    cells = [at for at in range(row + 1, node) if tree.tag[at] == _TD and tree.parent[at] == row]
+    return any(_GUTTER.search(tree.attributes(at).get("class", "")) for at in cells)
 
 
 def _language(tree: Tree, node: int, codes: list[int], around: list[int]) -> str:
@@ -92,7 +109,8 @@ def _language(tree: Tree, node: int, codes: list[int], around: list[int]) -> str
 def code_block(tree: Tree, code: Code) -> str:
     """The code with its lines, between fences longer than any run of backticks in it; other text without fences."""
     text = _lines(tree, code.node)
-    text = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")).strip("\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
+    text = "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
     if is_gutter(tree, code.node, text):
         return ""
     if not code.fenced or not text.strip():
@@ -113,6 +131,7 @@ def _lines(tree: Tree, node: int) -> str:
     pieces: list[str] = []
     at, last = node + 1, tree.last[node]
     breaks_needed = not _has_breaks(tree, node)
+    is_preserved = tree.tag[node] == _PRE or any(tree.tag[inner] == _PRE for inner in range(node, last))
     ends: list[int] = []
     while at < last:
         while ends and at >= ends[-1]:
@@ -120,7 +139,9 @@ def _lines(tree: Tree, node: int) -> str:
             _end_line(pieces)
         tag = tree.tag[at]
         if tag == TEXT:
-            pieces.append(tree.text(at))
+            text = tree.text(at)
+            if is_preserved or "\n" not in text or text.strip():
+                pieces.append(text)
         elif tag == _BR:
             pieces.append("\n")
         elif tree.last[at] > at + 1 or tag in _LINES:

@@ -66,7 +66,7 @@ class Writer:
             self._done.add(code.node)
             text = code_block(self.tree, code)
             if text:
-                self._put(text, around)
+                self._put(text, around, is_code=code.fenced)
             return
         for node in reversed(around):  # the outermost table that is one
             if self.tree.tag[node] == _TABLE and self._table(node) is not None:
@@ -163,8 +163,9 @@ class Writer:
 
     # -- what stands before a line ------------------------------------------------------------------------------------
 
-    def _put(self, text: str, around: list[int]) -> None:
-        """Write a block behind the marks of the headings, lists and quotes that it stands in."""
+    def _put(self, text: str, around: list[int], is_code: bool = False) -> None:
+        """Write a block behind the marks of the headings, lists and quotes that it stands in; code in a list stands at
+        the margin, so that its lines are what they are."""
         tree = self.tree
         marks, item, heading = self._marks(around)
         if heading >= 0:
@@ -175,6 +176,8 @@ class Writer:
                 text = "#" * (tree.tag[heading] - _H1 + 1) + " " + text.replace("\n", " ")
         self._heading = heading
         first, rest = marks
+        if is_code and item >= 0:
+            first = rest = "> " * first.count("> ")
         lines = text.split("\n")
         if self.lines and not self._follows(item, around):
             self.lines.append("")
