@@ -172,8 +172,7 @@ class Writer:
             if heading == self._heading and self.lines:
                 self.lines[-1] += " " + text.replace("\n", " ")
                 return
-            if item < 0:
-                text = "#" * (tree.tag[heading] - _H1 + 1) + " " + text.replace("\n", " ")
+            text = "#" * (tree.tag[heading] - _H1 + 1) + " " + text.replace("\n", " ")
         self._heading = heading
         first, rest = marks
         if is_code and item >= 0:

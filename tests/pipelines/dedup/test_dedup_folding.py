@@ -18,6 +18,7 @@ from number_texts import DIGITS, number_texts, with_numbers_of_the_day, write_nu
 from autoclave.cleaning.dedup.lines import LineSettings
 from autoclave.cleaning.dedup.substring import SubstringSettings
 from autoclave.corpus.commits import read_commits
+from autoclave.corpus.sealed import seal
 from autoclave.errors import RecipeError, SchemaError
 from autoclave.pipelines.dedup.settings import DedupSettings, MinHashSettings
 from autoclave.pipelines.dedup.stage import explain_settings
@@ -231,7 +232,8 @@ def test_an_index_of_an_older_version_is_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps({name: value for name, value in index.items() if name != "version"}))
     with pytest.raises(SchemaError, match="not a dedup index of this version"):
         run(tmp_path / "new", inputs, index=str(tmp_path / "old"))
-    file.write_text(json.dumps(index | {"version": 2}))
+    del index["checksum"]
+    file.write_bytes(seal(index | {"version": 2}))
     with pytest.raises(SchemaError, match="a dedup index of version 2"):
         run(tmp_path / "new", inputs, index=str(tmp_path / "old"))
 

@@ -176,7 +176,7 @@ def test_a_phase_that_loses_a_shard_stops_the_stage(planted: Any, tmp_path: Path
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"not parquet")
     bad = DocumentShard("000009", str(broken), "x", 3)
-    with pytest.raises(RunError, match="signatures: 1 of 5 tasks failed"):
+    with pytest.raises(RunError, match="signatures: 1 of 5 shards given up"):
         run(tmp_path / "out", [*inputs, bad])
 
 
