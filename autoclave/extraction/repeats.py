@@ -9,6 +9,8 @@ from autoclave.kernels.markup.blocks import CHARACTERS, Blocks
 
 # Below this a repeated passage may be a refrain.
 _CHARACTERS = 150
+# Blocks compared on a page, so that one that repeats itself for ever takes no longer than others.
+_COMPARISONS = 200_000
 
 
 def drop_repeats(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> np.ndarray:
@@ -21,11 +23,14 @@ def drop_repeats(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> np.ndarray:
     first_place: dict[int, int] = {}
     digests = blocks.digest.tolist()
     kept = chosen.copy()
-    place = 0
+    place = compared = 0
     while place < len(order):
         block = order[place]
         before = first_place.get(digests[block])
-        run = _run(order, digests, before, place) if before is not None else 0
+        run = 0
+        if before is not None and compared < _COMPARISONS and not _are_siblings(tree, blocks, order[before], block):
+            run = _run(order, digests, before, place)
+            compared += run
         if before is not None and run >= 2 and _is_twin(tree, blocks, order, before, place, run):
             kept[order[place : place + run]] = False
             place += run
@@ -33,6 +38,12 @@ def drop_repeats(tree: Tree, blocks: Blocks, chosen: np.ndarray) -> np.ndarray:
         first_place.setdefault(digests[block], place)
         place += 1
     return kept
+
+
+def _are_siblings(tree: Tree, blocks: Blocks, one: int, other: int) -> bool:
+    """Whether two blocks, or their containers, stand in one element: a recurring paragraph, not the page once more."""
+    first, second = int(blocks.container[one]), int(blocks.container[other])
+    return first == second or (first >= 0 and second >= 0 and tree.parent[first] == tree.parent[second])
 
 
 def _run(order: list[int], digests: list[int], before: int, place: int) -> int:

@@ -136,6 +136,8 @@ HOSTILE_TREES = {
     "deep": "<div>" * 100_000 + "the end of the page",
     "attributes": "<p " + " ".join(f"a{number}=1" for number in range(200_000)) + ">the end of the page",
     "formatting": "".join(f"<b id={number}>" for number in range(7_000)) + "<p>the end of the page" * 7_000,
+    "one paragraph for ever": "<p>Some ordinary words that people read, in one paragraph.</p>" * 60_000
+    + "<p>This is the end of the page</p>",
     "no end tags": "<table><tr><td><ul><li><b>the end of the page" * 20_000,
     "many tags": "<i>x</i>" * 500_000 + "the end of the page",
     "less than": "<" * 4_000_000 + " the end of the page",

@@ -1,4 +1,4 @@
-"""Compile the native text kernels, so that the first real run starts at once.
+"""Compile the native kernels of text and markup, so that the first real run starts at once.
 
 `python -m autoclave.pipelines.running.warm_up` does it. Numba keeps what it compiles beside the sources (or in
 NUMBA_CACHE_DIR); this takes about 40 seconds on a new machine and under two seconds afterwards.
@@ -15,6 +15,7 @@ from autoclave.cleaning.signals import measure
 from autoclave.corpus.output import ShardOutput, Verdicts
 from autoclave.corpus.schema import make_documents
 from autoclave.corpus.storage import Folder
+from autoclave.extraction.main_content import extract_main_content
 from autoclave.pipelines.clean import STAGE as CLEAN
 from autoclave.pipelines.dedup.stage import STAGE as DEDUP
 from autoclave.pipelines.running.engine import InProcessEngine
@@ -28,7 +29,9 @@ TEXTS = (
 
 
 def warm_up() -> None:
-    """Run the stages clean and dedup on a few documents in a temporary folder, and filters that no default has."""
+    """Extract a page, run the stages clean and dedup on a few documents in a temporary folder, and filters that no
+    default has."""
+    extract_main_content(f"<title>Warm up</title><p>{TEXTS[0]}</p>")
     measure(pa.array(TEXTS), ["bad_words", "line_languages"])
     with tempfile.TemporaryDirectory() as scratch:
         first = Folder(scratch).child("01-documents")
