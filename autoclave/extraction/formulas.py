@@ -143,10 +143,11 @@ def _of_math(tree: Tree, node: int) -> tuple[str, bool] | None:
 
 def _of_picture(tree: Tree, node: int) -> tuple[str, bool] | None:
     attributes = tree.attributes(node)
-    tex = attributes.get("alt") or attributes.get("data-tex") or ""
+    said = next((attributes[key] for key in _TEX_ATTRIBUTES if attributes.get(key)), "")
+    tex = said or attributes.get("alt") or ""
     if not tex.strip() or len(tex) > 5_000 or not _LOOKS_LIKE_TEX.search(tex):
         return None
     kind = attributes.get("class", "")
-    if _PICTURE.search(kind) or _PICTURE_SOURCE.search(attributes.get("src", "")):
+    if said or _PICTURE.search(kind) or _PICTURE_SOURCE.search(attributes.get("src", "")):
         return tidy_tex(tex), "display" in kind
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ _JSON_BYTES = 2_000_000
 _DEPTH = 30
 _DATE = re.compile(r"\d{4}-\d{1,2}(?:-\d{1,2})?(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?|\d{4}/\d{1,2}/\d{1,2}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}\Z")
+# What keeps XML parsers off a script, at its two ends.
+_CDATA = re.compile(r"\A\s*(?://|/\*)?\s*<!\[CDATA\[(?:\s*\*/)?|(?://|/\*)?\s*\]\]>\s*(?:\*/)?\s*\Z")
 _TAGS = re.compile(r"<[a-zA-Z/][^<>]{0,2000}>")
 
 
@@ -154,7 +157,7 @@ def structured_data(tree: Tree) -> Iterator[dict[str, Any]]:
             text = tree.raw_text(node)
             if len(text) <= _JSON_BYTES:
                 try:
-                    yield from _objects(json.loads(text, strict=False), 0)
+                    yield from _objects(json.loads(_CDATA.sub("", text), strict=False), 0)
                 except (ValueError, RecursionError):
                     continue
 
@@ -170,11 +173,40 @@ def _objects(value: Any, depth: int) -> Iterator[dict[str, Any]]:
 
 def structured_text(tree: Tree) -> str:
     """The longest text that a page's JSON-LD holds (articleBody, text), without markup; "" where there is none."""
-    texts = [
+    nodes = list(structured_data(tree))
+    texts = [text for node in nodes for key in ("articleBody", "reviewBody") if (text := _string(node.get(key)))]
+    asked = [part for node in nodes if _kind(node) == "Question" for part in _question(node)]
+    steps = [part for node in nodes if _kind(node) == "Recipe" for part in _recipe(node)]
+    texts += ["\n\n".join(asked), "\n".join(steps)]
+    texts += [
         text
-        for node in structured_data(tree)
-        for key in ("articleBody", "text", "reviewBody")
-        if (text := _string(node.get(key)))
+        for node in nodes
+        if _kind(node) not in ("Question", "Answer", "HowToStep") and (text := _string(node.get("text")))
     ]
-    text = max(texts, key=len, default="")
+    text = html.unescape(max(texts, key=len, default=""))
     return _TAGS.sub(" ", text).strip() if "<" in text else text.strip()
+
+
+def _kind(node: dict[str, Any]) -> str:
+    kind = node.get("@type")
+    return str(kind[0] if isinstance(kind, list) and kind else kind)
+
+
+def _question(node: dict[str, Any]) -> list[str]:
+    """A question and its answers."""
+    given = [node.get("acceptedAnswer"), node.get("suggestedAnswer")]
+    answers = [answer for one in given for answer in (one if isinstance(one, list) else [one])]
+    said = [answer.get("text") for answer in answers[:50] if isinstance(answer, dict)]
+    return [part for part in [node.get("name"), *said] if isinstance(part, str) and part.strip()]
+
+
+def _recipe(node: dict[str, Any]) -> list[str]:
+    """What a recipe takes, and its steps."""
+    parts: list[str] = []
+    for key in ("description", "recipeIngredient", "recipeInstructions"):
+        value = node.get(key)
+        for item in value if isinstance(value, list) else [value]:
+            said = item.get("text") if isinstance(item, dict) else item
+            if isinstance(said, str) and said.strip():
+                parts.append(said)
+    return parts

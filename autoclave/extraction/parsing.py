@@ -10,7 +10,7 @@ from autoclave.extraction.tree import Tree
 from autoclave.kernels.markup.measure import shorten
 
 # More tags, deeper nesting, more in one tag, more open formatting elements than any page has that people read.
-HOSTILE = np.array([400_000, 1_000, 4_000, 300], np.int64)
+HOSTILE = np.array([400_000, 1_000, 4_000, 60], np.int64)
 
 
 def parse(page: str) -> Tree:

@@ -26,7 +26,7 @@ class Table:
     rows: list[list[int]]
     caption: int
 
-    def write(self, cells: list[list[str]]) -> str:
+    def write(self, cells: list[list[str]], title: str) -> str:
         """Return the Markdown of its cells' texts; the first row is the head, empty rows and columns stay away."""
         rows = [row for row in cells if any(row)]
         if not rows:
@@ -34,8 +34,9 @@ class Table:
         width = max(map(len, rows))
         rows = [row + [""] * (width - len(row)) for row in rows]
         columns = [number for number in range(width) if any(row[number] for row in rows)]
-        lines = ["| " + " | ".join(row[number] for number in columns) + " |" for row in rows]
-        return "\n".join([lines[0], "|" + " --- |" * len(columns), *lines[1:]])
+        lines = [] if not title else [title, ""]
+        body = ["| " + " | ".join(row[number] for number in columns) + " |" for row in rows]
+        return "\n".join([*lines, body[0], "|" + " --- |" * len(columns), *body[1:]])
 
 
 def find_table(tree: Tree, node: int) -> Table | None:

@@ -27,6 +27,8 @@ _H1, _H6, _LI, _DD, _PRE = TAG["h1"], TAG["h6"], TAG["li"], TAG["dd"], TAG["pre"
 _LISTS = frozenset({TAG["ul"], TAG["ol"], TAG["menu"], TAG["dir"]})
 _OL, _QUOTE, _TABLE = TAG["ol"], TAG["blockquote"], TAG["table"]
 _MARKED = frozenset({_BR, _SUP, _SUB, _Q, *_CODE_LIKE})
+# Lists and quotes that lie deeper have no marks of their own.
+_MARK_CHARACTERS = 40
 _NOTE_MARK = re.compile(r"[\u21a9\u2191\u2b06\ufe0e^]+\s*$")
 
 
@@ -47,6 +49,7 @@ class Writer:
         self._tables: dict[int, Table | None] = {}
         self._done: set[int] = set()
         self._marked: set[int] = set()
+        self._numbers: dict[int, int] = {}
         self._heading = -1
         self._item = -1
 
@@ -124,11 +127,12 @@ class Writer:
         return (superscript if tag == _SUP else subscript)(content, base)
 
     def _is_note(self, node: int, stop: int, content: str) -> bool:
-        """Whether a superscript is the number of a note: a link into the page."""
+        """Whether a superscript is the number of a note: in a link into the page, or around one."""
         text = content.strip()
         if not text.isdigit():
             return False
-        links = [at for at in range(node, stop) if self.tree.tag[at] == TAG["a"]]
+        near = [*range(node, stop), *self.tree.ancestors(node)[:2]]
+        links = [at for at in near if self.tree.tag[at] == TAG["a"]]
         return any(self.tree.attributes(at).get("href", "").startswith("#") for at in links)
 
     # -- tables -------------------------------------------------------------------------------------------------------
@@ -142,7 +146,7 @@ class Writer:
         table = self._table(node)
         assert table is not None
         rows = [[self._cell(cell) for cell in row] for row in table.rows]
-        return table.write(rows)
+        return table.write(rows, self._cell(table.caption))
 
     def _cell(self, cell: int) -> str:
         """The text of a cell on one line: its blocks, lines and items one after another."""
@@ -198,7 +202,9 @@ class Writer:
         item = heading = -1
         for node in reversed(around):
             tag = tree.tag[node]
-            if tag == _QUOTE:
+            if len(rest) > _MARK_CHARACTERS and tag in (_QUOTE, _LI):
+                item = node if tag == _LI else item
+            elif tag == _QUOTE:
                 first, rest = first + "> ", rest + "> "
             elif _H1 <= tag <= _H6:
                 heading = node
@@ -216,13 +222,21 @@ class Writer:
         listing = tree.parent[item]
         if listing < 0 or tree.tag[listing] != _OL:
             return "- "
-        attributes = tree.attributes(listing)
-        number = _integer(attributes.get("start"), 1)
+        if item not in self._numbers:
+            self._number(listing)
+        return f"{self._numbers.get(item, 1)}. "
+
+    def _number(self, listing: int) -> None:
+        """Number the items of a list, each as a browser does; those without text have none."""
+        tree = self.tree
+        number = _integer(tree.attributes(listing).get("start"), 1)
         at = listing + 1
-        while at < item:
-            number += tree.tag[at] == _LI and bool(tree.has_text(at))
+        while at < tree.last[listing]:
+            if tree.tag[at] == _LI and tree.has_text(at):
+                number = _integer(tree.attributes(at).get("value"), number)
+                self._numbers[at] = number
+                number += 1
             at = tree.last[at]
-        return f"{_integer(tree.attributes(item).get('value'), number)}. "
 
 
 def _integer(text: str | None, otherwise: int) -> int:

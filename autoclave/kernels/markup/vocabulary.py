@@ -174,6 +174,7 @@ _INVISIBLE = [
     "style",
     "iframe",
     "noembed",
+    "noframes",
     "svg",
     "canvas",
     "object",
