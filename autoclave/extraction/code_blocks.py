@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autoclave.corpus.inline import CODE_CHARACTERS
 from autoclave.extraction.tree import Tree
-from autoclave.kernels.markup.vocabulary import TAG, TEXT
+from autoclave.kernels.markup.vocabulary import TAG, TEXT, WORD
 
 _PRE, _CODE, _BR, _TABLE, _TD, _SPAN, _TEXTAREA = (
     TAG[name] for name in ("pre", "code", "br", "table", "td", "span", "textarea")
@@ -55,6 +55,9 @@ class Code:
 
 def find_code(tree: Tree, text_node: int, around: list[int]) -> Code | None:
     """The code that a block lies in; around: the block elements around it, nearest first."""
+    for node in reversed(around):  # a highlighter may write a <pre> a line, or a cell
+        if tree.nodes.words[node] & WORD["code"] and _HOLDER.search(tree.attributes(node).get("class", "")):
+            return Code(node, True, _language(tree, node, [], []))
     place = next((number for number, node in enumerate(around) if tree.tag[node] == _PRE), None)
     if place is None:
         return _code_without_pre(tree, text_node, around)
@@ -75,7 +78,7 @@ def find_code(tree: Tree, text_node: int, around: list[int]) -> Code | None:
 def _code_without_pre(tree: Tree, text_node: int, around: list[int]) -> Code | None:
     """Code by a highlighter that writes no <pre>, or a <code> of several lines that fills its block."""
     for node in around[:8]:
-        if _HOLDER.search(tree.attributes(node).get("class", "")) or _is_beside_numbers(tree, node):
+        if _is_beside_numbers(tree, node):
             return Code(node, True, _language(tree, node, [], []))
     for node in tree.ancestors(text_node):
         if around and node == around[0]:
