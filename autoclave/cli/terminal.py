@@ -27,19 +27,18 @@ class _Clean:
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-class _Hook:
-    """What rich calls with everything that is about to be printed."""
-
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Clean(renderable) for renderable in renderables]
-
-
 def clean_console(**options: Any) -> Console:
     """Return a console of rich whose output holds no command but its own styles."""
-    from rich.console import Console
+    from rich.console import Console, RenderHook
+
+    class Cleaning(RenderHook):
+        """What rich calls with everything that is about to be printed."""
+
+        def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+            return [_Clean(renderable) for renderable in renderables]
 
     console = Console(**options)
-    console.push_render_hook(_Hook())  # type: ignore[arg-type]
+    console.push_render_hook(Cleaning())
     return console
 
 

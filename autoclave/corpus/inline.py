@@ -96,10 +96,17 @@ def _write_code(match: re.Match[str]) -> str:
     text = html.unescape(_TAG.sub("", content) if "<" in content else content).strip()
     if not text or len(text) > CODE_CHARACTERS or ("<" in content and _BLOCK.search(content)):
         return match.group()
-    length = 1 + max(map(len, re.findall("`+", text))) if "`" in text else 1
-    ticks, blank = "`" * length, " " if length > 1 else ""
+    before, after = backticks(text)
     opening = match.group()[: match.start(1) - match.start()]
-    return f"{opening}{ticks}{blank}{content.strip()}{blank}{ticks}</code>"
+    return f"{opening}{before}{content.strip()}{after}</code>"
+
+
+def backticks(text: str) -> tuple[str, str]:
+    """What stands before and after a piece of code in a sentence: more backticks than it has in a row (CommonMark)."""
+    if "`" not in text:
+        return "`", "`"
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text))))
+    return f"{ticks} ", f" {ticks}"
 
 
 def drop_readings(markup: str) -> str:

@@ -8,7 +8,7 @@ import os
 import posixpath
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import fsspec
 import xxhash
@@ -64,7 +64,7 @@ def naming(path: str, *, always: bool = False) -> Iterator[None]:
 class HashingFile:
     """A binary file being written that knows its size and checksum; what Arrow's writers and zstd need of a file."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         """name: of the file as people know it, for messages"""
         self._file, self._name = file, name
         self._hash = xxhash.xxh3_128()
@@ -166,7 +166,7 @@ class Folder:
         target = self._inner(name)
         if not self.is_local:
             with tempfile.NamedTemporaryFile() as scratch:  # a store knows no rename: one put, of what is whole
-                yield HashingFile(scratch, scratch.name)  # type: ignore[arg-type]
+                yield HashingFile(scratch, scratch.name)
                 with naming(scratch.name):
                     scratch.flush()
                 try:
@@ -181,7 +181,7 @@ class Folder:
         partial = posixpath.join(posixpath.dirname(target), f".{posixpath.basename(target)}{PARTIAL}-{os.getpid()}")
         try:
             with naming(target, always=True):
-                local = open(partial, "wb")  # noqa: SIM115
+                local = open(partial, "wb")  # noqa: SIM115 - closed below, where a fault of the disk is named by the target
             try:
                 yield HashingFile(local, target)
                 with naming(target):

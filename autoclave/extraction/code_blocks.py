@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from autoclave.corpus.inline import CODE_CHARACTERS
+from autoclave.corpus.inline import CODE_CHARACTERS, backticks
 from autoclave.extraction.tree import Tree
 from autoclave.kernels.markup.vocabulary import TAG, TEXT, WORD
 
@@ -186,6 +186,4 @@ def inline_code(content: str) -> str:
     text = content.strip()
     if not text or len(text) > CODE_CHARACTERS or "\x00" in text or text.startswith("$"):
         return content
-    length = 1 + max(map(len, re.findall("`+", text))) if "`" in text else 1
-    blank = " " if length > 1 else ""
-    return f"{'`' * length}{blank}{text}{blank}{'`' * length}"
+    return text.join(backticks(text))

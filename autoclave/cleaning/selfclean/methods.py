@@ -19,6 +19,7 @@ import pyarrow as pa
 from autoclave.cleaning.selfclean.evidence import EVIDENCE, Evidence, fit_evidence, log_odds
 from autoclave.cleaning.selfclean.logistic import Logistic, fit_logistic
 from autoclave.cleaning.selfclean.residuals import Usual, column_of, fit_usual, residual_matrix
+from autoclave.cleaning.selfclean.table import MODEL_SCORES, TEXT_SIGNALS
 from autoclave.errors import RecipeError
 
 OFFSET = 8.0
@@ -55,21 +56,7 @@ def _column(name: str, offset: float = 0.0) -> Callable[[pa.Table | pa.RecordBat
     return lambda rows, names, fitted: column_of(rows, name) + offset
 
 
-LABEL_COLUMNS = (
-    "bits_per_byte",
-    "surprise_spread",
-    "surprise_upper",
-    "near_certain_share",
-    "surprise_trend",
-    "worst_window",
-    "window_spread",
-    "early_minus_late",
-    "trusted_difference",
-    "kenlm_bits_per_byte",
-    "repeated_share",
-    "compression_ratio",
-    "misread",
-)
+LABEL_COLUMNS = (*(name for name in MODEL_SCORES if name != "surprise_mean"), *TEXT_SIGNALS)
 """What the combined method reads where people gave labels; columns without values count for nothing."""
 
 LEAST_WIDTH = 0.02

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import zstandard
 from deflate import DeflateError, crc32, deflate_decompress, gzip_decompress
@@ -53,7 +54,7 @@ class FileWindow:
             self._view.release()  # a view pins the size
             self.data.extend(bytes(have + count - len(self.data)))
             self._view = memoryview(self.data)
-        self.end += self.file.readinto(self._view[have : have + count])  # type: ignore[attr-defined]
+        self.end += cast(io.BufferedIOBase, self.file).readinto(self._view[have : have + count])
         return self.end > have
 
     def peek(self, count: int) -> bytes:

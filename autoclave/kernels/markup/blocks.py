@@ -10,6 +10,8 @@ from numba import njit
 from autoclave.kernels.markup.flatten import Nodes
 from autoclave.kernels.markup.vocabulary import (
     BLOCK,
+    HASH_PRIME,
+    HASH_START,
     HIDDEN_BY_STYLE,
     INVISIBLE,
     TAG,
@@ -244,7 +246,7 @@ def _inherit_words(nodes: Nodes, total: int, out: Inherited) -> None:
 def _digest(data: np.ndarray, start: int, end: int, value: np.uint64) -> np.uint64:
     for at in range(start, end):
         if data[at] > 32:
-            value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+            value = (value ^ np.uint64(data[at])) * HASH_PRIME
     return value
 
 
@@ -269,7 +271,7 @@ def _find_blocks(
                 count += 1
                 out.first[count], out.container[count] = node, inherited.container[node]
                 out.links[count], out.linked[count] = inherited.linked[node], 0
-                out.digest[count] = np.uint64(0xCBF29CE484222325)
+                out.digest[count] = HASH_START
                 out.counts[count] = 0
             broken, breaks = False, 0
             out.last[count] = node + 1

@@ -16,6 +16,8 @@ from autoclave.kernels.markup.vocabulary import (
     ATTRIBUTE_KEYS,
     ATTRIBUTE_VALUES,
     ATTRIBUTES,
+    HASH_PRIME,
+    HASH_START,
     HIDDEN_BY_STYLE,
     RAW,
     ROLE_PANEL,
@@ -30,8 +32,6 @@ from autoclave.kernels.markup.vocabulary import (
     WORD_VALUES,
 )
 
-_FNV_START = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
 _LT, _GT, _SLASH, _QUOTE, _BANG, _EQUALS = 60, 62, 47, 34, 33, 61
 _STYLE, _HIDDEN, _ARIA, _ROLE = ATTRIBUTES["style"], ATTRIBUTES["hidden"], ATTRIBUTES["aria-hidden"], ATTRIBUTES["role"]
 _SHADOW = ATTRIBUTES["shadowrootmode"]
@@ -86,7 +86,7 @@ def _word_bits(data: np.ndarray, start: int, end: int, keys: np.ndarray, values:
     bits = 0
     at = start
     while at < end:
-        value = _FNV_START
+        value = HASH_START
         begin = at
         was_lower = False
         while at < end:
@@ -94,7 +94,7 @@ def _word_bits(data: np.ndarray, start: int, end: int, keys: np.ndarray, values:
             is_upper = 65 <= byte <= 90
             if not (is_upper or 97 <= byte <= 122) or (is_upper and was_lower):
                 break
-            value = (value ^ np.uint64(_lower(byte))) * _FNV_PRIME
+            value = (value ^ np.uint64(_lower(byte))) * HASH_PRIME
             was_lower = not is_upper
             at += 1
         if at == begin:
@@ -139,10 +139,10 @@ def _attributes(
         if data[at] == 32 or data[at] == _SLASH:
             at += 1
             continue
-        key = (_FNV_START ^ np.uint64(data[at])) * _FNV_PRIME  # a name may begin with =
+        key = (HASH_START ^ np.uint64(data[at])) * HASH_PRIME  # a name may begin with =
         at += 1
         while at < end and data[at] != _EQUALS and data[at] != 32 and data[at] != _GT:
-            key = (key ^ np.uint64(data[at])) * _FNV_PRIME
+            key = (key ^ np.uint64(data[at])) * HASH_PRIME
             at += 1
         begin = stop = at
         if at + 1 < end and data[at] == _EQUALS and data[at + 1] == _QUOTE:
@@ -225,9 +225,9 @@ def _flatten(
         closing = at + 1 < end and data[at + 1] == _SLASH
         at += 2 if closing else 1
         name_start = at
-        key = _FNV_START
+        key = HASH_START
         while at < end and data[at] != 32 and data[at] != _GT and data[at] != _SLASH:
-            key = (key ^ np.uint64(data[at])) * _FNV_PRIME
+            key = (key ^ np.uint64(data[at])) * HASH_PRIME
             at += 1
         if closing:
             while at < end and data[at] != _GT:

@@ -6,7 +6,16 @@ import numpy as np
 from numba import njit
 
 from autoclave.kernels.markup.flatten import look_up
-from autoclave.kernels.markup.vocabulary import RAW, TAG, TAG_KEYS, TAG_PROPERTIES, TAG_VALUES, VOID
+from autoclave.kernels.markup.vocabulary import (
+    HASH_PRIME,
+    HASH_START,
+    RAW,
+    TAG,
+    TAG_KEYS,
+    TAG_PROPERTIES,
+    TAG_VALUES,
+    VOID,
+)
 
 # Columns of what `shorten` counts.
 TAGS_OPENED, DEPTH, ATTRIBUTES, FORMATTING = range(4)
@@ -53,7 +62,7 @@ _SCRIPT, _STYLE, _TITLE, _TEXTAREA = (TAG[name] for name in ("script", "style", 
 
 @njit(cache=True, nogil=True)
 def _name(data: np.ndarray, at: int, keys: np.ndarray, values: np.ndarray) -> tuple[int, int]:
-    key = np.uint64(0xCBF29CE484222325)
+    key = HASH_START
     end = len(data)
     while at < end:
         byte = data[at]
@@ -61,7 +70,7 @@ def _name(data: np.ndarray, at: int, keys: np.ndarray, values: np.ndarray) -> tu
             break
         if 65 <= byte <= 90:
             byte |= 32
-        key = (key ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+        key = (key ^ np.uint64(byte)) * HASH_PRIME
         at += 1
     return look_up(key, keys, values), at
 

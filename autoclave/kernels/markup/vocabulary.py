@@ -293,11 +293,16 @@ FORMULA = 1 << 43
 _FORMULA_WORDS = ["katex", "mathjax", "mjx", "mjpage", "mwe", "latex", "tex", "math", "equation", "formula", "ltx"]
 
 
+# FNV-1a, 64 bits (Fowler, Noll, Vo): names, words and texts of a page.
+HASH_START = np.uint64(0xCBF29CE484222325)
+HASH_PRIME = np.uint64(0x100000001B3)
+
+
 def hash_name(name: str) -> int:
     """FNV-1a, 64 bits, of the lower-case UTF-8 bytes, as the kernel has it."""
-    value = 0xCBF29CE484222325
+    value = int(HASH_START)
     for byte in name.encode():
-        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+        value = ((value ^ byte) * int(HASH_PRIME)) & 0xFFFFFFFFFFFFFFFF
     return value
 
 

@@ -61,7 +61,7 @@ def share_of(parameter: nn.Parameter) -> nn.Parameter:
     share = getattr(parameter, "_share", None)
     if share is None:
         share = nn.Parameter(parameter.to_local().detach())  # of the same storage, which FSDP2 keeps
-        parameter._share = share  # type: ignore[attr-defined]
+        parameter._share = share  # type: ignore[attr-defined]  # as torch marks parameters: lives as long as it does
     return share
 
 

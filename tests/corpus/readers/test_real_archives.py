@@ -5,29 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import fastwarc.warc
+from warc_reading import Reading
 from warcio.archiveiterator import ArchiveIterator
-
-from autoclave.corpus.readers.warc import read_warc
-
-
-class Reading:
-    """All that reading one file gave."""
-
-    def __init__(self, file: Any, **options: Any) -> None:
-        self.errors: list[tuple[str, str]] = []
-        self.skipped: Counter[str] = Counter()
-        batches = read_warc(file, "s", lambda *e: self.errors.append(e), lambda k: self.skipped.update([k]), **options)
-        self.batches = list(batches)
-        self.rows = [row for batch in self.batches for row in batch.to_pylist()]
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [row["payload"] for row in self.rows]
 
 
 def peer_counts(folder: Path) -> list[dict[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import random
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from warc_reading import Reading
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
@@ -24,23 +24,7 @@ from autoclave.corpus.readers import warc
 from autoclave.corpus.readers.detect import read_raw
 from autoclave.corpus.readers.raw import RAW_SCHEMA
 from autoclave.corpus.readers.streams import INSIDE_FRAME
-from autoclave.corpus.readers.warc import read_warc
 from autoclave.corpus.schema import CONVERTED_TYPE
-
-
-class Reading:
-    """All that reading one file gave."""
-
-    def __init__(self, file: Any, **options: Any) -> None:
-        self.errors: list[tuple[str, str]] = []
-        self.skipped: Counter[str] = Counter()
-        batches = read_warc(file, "s", lambda *e: self.errors.append(e), lambda k: self.skipped.update([k]), **options)
-        self.batches = list(batches)
-        self.rows = [row for batch in self.batches for row in batch.to_pylist()]
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [row["payload"] for row in self.rows]
 
 
 def page(number: int, size: int = 400) -> bytes:

@@ -13,8 +13,7 @@ import pyarrow as pa
 from autoclave.corpus.batches import split_batch
 from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import ErrorReport, ValueReport, ignore_unreadable, raise_if_machine
-from autoclave.corpus.readers.tables.nested import lifted_names
-from autoclave.corpus.readers.tables.rows import TableRows
+from autoclave.corpus.readers.tables.rows import TableRows, has_content
 from autoclave.corpus.storage import open_read
 
 FILE_MAGIC = b"ARROW1"
@@ -50,9 +49,7 @@ def read_arrow(
             errors(source, f"not a readable Arrow file: {error}; {REMEDY}")
             return
         names = FieldMap(fields)
-        columns = lifted_names(opened.schema, names.paths)
-        if not names.found(columns).keys() & set(names.content):
-            errors(source, f"no column {names.missing()}; there are {columns[:20]}")
+        if not has_content(opened.schema, names, source, errors):
             return
         rows = TableRows(source, errors, names, unreadable, max_text_bytes, first)
         for table in _stored_batches(opened, source, errors, rows, batches):

@@ -15,7 +15,7 @@ from autoclave.corpus.decoding.parquet_pages import column_chunks, page_fault
 from autoclave.corpus.readers.fields import FieldMap
 from autoclave.corpus.readers.raw import ErrorReport, ValueReport, ignore_unreadable, raise_if_machine
 from autoclave.corpus.readers.tables.nested import lifted_names
-from autoclave.corpus.readers.tables.rows import TableRows
+from autoclave.corpus.readers.tables.rows import TableRows, has_content
 from autoclave.corpus.storage import open_read
 
 
@@ -47,9 +47,7 @@ def read_parquet(
             errors(source, f"not a readable Parquet file: {error}")
             return
         names = FieldMap(fields)
-        columns = lifted_names(parquet.schema_arrow, names.paths)
-        if not names.found(columns).keys() & set(names.content):
-            errors(source, f"no column {names.missing()}; there are {columns[:20]}")
+        if not has_content(parquet.schema_arrow, names, source, errors):
             return
         chosen = range(parquet.num_row_groups) if groups is None else groups
         first = sum(parquet.metadata.row_group(group).num_rows for group in range(chosen.start))

@@ -11,9 +11,18 @@ from autoclave.corpus.batches import BATCH_BYTES, row_bytes
 from autoclave.corpus.readers.fields import FieldMap, add_record, used_content
 from autoclave.corpus.readers.raw import ErrorReport, RawBatchBuilder, ValueReport
 from autoclave.corpus.readers.tables.columns import plain_values, texts, unique_names
-from autoclave.corpus.readers.tables.nested import lift_columns
+from autoclave.corpus.readers.tables.nested import lift_columns, lifted_names
 
 Content = list[str | bytes | None]
+
+
+def has_content(schema: pa.Schema, names: FieldMap, source: str, errors: ErrorReport) -> bool:
+    """Whether tables of a schema have a column of text or HTML; an error of the source where they have none."""
+    columns = lifted_names(schema, names.paths)
+    if names.found(columns).keys() & set(names.content):
+        return True
+    errors(source, f"no column {names.missing()}; there are {columns[:20]}")
+    return False
 
 
 class TableRows:

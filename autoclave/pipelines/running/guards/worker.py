@@ -162,7 +162,11 @@ def _receive(connection: multiprocessing.connection.Connection) -> bytes:
 
 
 def _run(payload: bytes) -> Answer:
-    """Unpickle and run a task; what cannot be unpickled is an answer, too."""
+    """Unpickle and run a task; what cannot be unpickled is an answer, too.
+
+    The bytes are those of `pickled`, of the process that started this one, by a pipe that no other has: nothing from
+    outside is unpickled, and no file is.
+    """
 
     def unpickled(data: bytes) -> Any:
         function, task = pickle.loads(data)
