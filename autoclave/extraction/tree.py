@@ -13,7 +13,8 @@ from autoclave.kernels.markup.flatten import Nodes, flatten
 from autoclave.kernels.markup.titles import hash_words
 from autoclave.kernels.markup.vocabulary import BLOCK, TAG, TAG_PROPERTIES, TAGS, TEXT
 
-_ATTRIBUTE = re.compile(r'([^\s="]+)="([^"]*)"')
+# A name begins behind a blank or a value: so a long name is looked at once, not from each of its characters.
+_ATTRIBUTE = re.compile(r'(?<![^\s"])([^\s="]+)="([^"]*)"')
 _TITLE_WORDS = 64
 
 

@@ -29,7 +29,7 @@ _OL, _QUOTE, _TABLE = TAG["ol"], TAG["blockquote"], TAG["table"]
 _MARKED = frozenset({_BR, _SUP, _SUB, _Q, *_CODE_LIKE})
 # Lists and quotes that lie deeper have no marks of their own.
 _MARK_CHARACTERS = 40
-_NOTE_MARK = re.compile(r"[\u21a9\u2191\u2b06\ufe0e^]+\s*$")
+_NOTE_MARKS = "\u21a9\u2191\u2b06\ufe0e^"
 
 
 class Writer:
@@ -261,4 +261,4 @@ def fold(text: str, preserved: bool) -> str:
     text = text.strip(_EDGES)
     if _BREAK in text:
         text = re.sub(r"\n{3,}", "\n\n", _AROUND_BREAK.sub("\n", text))
-    return _NOTE_MARK.sub("", text).rstrip() if text and text[-1] in "\u21a9\ufe0e" else text
+    return text.rstrip(_NOTE_MARKS).rstrip() if text and text[-1] in "\u21a9\ufe0e" else text

@@ -140,6 +140,8 @@ HOSTILE_TREES = {
     + "<p>This is the end of the page</p>",
     "no end tags": "<table><tr><td><ul><li><b>the end of the page" * 20_000,
     "many tags": "<i>x</i>" * 500_000 + "the end of the page",
+    "marks of notes": f"<p>{'^' * 300_000}x\u21a9</p><p>the end of the page</p>",
+    "a long name": "<div>" * 2_000 + f"<meta {'a' * 300_000}><p>the end of the page</p>",
     "less than": "<" * 4_000_000 + " the end of the page",
 }
 
